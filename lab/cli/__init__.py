@@ -1,0 +1,97 @@
+"""The door: parses argv into values, calls one room, prints, exits. Nothing else in the house exits or prints.
+
+Exit codes: 0 as expected, 1 another outcome or a deadlock found, 2 usage or bad input, 3 inconclusive, 4 the
+environment cannot do it or broke away, 5 the lab itself failed, 130 Ctrl-C.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from types import FrameType
+
+import click
+
+from lab.errors import LabError
+
+COMMANDS = ("run", "list", "judge", "watch", "forecast", "remedies", "limits", "doctor", "restore")
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP, as an exception: everything that must be undone is undone on its way out."""
+
+
+class _Rooms(click.Group):
+    """Imports a command when it is called for, so that `lab --help` answers at once."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"lab.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Rooms, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name=None, version="0.1.0", prog_name="zero-window lab")
+def app() -> None:
+    """Provoke, capture and judge TCP write-write deadlocks (mutual zero windows)."""
+
+
+def main() -> int:
+    """Run the command line; the exit code."""
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, _terminate)
+    try:
+        code = _called()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has left: no more of it, and no complaint at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _called() -> int:
+    try:
+        return int(app.main(prog_name="lab", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "lab"
+        return _complain(f"{error.format_message()} (`{path} --help` says more)", 2)
+    except click.ClickException as error:
+        return _complain(error.format_message(), 2)
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except LabError as error:
+        return _complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("lab: interrupted", err=True)
+        return 130
+    except Terminated as signal_:
+        return 128 + int(str(signal_))
+    except BrokenPipeError:
+        raise
+    except SystemExit:
+        # How click answers a reader that has left, with a 1 that would be a verdict.
+        raise BrokenPipeError from None
+    except Exception:  # noqa: BLE001 - the contract: what nobody foresaw is our fault, and exits 5
+        traceback.print_exc()
+        click.echo("lab: this is a defect of the lab; please report it with the lines above", err=True)
+        return 5
+
+
+def _complain(text: str, code: int) -> int:
+    """One line, whatever was in the value that it quotes."""
+    click.echo(f"lab: {' '.join(text.split())}", err=True)
+    return code
+
+
+def _terminate(number: int, _: FrameType | None) -> None:
+    raise Terminated(number)

@@ -1,0 +1,65 @@
+"""`lab doctor`: what works here and why not; every knob, where it lives, who may write it and what it limits."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lab.cli.wishes import flag, format_flag
+
+if TYPE_CHECKING:
+    from lab.doctor import Knob
+
+CANNOT_RUN = 4
+
+
+@click.command("doctor")
+@flag("--net", metavar="A.B.C", default="198.18.20", show_default=True, help="the lab's /24")
+@flag("--runs", type=click.Path(path_type=Path), default=None, metavar="DIR", help="where run directories lie")
+@format_flag
+def command(*, net: str, runs: Path | None, form: str) -> int:
+    """Check what works here, and show every knob of the buffers."""
+    from lab.doctor import examine  # noqa: PLC0415 - pyroute2, scapy, docker
+    from lab.testbed.process import PROJECT  # noqa: PLC0415
+
+    findings = examine(net, runs or PROJECT / "runs")
+    if form == "json":
+        from lab.cli.output import document  # noqa: PLC0415
+
+        click.echo(document({"checks": findings.checks, "knobs": findings.knobs}))
+    else:
+        from lab.report import checks  # noqa: PLC0415
+
+        checks.show(findings.checks)
+        _show(findings.knobs)
+    return 0 if findings.may_run else CANNOT_RUN
+
+
+def _show(knobs: Sequence["Knob"]) -> None:
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from lab.report import page  # noqa: PLC0415
+
+    for lives, group in groupby(knobs, key=lambda knob: knob.lives):
+        members = list(group)
+        writable = all(knob.writable for knob in members)
+        page.show(["", Text(_HEADINGS[lives, writable], "bold")])
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+        for width in (22, 22):
+            table.add_column(no_wrap=True, width=width)
+        table.add_column(ratio=1)
+        for knob in members:
+            table.add_row(f"  {knob.name.rpartition('.')[2]}", knob.value or "not here", knob.limits)
+        page.show([table])
+
+
+_HEADINGS = {
+    ("namespace", True): "net.ipv4, of each network namespace: the lab writes them for one run",
+    ("namespace", False): "net.ipv4, of each network namespace: here the lab may not write them",
+    ("host", True): "net.core, of the whole host: root here may write them, the lab does not",
+    ("host", False): "net.core, of the whole host: may not be written from here",
+    ("socket", True): "of one socket: any program writes its own, here by --so-rcvbuf and --so-sndbuf",
+}

@@ -1,0 +1,154 @@
+"""`lab judge`: judges runs of the lab from their evidence, and captures from their packets; without privilege."""
+
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from lab.cli.wishes import format_flag
+from lab.errors import BadInputError, SpecError
+from lab.spec import Outcome
+
+if TYPE_CHECKING:
+    from lab.pcap.bulk import Progress
+    from lab.proof.stalls import Judged
+    from lab.proof.verdict import Verdict
+
+DEADLOCK, BAD_INPUT, INCONCLUSIVE = 1, 2, 3
+STDIN = Path("-")
+ENDINGS = (".pcap", ".pcapng", ".cap", ".dmp")
+PACKED = (".gz", ".zst")
+
+
+class _Shown(Protocol):
+    def add(self, path: str, verdict: "Verdict", story: "Judged | None") -> None: ...
+
+    def close(self, errors: list[tuple[str, str]]) -> None: ...
+
+
+@click.command("judge")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--annotate",
+    type=click.Path(path_type=Path),
+    metavar="OUT.pcapng",
+    help="also write a copy of the one capture given, with comments on the frames that matter, for Wireshark",
+)
+@format_flag
+def command(*, paths: tuple[Path, ...], annotate: Path | None, form: str) -> int:
+    """Judge run directories, captures (pcap, pcapng, plain or with gzip or zstd), directories of them, or - for stdin.
+
+    Of runs, an older verdict is not read. From packets alone a deadlock is at most `consistent`.
+    """
+    if annotate is not None and (len(paths) != 1 or paths[0].is_dir()):
+        raise SpecError("--annotate: needs exactly one capture, for example lab judge a.pcap --annotate b.pcapng")
+    shown: _Shown = _json() if form == "json" else _text()
+    outcomes: set[Outcome] = set()
+    errors: list[tuple[str, str]] = []
+    for path in paths:
+        try:
+            for found in _found(path):
+                try:
+                    errors += [(str(found), text) for text in _judge(found, shown, outcomes, annotate)]
+                except BadInputError as error:
+                    errors.append((str(found), str(error)))
+        except BadInputError as error:
+            errors.append((str(path), str(error)))
+        except OSError as error:
+            errors.append((str(path), f"{path}: {error.strerror}"))
+    shown.close(errors)
+    return _code(outcomes, failed=bool(errors))
+
+
+def _json() -> _Shown:
+    from lab.cli.output import Connections  # noqa: PLC0415 - msgspec
+
+    return Connections()
+
+
+def _text() -> _Shown:
+    from lab.report.judged import Page  # noqa: PLC0415 - rich
+
+    return Page()
+
+
+def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | None) -> list[str]:
+    """Judge one run or one capture; what of it could not be read."""
+    if path != STDIN and path.is_dir():
+        from lab import store  # noqa: PLC0415 - msgspec, pcapng
+        from lab.proof.verdict import judge  # noqa: PLC0415
+
+        verdict = judge(store.load(path))
+        outcomes.add(verdict.outcome)
+        shown.add(str(path), verdict, None)
+        return []
+    from lab.pcap.connections import judge_capture  # noqa: PLC0415 - numpy
+
+    judgement = judge_capture(path, _progress(path), annotated=annotated)
+    for connections in (judgement.stalled, judgement.others):
+        for each in connections:
+            outcomes.add(each.verdict.outcome)
+            shown.add(str(path), each.verdict, each)
+    return judgement.errors
+
+
+def _progress(path: Path) -> "Progress":
+    """A line on stderr that is overwritten, from the second second on; silent where stderr is no terminal."""
+    began = time.monotonic()
+
+    def tell(done: int, size: int) -> None:
+        if time.monotonic() - began > 1 and sys.stderr.isatty():
+            share = done / size if size else 1.0
+            bar = "#" * round(40 * share)
+            end = "\r\x1b[K" if done >= size else ""
+            click.echo(f"\r{path.name[-30:]} [{bar:40}] {share:4.0%}{end}", nl=False, err=True)
+
+    return tell
+
+
+def _code(outcomes: set[Outcome], *, failed: bool) -> int:
+    """The precedence of the contract."""
+    if failed:
+        return BAD_INPUT
+    if Outcome.DEADLOCK in outcomes:
+        return DEADLOCK
+    return INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else 0
+
+
+def _found(path: Path) -> Iterator[Path]:
+    """The run or the capture itself, or all in the directory, oldest first by name; not those within runs."""
+    if path == STDIN or path.is_file():
+        yield path
+        return
+    from lab import store  # noqa: PLC0415 - msgspec, pcapng
+
+    if store.is_run(path):
+        yield path
+        return
+    if not path.exists():
+        raise BadInputError(f"{path}: no such file or directory")
+    if not path.is_dir():
+        yield path  # A pipe, such as <(zcat ...), is read like standard input.
+        return
+    found = sorted(_within(path))
+    if not found:
+        raise BadInputError(f"{path}: no run directory and no capture ({', '.join(ENDINGS)}), and none in it")
+    yield from found
+
+
+def _within(folder: Path) -> Iterator[Path]:
+    from lab import store  # noqa: PLC0415
+
+    for each in folder.iterdir():
+        if each.is_symlink():
+            continue
+        if each.is_dir():
+            if store.is_run(each):
+                yield each
+            else:
+                yield from _within(each)
+        elif (Path(each.stem) if each.suffix in PACKED else each).suffix in ENDINGS:
+            yield each

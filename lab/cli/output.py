@@ -1,0 +1,98 @@
+"""The JSON contract: one document on stdout, every key always there, unknown is null."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from lab.evidence import Evidence, SocketSample
+from lab.proof.stalls import Judged
+from lab.proof.verdict import Verdict
+from lab.remedy.trial import Trial, Tried, relative_speed
+from lab.spec import Outcome, Role
+
+FURTHER = ("since_ns", "until_ns", "ended", "evidence", "marks", "chain")
+"""Keys of `judge` beyond the verdict's: what of `Judged` is for the reader."""
+
+
+def document(value: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def run_json(verdict: Verdict, evidence: Evidence, run: Path, expected: tuple[Outcome, ...]) -> str:
+    """The verdict with what a run adds to it."""
+    values: dict[str, Any] = msgspec.to_builtins(verdict)
+    return document(
+        values
+        | {
+            "scenario": evidence.spec.scenario.name,
+            "expected": expected,
+            "testbed": evidence.spec.testbed,
+            "run": str(run),
+            "buffers": {role: _buffers(evidence, role) for role in Role},
+        }
+    )
+
+
+def _buffers(evidence: Evidence, role: Role) -> dict[str, int | None]:
+    """The effective sizes: of the last sample, since autotuning moves them; else what the program said."""
+    last: SocketSample | None = evidence.snapshots[-1].sockets[role] if evidence.snapshots else None
+    said = last or evidence.connected[role]
+    return {"rcvbuf": said.rcvbuf if said else None, "sndbuf": said.sndbuf if said else None}
+
+
+def connections_json(
+    verdicts: list[tuple[str | None, Verdict]], errors: list[tuple[str, str]], *, lines: bool = False
+) -> str:
+    """The contract of `watch`; with `lines` on one line, as a live watch prints them."""
+    value = {
+        "connections": [{"path": path} | msgspec.to_builtins(verdict) for path, verdict in verdicts],
+        "errors": [{"path": path, "message": message} for path, message in errors],
+    }
+    return msgspec.json.encode(value).decode() if lines else document(value)
+
+
+def remedies_json(without: Trial, tried: Sequence[Tried]) -> str:
+    """The contract of `remedies`; each remedy is told by the run that decided, and `runs` has all."""
+    return document({"without": _trial(without), "remedies": [_remedy(each, tried) for each in tried]})
+
+
+def _remedy(each: Tried, tried: Sequence[Tried]) -> dict[str, Any]:
+    told = {
+        "remedy": each.remedy.name,
+        "class": each.effect,
+        "expected_class": each.remedy.expected,
+        "changes": each.remedy.changes,
+        "relative_speed": relative_speed(each, tried),
+        "cliff": None if each.last.outcome is Outcome.COMPLETED else each.last.fullest.client_accepted,
+    }
+    return told | _trial(each.last) | {"runs": [_trial(trial) for trial in each.trials]}
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    values: dict[str, Any] = msgspec.to_builtins(trial)
+    return values | {"bytes_per_s": trial.bytes_per_s}
+
+
+class Connections:
+    """The contract of `judge`, written as it comes, a connection a line: there may be very many.
+
+    From packets there is more to tell, in the further keys; they are null for a run.
+    """
+
+    def __init__(self) -> None:
+        self._between = b'{"connections": ['
+
+    def add(self, path: str | None, verdict: Verdict, story: Judged | None) -> None:
+        further = {name: getattr(story, name, None) for name in FURTHER}
+        pieces = (msgspec.json.encode({"path": path}), msgspec.json.encode(verdict), msgspec.json.encode(further))
+        joined = b",".join(piece[1:-1] for piece in pieces)
+        click.echo(self._between + b"\n  {" + joined + b"}", nl=False)
+        self._between = b","
+
+    def close(self, errors: list[tuple[str, str]]) -> None:
+        told = msgspec.json.encode([{"path": path, "message": message} for path, message in errors])
+        start = b"" if self._between == b"," else self._between
+        click.echo(start + b'\n], "errors": ' + told + b"}")

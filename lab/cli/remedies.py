@@ -1,0 +1,61 @@
+"""`lab remedies`: every remedy side by side, each class found by playing it."""
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lab.cli.wishes import Playing, Wish, scenario_flags, table_format_flag
+from lab.errors import EnvironmentLacksError, SpecError
+
+if TYPE_CHECKING:
+    from lab.comparison import Plain
+    from lab.remedy.trial import Tried
+
+
+@click.command("remedies", cls=Playing)
+@scenario_flags
+@table_format_flag
+def command(*, form: str, **flags: Any) -> int:
+    """Play SCENARIO (default: upper) with every remedy, or the one of --remedy: what cures, and at which price?
+
+    Each is played at a payload that freezes for certain without it, and at ten times that. Takes about a minute.
+    Where no buffers are asked for, and the scenario brings none, all four are 128 KiB.
+    """
+    from lab import comparison  # noqa: PLC0415 - pyroute2
+    from lab.cli.run import chosen_testbed  # noqa: PLC0415
+    from lab.remedy import find  # noqa: PLC0415
+
+    asked = flags.pop("remedy")
+    only = [find(asked).name] if asked else []
+    wish = Wish(**flags)
+    testbed = chosen_testbed(wish)
+    if testbed == "compose" and os.geteuid() != 0:
+        raise EnvironmentLacksError("lab remedies on compose needs root: it brings the pair up for each run; use netns")
+    spec = comparison.bounded(wish.spec(testbed))
+    if not spec.scenario.freezes:
+        raise SpecError(f"scenario '{spec.scenario.name}' does not freeze: upper and echo do")
+    without = comparison.plain(spec)
+    tried = []
+    for each in comparison.compared(without, only):
+        tried.append(each)
+        if sys.stderr.isatty():
+            click.echo(f"{each.remedy.name}: {each.effect or 'undecided'} after {each.last.seconds:.1f} s", err=True)
+    _print(form, without, tried)
+    return 0
+
+
+def _print(form: str, without: "Plain", tried: "list[Tried]") -> None:
+    if form == "json":
+        from lab.cli.output import remedies_json  # noqa: PLC0415
+
+        click.echo(remedies_json(without.trial, tried))
+        return
+    from lab.report import remedies as report  # noqa: PLC0415
+
+    name = without.spec.scenario.name
+    if form == "markdown":
+        click.echo(report.markdown(name, without.trial, without.forecast, tried))
+    else:
+        report.show(name, without.trial, without.forecast, tried)

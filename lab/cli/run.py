@@ -1,0 +1,148 @@
+"""`lab run`: plays one scenario, prints the verdict, leaves a run directory."""
+
+import os
+import platform
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lab.cli.wishes import Playing, Wish, flag, format_flag, run_flags, scenario_flags
+from lab.errors import EnvironmentLacksError, SpecError
+from lab.spec import Outcome, Spec
+
+INCONCLUSIVE, OTHERWISE = 3, 1
+PREFERRED = "netns"
+
+
+@click.command("run", cls=Playing)
+@scenario_flags
+@run_flags
+@flag("--hold", is_flag=True, help="leave the pair standing until Ctrl-C")
+@flag(
+    "--expect",
+    type=click.Choice([each.value for each in Outcome]),
+    metavar="OUTCOME",
+    help="exit 0 for this outcome only",
+)
+@format_flag
+@flag("--runs", type=click.Path(path_type=Path), default=None, metavar="DIR", help="where run directories lie")
+def command(*, hold: bool, expect: str | None, form: str, runs: Path | None, **flags: Any) -> int:
+    """Play SCENARIO (default: upper) and judge it."""
+    wish = Wish(**flags)
+    testbed = chosen_testbed(wish)
+    spec = wish.spec(testbed)
+    if testbed == "compose" and os.geteuid() != 0:
+        from lab.testbed import compose  # noqa: PLC0415
+
+        return compose.through_the_controller(spec, _environment(), sys.stdout, sys.stderr)
+    return _play(spec, hold=hold, expect=expect, form=form, runs=runs or _default_runs())
+
+
+def _play(spec: Spec, *, hold: bool, expect: str | None, form: str, runs: Path) -> int:
+    from lab import store, testbed  # noqa: PLC0415 - pyroute2 and msgspec; `--help` needs neither
+    from lab.experiment import play  # noqa: PLC0415
+    from lab.forecast import expected, forecast  # noqa: PLC0415
+    from lab.proof.verdict import judge  # noqa: PLC0415
+    from lab.report import live  # noqa: PLC0415
+
+    with ExitStack() as stack:
+        site = stack.enter_context(testbed.catalogue()[spec.testbed].site(spec))
+        shown = stack.enter_context(live.Live())
+        run = store.Run.create(runs, spec)
+        evidence = None
+        try:
+            for evidence in play(spec, site):
+                run.extend(evidence)
+                shown.show(evidence)
+        except BaseException:
+            # Interrupted, or the place broke away: what was seen so far can still be judged.
+            if evidence is None:
+                run.discard()
+            else:
+                run.finish(evidence, None, _host(site.notes))
+            raise
+        assert evidence is not None
+        verdict = judge(evidence)
+        run.finish(evidence, verdict.seal_ns, _host(site.notes))
+        run.write_verdict(verdict)
+        shown.close()
+        seen = forecast(spec, evidence.settings, evidence.core)
+        may_be = (Outcome(expect),) if expect else expected(spec, seen)
+        if form == "json":
+            from lab.cli.output import run_json  # noqa: PLC0415
+
+            click.echo(run_json(verdict, evidence, run.path, may_be))
+        else:
+            from lab.report import text  # noqa: PLC0415
+
+            text.show(verdict, evidence, run.path, may_be)
+        if hold:
+            _hold(site.standing)
+    if verdict.outcome in may_be:
+        return 0
+    return INCONCLUSIVE if verdict.outcome is Outcome.INCONCLUSIVE else OTHERWISE
+
+
+def chosen_testbed(wish: Wish) -> str:
+    """The testbed that was asked for; else the best that works here, said in one line if it is not the preferred."""
+    known = ("compose", "loopback", "netns")
+    if wish.testbed:
+        if wish.testbed not in known:
+            raise SpecError(f"unknown testbed '{wish.testbed[:80]}': there are {', '.join(known)}")
+        return wish.testbed
+    from lab.kernel.netns import may_make_namespaces  # noqa: PLC0415
+
+    why = may_make_namespaces()
+    if why is None:
+        return PREFERRED
+    try:
+        wish.spec("loopback")
+    except SpecError as error:
+        raise EnvironmentLacksError(f"{why}, so there is loopback only, and {error}") from None
+    click.echo(f"lab: {why}: playing on loopback, with socket options instead of sysctls", err=True)
+    return "loopback"
+
+
+def _default_runs() -> Path:
+    return Path(__file__).resolve().parent.parent.parent / "runs"
+
+
+def _environment() -> dict[str, str]:
+    """The flags of this call as the environment variables that mean the same."""
+    context = click.get_current_context()
+    found = {}
+    for parameter in context.command.params:
+        value, variable = context.params.get(parameter.name or ""), parameter.envvar
+        if not isinstance(variable, str) or value in (None, (), False):
+            continue
+        found[variable] = ";".join(value) if isinstance(value, tuple) else "1" if value is True else str(value)
+    return found
+
+
+def _host(notes: Mapping[str, str]) -> dict[str, str]:
+    """What a reader of the run will ask: which kernel, which versions."""
+    from importlib.metadata import version  # noqa: PLC0415
+
+    found = {
+        "kernel": platform.release(),
+        "machine": platform.machine(),
+        "system": platform.version(),
+        "python": platform.python_version(),
+        "clock": "CLOCK_REALTIME, nanoseconds since the epoch",
+        "uid": str(os.getuid()),
+    }
+    found |= {name: version(name) for name in ("scapy", "pyroute2", "docker", "msgspec", "python-pcapng")}
+    return found | dict(notes)
+
+
+def _hold(standing: str) -> None:
+    try:
+        click.echo(f"The pair stands: {standing}. Ctrl-C ends it.", err=True)
+        signal.pause()
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,63 @@
+"""`lab watch`: judges connections that already run, of anybody's processes and containers. Changes nothing on them."""
+
+from contextlib import closing
+
+import click
+
+from lab.cli.wishes import flag, format_flag
+from lab.spec import Outcome
+
+DEADLOCK, INCONCLUSIVE = 1, 3
+
+
+@click.command("watch")
+@flag("--pid", "pids", type=int, multiple=True, metavar="PID", help="connections of this process")
+@flag("--container", "containers", multiple=True, metavar="NAME", help="connections of this container")
+@flag("--compose", "projects", multiple=True, metavar="PROJECT", help="of all containers of this compose project")
+@flag("--netns", "namespaces", multiple=True, metavar="NAME|PATH", help="of this network namespace")
+@flag("--port", "ports", type=int, multiple=True, metavar="PORT", help="with this port at either end")
+@flag("--once", is_flag=True, help="judge once and exit: 0 no deadlock, 1 a deadlock, 3 inconclusive")
+@format_flag
+def command(
+    *,
+    pids: tuple[int, ...],
+    containers: tuple[str, ...],
+    projects: tuple[str, ...],
+    namespaces: tuple[str, ...],
+    ports: tuple[int, ...],
+    once: bool,
+    form: str,
+) -> int:
+    """Judge connections that already run (default: all of this host)."""
+    from lab.testbed import containers as docker  # noqa: PLC0415
+    from lab.watch import Targets, Watch  # noqa: PLC0415 - pyroute2
+
+    if containers or projects:
+        inside = docker.main_pids(containers, projects)
+        namespaces = (*namespaces, *(f"/proc/{pid}/ns/net" for pid in inside.values()))
+    with closing(Watch(Targets(pids, namespaces, ports), docker.names_of)) as watch:
+        if once:
+            verdicts = watch.once()
+            _print(form, verdicts, everything=True)
+            return _code([verdict.outcome for verdict in verdicts])
+        for changed in watch.live():
+            if changed:
+                _print(form, changed, everything=False)
+    return 0
+
+
+def _print(form: str, verdicts, *, everything: bool) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    if form == "json":
+        from lab.cli.output import connections_json  # noqa: PLC0415
+
+        click.echo(connections_json([(None, verdict) for verdict in verdicts], [], lines=not everything))
+    else:
+        from lab.report import watched  # noqa: PLC0415
+
+        watched.show(verdicts)
+
+
+def _code(outcomes: list[Outcome]) -> int:
+    if Outcome.DEADLOCK in outcomes:
+        return DEADLOCK
+    return INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else 0

@@ -1,0 +1,24 @@
+"""Keeps at most a credit of bytes unanswered; every answered byte is credit for another: a window of its own.
+
+TCP's window tells what the kernels can hold, this one what the two programs have agreed on. HTTP/2 and AMQP do so for
+each stream. Unlike batches, it never drains to nothing: while answers come in, messages go out.
+"""
+
+from socket import SHUT_WR, socket
+
+from lab.endpoint.part import Part
+
+CREDIT = 4096
+
+
+def converse(connection: socket, part: Part) -> None:
+    for message in part.outgoing():
+        while part.unanswered_bytes > max(0, CREDIT - len(message)):
+            if not (block := connection.recv(part.job.recv_size)):
+                return
+            part.received(block)
+        connection.sendall(message)
+        part.sent(len(message))
+    connection.shutdown(SHUT_WR)
+    while block := connection.recv(part.job.recv_size):
+        part.received(block)

@@ -1,0 +1,10 @@
+"""Connects, and then neither writes nor reads: a connection that rests, as most connections do most of the time."""
+
+import signal
+from socket import socket
+
+from lab.endpoint.part import Part
+
+
+def converse(_connection: socket, _part: Part) -> None:
+    signal.pause()  # No signal is handled here, so this never returns.

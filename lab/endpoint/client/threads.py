@@ -1,0 +1,25 @@
+"""Writes in one thread and reads in another: the third published cure. The writer may wait, for the reader does not."""
+
+from concurrent.futures import ThreadPoolExecutor
+from socket import SHUT_RDWR, SHUT_WR, socket
+
+from lab.endpoint.part import Part
+
+
+def converse(connection: socket, part: Part) -> None:
+    with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
+        reading = reader.submit(_read, connection, part)
+        for message in part.outgoing():
+            connection.sendall(message)
+            part.sent(len(message))
+        connection.shutdown(SHUT_WR)
+        reading.result()  # Raises what the reader raised.
+
+
+def _read(connection: socket, part: Part) -> None:
+    try:
+        while block := connection.recv(part.job.recv_size):
+            part.received(block)
+    except BaseException:
+        connection.shutdown(SHUT_RDWR)  # Without a reader the writer would wait for ever: the very freeze.
+        raise

@@ -1,0 +1,33 @@
+"""Reads on while it cannot write: answers wait in its own memory, and beyond a bound on disk.
+
+The server cures what its clients do wrong, as an SMTP server or a database must that cannot choose them. The price
+is room for every answer that a client has not read, whoever that client is.
+"""
+
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from socket import socket
+
+from lab.endpoint.part import Part
+from lab.endpoint.spool import Spool
+
+
+def serve(connection: socket, part: Part) -> None:
+    connection.setblocking(False)
+    reading = EVENT_READ
+    with Spool() as answers, DefaultSelector() as selector:
+        key = selector.register(connection, reading)
+        while reading or answers:
+            wanted = reading | (EVENT_WRITE if answers else 0)
+            if key.events != wanted:
+                key = selector.modify(connection, wanted)
+            for _, ready in selector.select():
+                if ready & EVENT_READ:
+                    if block := connection.recv(part.job.server_block):
+                        part.received(block)
+                        answers.put(part.answer(block))
+                    else:
+                        reading = 0
+                if ready & EVENT_WRITE:
+                    taken = connection.send(answers.front())
+                    answers.drop(taken)
+                    part.sent(taken)

@@ -1,0 +1,277 @@
+"""What was observed. Values as the kernel, the programs and the wire gave them; nothing here is a conclusion.
+
+Times are CLOCK_REALTIME in nanoseconds since the epoch. A fact that could not be read is None, never 0.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lab.spec import Pair, Role, Spec
+from lab.tcp.frame import Frame
+from lab.tcp.segment import Segment
+
+UNKNOWN: Pair[int | None] = Pair(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketSample:
+    """One TCP socket, as inet_diag gave it; names as in inet_diag, tcp_info and skmeminfo. Sizes in bytes."""
+
+    time_ns: int
+    role: Role | None
+    """Whose end it is; None for a connection that is neither of the pair's."""
+    cookie: int
+    inode: int
+    local: str
+    remote: str
+    state: str
+    """The RFC 9293 name: ESTABLISHED, CLOSE-WAIT, ..."""
+    timer: str
+    """none, on (retransmit), keepalive, timewait or persist, as `ss` says."""
+    expires_ms: int
+    rqueue: int
+    wqueue: int
+    backoff: int
+    probes: int
+    unacked: int
+    notsent_bytes: int
+    bytes_acked: int
+    bytes_received: int
+    snd_wnd: int | None
+    """tcpi_snd_wnd, since Linux 5.4."""
+    rcv_wnd: int | None
+    """tcpi_rcv_wnd, since Linux 6.2."""
+    snd_mss: int
+    rcv_mss: int
+    snd_cwnd: int
+    reordering: int
+    rto_us: int
+    last_data_sent_ms: int
+    last_ack_recv_ms: int
+    rmem_alloc: int
+    rcvbuf: int
+    sndbuf: int
+    wmem_queued: int
+    backlog: int
+    drops: int
+    send_timeout_ns: int | None = None
+    """SO_SNDTIMEO: 0 is none. A blocked send ends by itself then."""
+    receive_timeout_ns: int | None = None
+    """SO_RCVTIMEO, likewise."""
+    user_timeout_ms: int | None = None
+    """TCP_USER_TIMEOUT: the kernel gives the connection up after it, probes answered or not; 0 is none."""
+    rcv_wscale: int | None = None
+    """tcpi_rcv_wscale: the shift of the windows that this end advertises."""
+    congestion: str | None = None
+    """INET_DIAG_CONG: bbr lets the send buffer grow half as far again as the others do."""
+
+
+class Wants(StrEnum):
+    """What a wait on a resource is for."""
+
+    WRITE = "write"
+    READ = "read"
+    ACCEPT = "accept"
+    WAKE = "wake"
+    """A futex: some other thread of the process (`process:PID`) must call."""
+    END = "end"
+    """wait4 and its kin: a child (`process:PID`) must end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that would end a wait.
+
+    `resource` is `kind:id` and the same text in every table: `socket:INODE` (TCP), `listener:INODE` (TCP, LISTEN),
+    `unix:INODE`, `pipe:INODE`, `eventfd:ID`, `timerfd:PID/FD`, `signalfd:PID/FD`, `inotify:PID/FD`, `process:PID`,
+    or `other:TEXT` for what nobody knows how to wake.
+    """
+
+    resource: str
+    wants: Wants
+    edge: bool = False
+    """Edge-triggered: fires at the next change only, whatever the present state is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a thread inside a system call waits for: any one of `items`, or the deadline."""
+
+    call: str
+    items: tuple[Item, ...]
+    deadline_ns: int | None = None
+    """The wait ends by itself then. None: it has no time limit, unless `timed` says that it has one."""
+    timed: bool = False
+    """Whether there is a time limit. With no `deadline_ns` the limit could not be dated: it may end at any moment."""
+    unknown: str | None = None
+    """What could not be read or is not understood: whoever waits so must be taken to be live."""
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadSample:
+    """One thread of a program that holds the connection, as /proc gave it."""
+
+    time_ns: int
+    role: Role | None
+    """Whose program it is part of; None where that is not known (`watch`)."""
+    pid: int
+    tid: int
+    comm: str
+    state: str | None
+    """The letter of /proc/T/status: R, S, D, T, ..."""
+    syscall: str | None
+    """The name of the system call it is in ('sendto'), 'running', or 'syscall-N' for one that we do not name."""
+    args: tuple[int, ...]
+    socket_inode: int | None
+    """The inode of the socket behind the first argument, where that is a descriptor of a socket."""
+    switches: int | None
+    """Voluntary plus involuntary context switches: unchanged between two reads means that it did not run."""
+    wait: Wait | None = None
+    """None: not read; `missing` of its process says why."""
+    suspended: str | None = None
+    """'stopped' (SIGSTOP), 'traced' or 'frozen' (a cgroup freezer): it is in the call that it shows, and is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSample:
+    """One process that holds, or could wake somebody who holds, the connection: its descriptors and its alarms."""
+
+    time_ns: int
+    pid: int
+    parent: int
+    comm: str
+    container: str | None
+    """The name of its container, where that was asked for and found."""
+    resources: tuple[str, ...] | None
+    """What its descriptors refer to, as in `Item.resource`, without repetition. None: the table is unreadable."""
+    catches_alarm: bool | None
+    """A handler for SIGALRM: setitimer() and alarm() are invisible, so it may wake up by one."""
+    posix_timers: int | None
+    """Lines of /proc/PID/timers."""
+    io_uring: bool
+    """It has an io_uring: requests in it are in no thread's system call."""
+    in_flight: int
+    """Descriptors that lie in the receive queues of its Unix sockets (fdinfo `scm_fds`): anybody's, any kind."""
+    runtime: str | None = None
+    """'go', 'jvm', 'node': a runtime whose housekeeping threads are known by name."""
+    missing: str | None = None
+    """What could not be read of it, with the capability that would have shown it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The program's own counters, from its shared page. `stamp_ns`: its last accepted byte."""
+
+    time_ns: int
+    role: Role
+    sent: int
+    received: int
+    stamp_ns: int
+    refused: int = 0
+    """Sends that returned EAGAIN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One consistent cut: all threads, then both sockets, then all threads again, then both counters."""
+
+    number: int
+    threads_before: tuple[ThreadSample, ...]
+    sockets: Pair[SocketSample | None]
+    threads_after: tuple[ThreadSample, ...]
+    progress: Pair[Progress | None]
+    others: tuple[SocketSample, ...] = ()
+    """Further TCP sockets of the same processes, each with its peer's where that is on this host."""
+    processes: tuple[ProcessSample, ...] | None = None
+    """Every holder of a socket above, and every process that could wake one of their threads. None: not looked for."""
+    peers: dict[str, str] = field(default_factory=dict)
+    """`unix:INODE` to the `unix:INODE` that it is connected to."""
+    unreadable: int = 0
+    """Processes of this host whose descriptor table could not be read: any of them might hold a socket above."""
+
+    @property
+    def time_ns(self) -> int:
+        """When the sockets were read; when the threads were, if there was no socket."""
+        times = [s.time_ns for s in self.sockets if s] + [t.time_ns for t in self.threads_after]
+        times += [p.time_ns for p in self.progress if p]
+        return times[0] if times else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What a program said of its socket right after connect() or accept(): addresses `ip:port`, sizes in bytes."""
+
+    role: Role
+    local: str
+    remote: str
+    rcvbuf: int
+    sndbuf: int
+    resident: int | None = None
+    """Its resident memory at that moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program's part ended: `error` is None when all was sent, read and verified."""
+
+    role: Role
+    time_ns: int
+    sent: int
+    received: int
+    error: str | None
+    corrupt: bool = False
+    """Whether a byte that was read differs from the byte that had to come."""
+    peak: int | None = None
+    """Bytes: its resident memory at its most."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureCount:
+    """The kernel's own counters of the capture: frames taken, and frames dropped for want of room."""
+
+    interface: str
+    frames: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What one side's namespace said when it was tuned: read back, not assumed. Sizes in bytes."""
+
+    sysctls: dict[str, str]
+    """`net.ipv4.tcp_*`, values as the kernel prints them; the values after tuning."""
+    before: dict[str, str]
+    """The same keys before tuning."""
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that was observed of one run, so far. `judge` needs nothing else."""
+
+    spec: Spec
+    started_ns: int
+    seen_ns: int
+    """The instant at which this evidence was put together: the age of a freeze is counted up to it."""
+    settings: Pair[Settings | None]
+    core: dict[str, str]
+    """`net.core.*` of the host (read only) that bear on buffers: rmem_max, wmem_max, ..."""
+    connected: Pair[Connected | None]
+    ended: Pair[Ended | None]
+    snapshots: tuple[Snapshot, ...]
+    frames: tuple[Frame, ...]
+    """As captured, headers only; `segments` is what is in them."""
+    segments: tuple[Segment, ...]
+    capture: CaptureCount | None
+    """None: the wire could not be captured; `missing` says why."""
+    logs: Pair[str]
+    memory: Pair[int | None] = UNKNOWN
+    """Bytes by which each program's resident memory has grown at its most since the connection."""
+    missing: tuple[str, ...] = ()
+    """What could not be observed, each with the privilege or the program that would have shown it."""
+    release: str | None = None
+    """The kernel's release, as `uname -r` says."""
+    ours: bool = True
+    """Whether the two programs are the lab's own, so that `client` and `server` name them."""
+    roles: str = "seen"
+    """`guessed` where nothing told who is the client: then the lower port is the server's."""

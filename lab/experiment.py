@@ -1,0 +1,167 @@
+"""Plays one spec on one site and yields the evidence so far: knows the order of the steps, and the clock."""
+
+import select
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from typing import TypeVar
+
+from lab.errors import EnvironmentLacksError, TestbedError
+from lab.evidence import Evidence, Settings
+from lab.kernel import link, sysctl
+from lab.kernel.capture import Capture
+from lab.observer import Observer
+from lab.proof.verdict import judge, proven
+from lab.spec import Outcome, Pair, Role, Spec, Until
+from lab.testbed import Site
+
+T = TypeVar("T")
+
+SETTINGS_KEYS = (
+    "tcp_rmem",
+    "tcp_wmem",
+    "tcp_moderate_rcvbuf",
+    "tcp_congestion_control",
+    "tcp_timestamps",
+    "tcp_sack",
+    "tcp_window_scaling",
+    "tcp_shrink_window",
+    "tcp_adv_win_scale",
+    "tcp_retries2",
+)
+TICK_MS, IDLE_TICK_MS = 1, 4
+"""Between two looks at the pair while it plays, and once it is known to be stuck."""
+SHOW_S = 0.1
+"""Between two yields of the evidence so far, and between two judgements of a pair that moves."""
+SLOW_READER_S = 1.0
+"""How long a scenario that is judged while it moves is let move."""
+
+
+def play(spec: Spec, site: Site) -> Iterator[Evidence]:
+    """Tune, listen, capture, connect, watch. Yields the evidence about ten times a second; the last is the whole."""
+    with ExitStack() as stack:
+        settings = Pair(*(_tune(spec, site, role) for role in Role))
+        server, client = site.programs.server, site.programs.client
+        server.play(_job(spec, site, Role.SERVER, spec.port or (spec.scenario.port if site.private_sysctls else 0)))
+        port = _await(site, spec, lambda: server.port, "the server to listen")
+        capture, blind = _capture(spec, site, port)
+        if capture is not None:
+            stack.enter_context(closing(capture))
+        observer = stack.enter_context(closing(Observer(spec, site, settings, capture)))
+        if blind:
+            observer.miss(blind)
+        client.play(_job(spec, site, Role.CLIENT, port))
+        _await(site, spec, lambda: client.connected, "the client to connect")
+        yield from _watch(spec, site, observer)
+        observer.settle()
+        yield observer.evidence()
+
+
+def _watch(spec: Spec, site: Site, observer: Observer) -> Iterator[Evidence]:
+    began = shown = time.monotonic()
+    proven_at: float | None = None
+    while True:
+        observer.take()
+        now = time.monotonic()
+        if all(site.programs[role].ended for role in Role):
+            return
+        ends_itself = spec.scenario.expected is Outcome.ABORTED
+        if proven_at is None and not ends_itself and observer.may_be_stuck() and proven(observer.evidence(brief=True)):
+            proven_at = now
+        if isinstance(spec.until, float):
+            if now - began >= spec.until:
+                return
+        elif proven_at is not None:
+            if spec.until is Until.PROOF or observer.probed() or now - proven_at >= spec.limits.probes_s:
+                return
+        elif _enough(spec, observer, now - began):
+            return
+        if now - shown >= SHOW_S:
+            shown = now
+            yield observer.evidence()
+        _rest(site, TICK_MS if proven_at is None else IDLE_TICK_MS)
+
+
+def _enough(spec: Spec, observer: Observer, played_s: float) -> bool:
+    """Whether there is nothing more to wait for, without a proof. Judging is the last test, since it is the dearest."""
+    still_s = observer.still_s()
+    if played_s >= spec.limits.run_s or still_s >= spec.limits.probes_s:
+        return True
+    if spec.scenario.expected is Outcome.ABORTED:
+        return observer.given_up() and still_s >= spec.limits.still_s
+    if still_s < spec.limits.still_s:
+        slow = spec.scenario.expected is Outcome.SLOW_READER and played_s >= SLOW_READER_S
+        return slow and judge(observer.evidence()).outcome is Outcome.SLOW_READER
+    if spec.until is Until.PROBES and spec.scenario.freezes and not observer.probed():
+        return False
+    evidence = observer.evidence()
+    outcome = judge(evidence).outcome
+    if outcome is Outcome.INCONCLUSIVE:
+        return bool(evidence.missing)  # waiting does not show what may not be seen
+    return outcome not in (Outcome.MOVING, Outcome.SLOW_READER)
+
+
+def _rest(site: Site, tick_ms: int) -> None:
+    """Until a program has something to say, or a tick has passed."""
+    poll = select.poll()
+    for role in Role:
+        if not site.programs[role].gone:  # the end of a connection is news for ever
+            poll.register(site.programs[role], select.POLLIN)
+    poll.poll(tick_ms)
+
+
+def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T:
+    """Read reports until there is such a fact."""
+    deadline = time.monotonic() + spec.limits.barrier_s
+    while (value := fact()) is None:
+        if time.monotonic() > deadline:
+            raise TestbedError(f"waited {spec.limits.barrier_s:g} s for {what}")
+        for end in (site.programs[role].ended for role in Role):
+            if end and end.error:
+                raise TestbedError(f"waited for {what}, but the {end.role}'s program ended: {end.error}")
+        _rest(site, TICK_MS)
+        for role in Role:
+            site.programs[role].read_reports()
+    return value
+
+
+def _job(spec: Spec, site: Site, role: Role, port: int) -> dict[str, object]:
+    """What one endpoint is told; the keys are those of `lab.endpoint.job`."""
+    scenario, load, options = spec.scenario, spec.scenario.load, spec.options[role]
+    return {
+        "behaviour": scenario.server if role is Role.SERVER else scenario.client,
+        "family": spec.ip,
+        "address": site.addresses.server,
+        "port": port,
+        "payload": load.payload,
+        "send_size": load.send_size,
+        "recv_size": load.recv_size,
+        "server_block": load.server_block,
+        "answer": load.answer,
+        "paced_s": load.paced_s,
+        "so_rcvbuf": options.so_rcvbuf,
+        "so_sndbuf": options.so_sndbuf,
+        "nodelay": options.nodelay,
+        "congestion": options.congestion,
+    }
+
+
+def _capture(spec: Spec, site: Site, port: int) -> tuple[Capture | None, str | None]:
+    """An open capture; or none, and why."""
+    try:
+        return Capture(site.namespaces.client, site.interface, spec.capture, port, spec.snaplen), None
+    except EnvironmentLacksError as error:
+        return None, str(error)
+
+
+def _tune(spec: Spec, site: Site, role: Role) -> Settings | None:
+    """Write the sysctls of one side and read them back."""
+    namespace, wish = site.namespaces[role], spec.buffers[role]
+    values = {key: str(triple) for key, triple in (("tcp_rmem", wish.tcp_rmem), ("tcp_wmem", wish.tcp_wmem)) if triple}
+    values |= wish.other
+    keys = dict.fromkeys((*SETTINGS_KEYS, *values))
+    before = sysctl.read(namespace, keys)
+    if values:
+        sysctl.write(namespace, values)
+    interface = link.interface_of(namespace, site.addresses[role])
+    return Settings(sysctl.read(namespace, keys), before, link.mtu_of(namespace, interface))

@@ -1,0 +1,1 @@
+"""Every word spoken with Linux: namespaces, links, sysctls, inet_diag, /proc and packet sockets."""

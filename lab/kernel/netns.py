@@ -1,0 +1,189 @@
+"""Network namespaces, held by descriptors and never by name: when the last holder ends, the kernel removes them."""
+
+import ctypes
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from lab.errors import EnvironmentLacksError, TestbedError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+PR_SET_PDEATHSIG = 1
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, f"{what}: {os.strerror(errno)}")
+
+
+class Namespace:
+    """A network namespace, kept alive by an open descriptor."""
+
+    def __init__(self, fd: int | None) -> None:
+        self.fd = fd
+        """None: the caller's own, which needs no privilege to be in."""
+
+    @classmethod
+    def here(cls) -> "Namespace":
+        return cls(None)
+
+    @classmethod
+    def create(cls) -> "Namespace":
+        """A new and empty one. Needs CAP_SYS_ADMIN over the user namespace of the caller."""
+
+        def unshared() -> int:
+            _check(_libc.unshare(CLONE_NEWNET), "unshare(CLONE_NEWNET)")
+            return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+
+        try:
+            return cls(_in_thread(unshared))
+        except OSError as error:
+            raise EnvironmentLacksError(f"cannot make a network namespace ({error.strerror}): run as root") from None
+
+    @classmethod
+    def of(cls, pid: int) -> "Namespace":
+        """The namespace of a process."""
+        try:
+            return cls(os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC))
+        except PermissionError:
+            raise EnvironmentLacksError(
+                f"cannot open the network namespace of process {pid}: needs CAP_SYS_PTRACE, and "
+                "CAP_DAC_OVERRIDE if it is another user's; run as root"
+            ) from None
+        except FileNotFoundError:
+            raise TestbedError(f"process {pid} has ended") from None
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """`function`'s result, called inside the namespace by a thread of its own that ends there.
+
+        setns(2) moves one thread only; a thread that ends needs no way back. Sockets that the function opens stay in
+        the namespace whoever uses them later.
+        """
+
+        if self.fd is None:
+            return function(*args, **kwargs)
+
+        def inside() -> R:
+            self.enter()
+            return function(*args, **kwargs)
+
+        return _in_thread(inside)
+
+    def enter(self) -> None:
+        """Move the calling thread into the namespace for good. Needs CAP_SYS_ADMIN in both."""
+        if self.fd is not None and _libc.setns(self.fd, CLONE_NEWNET) != 0:
+            errno = ctypes.get_errno()
+            raise EnvironmentLacksError(
+                f"cannot enter a network namespace ({os.strerror(errno)}): needs CAP_SYS_ADMIN; run as root"
+            )
+
+    def close(self) -> None:
+        if self.fd is not None:
+            os.close(self.fd)
+
+    def __enter__(self) -> "Namespace":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _in_thread(function: Callable[[], R]) -> R:
+    box: list[R] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            box.append(function())
+        except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread, none is swallowed
+            failure.append(error)
+
+    # A daemon: who is interrupted while it works does not wait for it at exit.
+    thread = threading.Thread(target=run, name="netns", daemon=True)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return box[0]
+
+
+def become_root_of_a_user_namespace() -> None:
+    """Move this process into a user namespace of its own, as its root (user_namespaces(7)).
+
+    Only a process with a single thread may; so it comes first. Raises EnvironmentLacksError where it is forbidden.
+    """
+    uid, gid = os.getuid(), os.getgid()
+    try:
+        _check(_libc.unshare(CLONE_NEWUSER), "unshare(CLONE_NEWUSER)")
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
+        Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
+    except OSError as error:
+        raise EnvironmentLacksError(
+            f"no root and no user namespace ({error.strerror}): run as root, or use --testbed loopback"
+        ) from None
+
+
+HELD = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Around every fork: a signal waits until it is done.
+
+    Raised in one of Python's own callbacks at fork, such as the one that releases logging's lock, the exception would
+    be ignored and the lock held for ever. A child that goes on has to let the signals through again.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def may_make_namespaces() -> str | None:
+    """None if this process, or a user namespace of its own, can make a network namespace; else why not.
+
+    Tried in a forked child, so that the caller stays where it is.
+    """
+    with signals_held():
+        pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            if os.geteuid() != 0:
+                become_root_of_a_user_namespace()
+            _check(_libc.unshare(CLONE_NEWNET), "unshare(CLONE_NEWNET)")
+            status = 0
+        finally:
+            os._exit(status)
+    _, status = os.waitpid(pid, 0)
+    return None if status == 0 else "user and network namespaces are forbidden here"
+
+
+def program_in(namespace: Namespace) -> Callable[[], Any]:
+    """What a forked child does before exec: enter `namespace`, and be bound to die with its parent.
+
+    The kernel kills it when the thread that forked it ends (prctl(2), PR_SET_PDEATHSIG), a kill -9 of the lab included.
+    """
+    parent = os.getpid()
+
+    def prepare() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
+        _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)  # the parent ended before the kernel was asked
+        namespace.enter()
+
+    return prepare

@@ -1,0 +1,63 @@
+"""Reads the time limits that another process has set on a socket, through a copy of its descriptor, closed at once.
+
+pidfd_getfd(2) needs PTRACE_MODE_ATTACH permission and attaches nothing. getsockopt(2) is called by hand: Python's
+socket class may set O_NONBLOCK on what it wraps, and that flag is shared with the owner.
+"""
+
+import ctypes
+import os
+import socket
+import struct
+from dataclasses import dataclass
+
+SYS_PIDFD_GETFD = 438
+"""The same on every architecture (asm-generic/unistd.h)."""
+TCP_USER_TIMEOUT = 18
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOptions:
+    """0 is none."""
+
+    send_timeout_ns: int
+    receive_timeout_ns: int
+    user_timeout_ms: int
+    """Of TCP; 0 for other sockets."""
+
+
+def options_of(pid: int, fd: int) -> SocketOptions | str:
+    """The options of the socket behind a process's descriptor, or why they cannot be read. 10 us."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError as error:
+        return f"socket options of process {pid}: {error.strerror}"
+    try:
+        copy = _libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
+        if copy < 0:
+            return f"socket options of process {pid}: {os.strerror(ctypes.get_errno())}; needs CAP_SYS_PTRACE"
+        try:
+            return SocketOptions(
+                send_timeout_ns=_timeval(copy, socket.SO_SNDTIMEO),
+                receive_timeout_ns=_timeval(copy, socket.SO_RCVTIMEO),
+                user_timeout_ms=struct.unpack("=I", _get(copy, socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 4))[0],
+            )
+        finally:
+            os.close(copy)
+    finally:
+        os.close(pidfd)
+
+
+def _timeval(fd: int, option: int) -> int:
+    seconds, microseconds = struct.unpack("=qq", _get(fd, socket.SOL_SOCKET, option, 16))
+    return int(seconds) * 1_000_000_000 + int(microseconds) * 1000
+
+
+def _get(fd: int, level: int, option: int, size: int) -> bytes:
+    """Zeros where the socket has no such option."""
+    value = ctypes.create_string_buffer(size)
+    length = ctypes.c_uint32(size)
+    if _libc.getsockopt(fd, level, option, value, ctypes.byref(length)) != 0:
+        return bytes(size)
+    return value.raw

@@ -1,0 +1,298 @@
+"""Looks at connections and at everybody around them in one consistent cut: threads, sockets, threads again.
+
+A thread whose line is the same before and after (its switch counters are in it) did not run in between, so all that was
+read in between (descriptors, waits, sockets) is true of one instant. Nothing is paused, attached to or changed.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lab.evidence import Item, ProcessSample, SocketSample, ThreadSample, Wait, Wants
+from lab.kernel.deadlines import Deadlines
+from lab.kernel.descriptors import Descriptors
+from lab.kernel.freezer import suspended
+from lab.kernel.holders import Processes, Tables, scan, sees_whole_host
+from lab.kernel.options import SocketOptions, options_of
+from lab.kernel.procfs import descendants
+from lab.kernel.sockdiag import SocketDiag
+from lab.kernel.socketindex import SocketIndex
+from lab.kernel.threads import Thread, Threads
+from lab.kernel.waits import READS, WRITES, Waits
+from lab.spec import Role
+
+MAX_PROCESSES, MAX_OTHERS = 256, 256
+"""Of one look. Who is beyond is not described, and the proof takes what is not described to be live."""
+NAMES_A_SOCKET = READS | WRITES | {"accept", "accept4", "connect"}
+"""The calls whose first argument is the descriptor that they wait on."""
+IT_RAN = "it ran while the sockets were read"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A TCP socket to look at, by its addresses (`ip:port`) in the namespace that `diag` asks."""
+
+    role: Role | None
+    diag: SocketDiag
+    local: str
+    remote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What one look saw, in the words of `Snapshot`; `sockets` in the order of the targets."""
+
+    threads_before: tuple[ThreadSample, ...]
+    sockets: tuple[SocketSample | None, ...]
+    threads_after: tuple[ThreadSample, ...]
+    others: tuple[SocketSample, ...]
+    processes: tuple[ProcessSample, ...]
+    peers: dict[str, str]
+    unreadable: int
+    everywhere: bool
+    """Whether holders were looked for in all of /proc."""
+
+
+class Scene:
+    """The holders of some TCP sockets, whoever could wake them, and one cut of all.
+
+    With `roots` the holders are the programs that each of those processes has forked; else all of /proc is searched,
+    and again whenever one of them ran. `diags` are further namespaces in which peers may live.
+    """
+
+    def __init__(
+        self, targets: Sequence[Target], diags: Sequence[SocketDiag] = (), roots: Mapping[Role, int] | None = None
+    ) -> None:
+        self.targets, self._roots = tuple(targets), roots
+        self._index = SocketIndex([*(target.diag for target in targets), *diags])
+        self._descriptors = Descriptors(self._index)
+        self._deadlines = Deadlines()
+        self._waits = Waits(self._descriptors, self._deadlines)
+        self._threads, self._processes = Threads(), Processes()
+        self._tables = Tables()
+        self._everywhere = self._stale = False
+        self._members: set[int] = set()
+        self._ran: set[int] = set()
+        """Processes of which a thread ran since they were last described."""
+        self._described: dict[int, ProcessSample] = {}
+        self._known: dict[Target, SocketSample] = {}
+        self._options: dict[int, SocketOptions | None] = {}
+
+    def close(self) -> None:
+        self._threads.close()
+
+    def look(self, fresh: bool = False) -> Cut:
+        """One cut; `fresh` searches all of /proc anew, where that is searched at all."""
+        self._deadlines.begin()
+        for target in self.targets:
+            if target not in self._known:
+                self._sample_target(target)
+        roles = self._search(fresh)
+        members = self._reach(set(roles))
+        now_ns = time.time_ns()
+        before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members)]
+        processes = [self._describe(pid) for pid in sorted(members | self._tables.with_descriptors_in_flight())]
+        sockets = tuple(self._sample_target(target) for target in self.targets)
+        others = tuple(self._sample_others(members))
+        after = self._read_again(members, roles)
+        self._members = members
+        self._threads.forget_all_but(members)
+        return Cut(
+            tuple(before), sockets, after, others, tuple(processes), self._peers(members), self._unreadable(),
+            self._everywhere,
+        )  # fmt: skip
+
+    def _search(self, fresh: bool) -> dict[int, Role | None]:
+        """The holders, each with the role of the only target that it holds."""
+        roles: dict[int, Role | None] = {}
+        if self._roots is not None:
+            roles = {pid: role for role, root in self._roots.items() for pid in descendants(root)[1:]}
+        self._read_lines(roles.keys() | self._members)
+        if self._ran or fresh:
+            self._index.begin()
+        if not self._everywhere:
+            if self._roots is None:
+                self._scan()
+        elif fresh or (self._stale and not self._any_runs()):
+            self._scan()
+        if self._roots is None:
+            roles = self._holders()
+            self._read_lines(roles.keys() - self._members)
+        return roles
+
+    def _holders(self) -> dict[int, Role | None]:
+        roles_of: dict[int, set[Role | None]] = {}
+        for target in self.targets:
+            if target in self._known:
+                for pid in self._tables.holders([f"socket:{self._known[target].inode}"]):
+                    roles_of.setdefault(pid, set()).add(target.role)
+        return {pid: roles.pop() if len(roles) == 1 else None for pid, roles in roles_of.items()}
+
+    def _scan(self) -> None:
+        self._tables = scan(self._descriptors)
+        self._everywhere, self._stale = True, False
+
+    def _any_runs(self) -> bool:
+        return any(thread.line.state == "R" for thread in self._all(self._members))
+
+    def _read_lines(self, pids: Iterable[int]) -> None:
+        for pid in pids:
+            for thread in self._threads.of(pid):
+                with self._unless_ended(thread):
+                    if thread.read():
+                        self._ran.add(pid)
+        self._stale |= bool(self._ran)
+
+    @contextlib.contextmanager
+    def _unless_ended(self, thread: Thread) -> Iterator[None]:
+        try:
+            yield
+        except (FileNotFoundError, ProcessLookupError):
+            self._threads.drop(thread)
+            self._ran.add(thread.pid)
+
+    def _all(self, pids: Iterable[int]) -> list[Thread]:
+        """Every thread whose line has been read; what has ended and is not yet buried does nothing any more."""
+        return [
+            thread for pid in sorted(pids) for thread in self._threads.known(pid) if thread.line.state not in ("Z", "X")
+        ]
+
+    def _reach(self, holders: set[int]) -> set[int]:
+        """The holders, whoever could wake one of their threads, whoever could wake those, and so on."""
+        somebody_ran = bool(self._ran)
+        reached: set[int] = set()
+        frontier = holders
+        while frontier and len(reached) < MAX_PROCESSES:
+            for pid in frontier:
+                if pid in self._ran or pid not in self._tables.by_pid:
+                    self._tables.read(self._descriptors, pid)
+            for thread in self._all(frontier):
+                with self._unless_ended(thread):
+                    self._read_wait(thread, somebody_ran)
+            reached |= frontier
+            frontier = self._wakers(frontier) - reached
+            self._read_lines(frontier - self._members)
+        return reached
+
+    def _read_wait(self, thread: Thread, somebody_ran: bool) -> None:
+        """Anew only if it ran, or if what it waits for can be changed by others and one of them ran."""
+        if thread.wait is not None and not (somebody_ran and thread.dynamic):
+            return
+        thread.sample = None
+        thread.suspended = suspended(thread)
+        thread.wait, thread.dynamic = self._waits.of(thread)
+
+    def _wakers(self, pids: set[int]) -> set[int]:
+        items = {item for thread in self._all(pids) if thread.wait for item in thread.wait.items}
+        found = {int(item.resource.partition(":")[2]) for item in items if item.wants in (Wants.WAKE, Wants.END)}
+        ends = {end for item in items for end in self._ends(item)}
+        if ends and not self._everywhere:
+            self._scan()
+        return found | self._tables.holders(ends)
+
+    def _ends(self, item: Item) -> list[str]:
+        """The resources whose holders could end a wait on this one. In a run the pair's holders are known."""
+        kind, _, number = item.resource.partition(":")
+        if kind == "socket" and int(number) not in self._target_inodes():
+            peer = self._index.peer(int(number))
+            return [item.resource, f"socket:{peer.entry.inode}"] if peer else [item.resource]
+        if kind == "unix":
+            entry = self._index.unix(int(number))
+            return [item.resource, f"unix:{entry.peer}"] if entry and entry.peer else [item.resource]
+        return [item.resource] if kind in ("pipe", "eventfd") else []
+
+    def _target_inodes(self) -> set[int]:
+        return {sample.inode for sample in self._known.values()}
+
+    def _describe(self, pid: int) -> ProcessSample:
+        if pid in self._ran or pid not in self._described:
+            readable = all(thread.line.syscall is not None for thread in self._all([pid]))
+            self._described[pid] = self._processes.sample(pid, self._tables.by_pid.get(pid), readable)
+        return self._described[pid]
+
+    def _thread_sample(self, thread: Thread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:
+        inode = None
+        if thread.wait is not None and len(thread.wait.items) == 1 and thread.line.syscall in NAMES_A_SOCKET:
+            kind, _, number = thread.wait.items[0].resource.partition(":")
+            inode = int(number) if kind in ("socket", "listener", "unix") else None
+        return thread.as_sample(now_ns, roles.get(thread.pid), inode)
+
+    def _read_again(self, members: set[int], roles: Mapping[int, Role | None]) -> tuple[ThreadSample, ...]:
+        self._ran.clear()
+        for thread in [thread for pid in sorted(members) for thread in self._threads.of(pid)]:
+            with self._unless_ended(thread):
+                if thread.read():
+                    self._ran.add(thread.pid)
+                    thread.wait = Wait(thread.line.syscall or "", (), unknown=IT_RAN)
+        self._stale |= bool(self._ran)
+        now_ns = time.time_ns()
+        samples = tuple(self._thread_sample(thread, roles, now_ns) for thread in self._all(members))
+        for thread in self._all(self._ran):
+            if thread.wait is not None and thread.wait.unknown == IT_RAN:
+                thread.wait = thread.sample = None
+        return samples
+
+    def _sample_target(self, target: Target) -> SocketSample | None:
+        known = self._known.get(target)
+        sample = target.diag.sample(target.role, target.local, target.remote, known.cookie if known else None)
+        if sample is None:
+            return None
+        self._known[target] = sample
+        return self._with_options(sample)
+
+    def _sample_others(self, members: set[int]) -> Iterator[SocketSample]:
+        """The sockets that any of the threads waits for, and their peers, less the targets."""
+        wanted: dict[int, None] = {}
+        for thread in self._all(members):
+            for item in thread.wait.items if thread.wait else ():
+                if item.resource.startswith("socket:"):
+                    inode = int(item.resource.partition(":")[2])
+                    peer = self._index.peer(inode)
+                    wanted |= {inode: None} | ({peer.entry.inode: None} if peer else {})
+        for inode in [each for each in wanted if each not in self._target_inodes()][:MAX_OTHERS]:
+            found = self._index.tcp(inode)
+            if found is None:
+                continue
+            sample = found.diag.sample(None, found.entry.local, found.entry.remote, found.entry.cookie)
+            if sample is not None:
+                yield self._with_options(sample)
+
+    def _with_options(self, sample: SocketSample) -> SocketSample:
+        """Read anew when somebody ran, who may have set them."""
+        if self._ran or sample.inode not in self._options:
+            self._options[sample.inode] = self._read_options(sample.inode)
+        options = self._options[sample.inode]
+        if options is None:
+            return sample
+        return replace(
+            sample,
+            send_timeout_ns=options.send_timeout_ns,
+            receive_timeout_ns=options.receive_timeout_ns,
+            user_timeout_ms=options.user_timeout_ms,
+        )
+
+    def _read_options(self, inode: int) -> SocketOptions | None:
+        resource = f"socket:{inode}"
+        for pid in self._tables.holders([resource]):
+            fd = self._tables.by_pid[pid].number_of(resource)
+            options = options_of(pid, fd) if fd is not None else None
+            if isinstance(options, SocketOptions):
+                return options
+        return None
+
+    def _peers(self, members: set[int]) -> dict[str, str]:
+        peers = {}
+        for thread in self._all(members):
+            for item in thread.wait.items if thread.wait else ():
+                if item.resource.startswith("unix:"):
+                    entry = self._index.unix(int(item.resource.partition(":")[2]))
+                    if entry is not None and entry.peer:
+                        peers[item.resource] = f"unix:{entry.peer}"
+        return peers
+
+    def _unreadable(self) -> int:
+        """Where we do not see all processes, at least one more."""
+        if self._roots is not None:
+            return len(self._tables.unreadable & self._members)
+        return len(self._tables.unreadable) + (not sees_whole_host())

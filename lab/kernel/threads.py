@@ -1,0 +1,161 @@
+"""Reads what each thread of any process is doing, again and again, through descriptors that stay open."""
+
+import contextlib
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lab.evidence import ThreadSample, Wait
+from lab.kernel.procfs import SYSCALLS
+from lab.spec import Role
+
+LOWEST_STACK = 1 << 32
+"""A stack pointer below this is a 32-bit program's, whose system calls have other numbers."""
+
+_NAMES = SYSCALLS.get(os.uname().machine, {})
+_STATUS = re.compile(
+    rb"^State:\s*(\w).*^voluntary_ctxt_switches:\s*(\d+)\s^nonvoluntary_ctxt_switches:\s*(\d+)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A thread as it stands: equal lines, switches included, mean that it has not run in between."""
+
+    state: str
+    switches: int
+    syscall: str | None
+    """None: not readable."""
+    args: tuple[int, ...]
+
+
+class Thread:
+    """One thread; its files in /proc stay open. Raises FileNotFoundError or ProcessLookupError once it has ended."""
+
+    def __init__(self, pid: int, tid: int) -> None:
+        self.pid, self.tid = pid, tid
+        self.folder = f"/proc/{pid}/task/{tid}"
+        self.comm = Path(self.folder, "comm").read_text().rstrip("\n")
+        self._status = os.open(f"{self.folder}/status", os.O_RDONLY | os.O_CLOEXEC)
+        self._syscall = self._open("syscall")
+        self._wchan = self._open("wchan")
+        self._raw: tuple[bytes, bytes | None] | None = None
+        self.line = Line("R", 0, None, ())
+        self.wait: Wait | None = None
+        """What it waits for, as long as `line` is the same."""
+        self.dynamic = False
+        """Whether others may change what it waits for while it sleeps."""
+        self.suspended: str | None = None
+        self.sample: ThreadSample | None = None
+
+    def _open(self, name: str) -> int | None:
+        try:
+            return os.open(f"{self.folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError:
+            return None
+
+    def read(self) -> bool:
+        """Read its line anew; whether it differs from the one before. 5 us."""
+        found = _STATUS.search(os.pread(self._status, 8192, 0))
+        if found is None:
+            raise ProcessLookupError
+        call = self._read_call()
+        raw = (found[1] + b" " + found[2] + b" " + found[3], call)
+        if raw == self._raw:
+            return False
+        self._raw = raw
+        syscall, args = _call(call)
+        self.line = Line(found[1].decode(), int(found[2]) + int(found[3]), syscall, args)
+        self.wait = self.suspended = self.sample = None
+        return True
+
+    def _read_call(self) -> bytes | None:
+        if self._syscall is None:
+            return None
+        try:
+            return os.pread(self._syscall, 256, 0)
+        except PermissionError:
+            return None
+
+    def wchan(self) -> str:
+        """The function of the kernel that it sleeps in; empty where that is not told."""
+        if self._wchan is None:
+            return ""
+        try:
+            return os.pread(self._wchan, 128, 0).decode().strip("0")
+        except PermissionError:
+            return ""
+
+    def as_sample(self, now_ns: int, role: Role | None, socket_inode: int | None) -> ThreadSample:
+        """Made anew only when it ran: else only the time differs."""
+        if self.sample is not None and self.sample.role is role:
+            self.sample = replace(self.sample, time_ns=now_ns)
+        else:
+            line = self.line
+            self.sample = ThreadSample(
+                now_ns, role, self.pid, self.tid, self.comm, line.state, line.syscall, line.args, socket_inode,
+                line.switches, self.wait, self.suspended,
+            )  # fmt: skip
+        return self.sample
+
+    def close(self) -> None:
+        for descriptor in (self._status, self._syscall, self._wchan):
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+class Threads:
+    """The threads of the processes asked for; those that end are forgotten."""
+
+    def __init__(self) -> None:
+        self._threads: dict[int, dict[int, Thread]] = {}
+
+    def of(self, pid: int) -> list[Thread]:
+        """All threads of a process, as listed now, not yet read anew. Empty if it has ended."""
+        known = self._threads.setdefault(pid, {})
+        try:
+            tids = {int(tid) for tid in os.listdir(f"/proc/{pid}/task")}
+        except (FileNotFoundError, ProcessLookupError):
+            tids = set()
+        for tid in known.keys() - tids:
+            known.pop(tid).close()
+        for tid in tids - known.keys():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                known[tid] = Thread(pid, tid)
+        if not known:
+            del self._threads[pid]
+        return list(known.values())
+
+    def known(self, pid: int) -> list[Thread]:
+        """Those that were listed last."""
+        return list(self._threads.get(pid, {}).values())
+
+    def drop(self, thread: Thread) -> None:
+        """It has ended; its number may already be another's."""
+        if self._threads.get(thread.pid, {}).pop(thread.tid, None) is thread:
+            thread.close()
+
+    def forget_all_but(self, pids: set[int]) -> None:
+        for pid in self._threads.keys() - pids:
+            for thread in self._threads.pop(pid).values():
+                thread.close()
+
+    def close(self) -> None:
+        self.forget_all_but(set())
+
+
+def _call(raw: bytes | None) -> tuple[str | None, tuple[int, ...]]:
+    """'running', or the call's name and its six arguments (proc_pid_syscall(5))."""
+    if raw is None:
+        return None, ()
+    words = raw.split()
+    if len(words) < 9 or not words[0].isdigit():
+        # 'running', or '-1 SP PC': blocked, but in no system call (a page fault).
+        return "running", ()
+    number = int(words[0])
+    args = tuple(int(word, 16) for word in words[1:7])
+    if int(words[7], 16) < LOWEST_STACK:
+        return f"syscall-{number}", args
+    return _NAMES.get(number, f"syscall-{number}"), args

@@ -1,0 +1,192 @@
+"""Looks at one pair from its connection on: threads, sockets, counters and frames, and keeps what was seen."""
+
+import platform
+import time
+from dataclasses import replace
+
+from lab.evidence import UNKNOWN, Connected, Evidence, Progress, Settings, Snapshot
+from lab.kernel import sysctl
+from lab.kernel.capture import Capture
+from lab.kernel.procfs import descendants, peak_resident
+from lab.kernel.scene import Scene, Target
+from lab.kernel.sockdiag import SocketDiag
+from lab.proof.wire import WireWitness
+from lab.spec import Pair, Role, Spec
+from lab.tcp.frame import Frame, dissect
+from lab.tcp.segment import Segment
+from lab.testbed import Site
+
+KEEP_NS = 50_000_000
+"""A snapshot is kept this long after the one before; the first of a state that lasts is kept always."""
+
+
+class Observer:
+    """Watches one pair from its connection on, and holds what was seen."""
+
+    def __init__(self, spec: Spec, site: Site, settings: Pair[Settings | None], capture: Capture | None) -> None:
+        self._frames: list[Frame] = []
+        self._spec, self._site, self._settings, self._capture = spec, site, settings, capture
+        self._started_ns = time.time_ns()
+        self._core = sysctl.read_core()
+        self._segments: list[Segment] = []
+        self._wire = WireWitness()
+        self._snapshots: list[Snapshot] = []
+        self._state_began: Snapshot | None = None
+        self._latest: Snapshot | None = None
+        self._taken = 0
+        self._moved: object = None
+        self._moved_ns = self._started_ns
+        self._missing: list[str] = []
+        self._memory = UNKNOWN
+        self._diag = Pair(*(SocketDiag(site.namespaces[role]) for role in Role))
+        self._scene: Scene | None = None
+
+    def miss(self, what: str) -> None:
+        """Note what cannot be observed."""
+        self._missing.append(what)
+
+    def close(self) -> None:
+        if self._scene is not None:
+            self._scene.close()
+        for role in Role:
+            self._diag[role].close()
+
+    def take(self) -> Snapshot | None:
+        """Look once: reports, frames, and one cut if there is a connection. None before that."""
+        for role in Role:
+            self._site.programs[role].read_reports()
+        if self._capture is not None:
+            self._dissect(self._capture.drain())
+        connected = self._site.programs.client.connected
+        if connected is None:
+            return None
+        if self._scene is None:
+            self._scene = self._around(connected)
+        snapshot = self._cut(self._scene)
+        self._keep(snapshot)
+        moved = _moved(snapshot)
+        if moved != self._moved:
+            self._moved, self._moved_ns = moved, snapshot.time_ns
+        return snapshot
+
+    def _around(self, connected: Connected) -> Scene:
+        """Both ends; who holds them is known: the two programs and whatever they fork."""
+        roots = {role: self._site.programs[role].host_pid for role in Role}
+        targets = (
+            Target(Role.CLIENT, self._diag.client, connected.local, connected.remote),
+            Target(Role.SERVER, self._diag.server, connected.remote, connected.local),
+        )
+        return Scene(targets, roots=roots)
+
+    def _cut(self, scene: Scene) -> Snapshot:
+        cut = scene.look()
+        progress: Pair[Progress | None] = Pair(*(self._site.programs[role].progress() for role in Role))
+        client, server = cut.sockets
+        self._taken += 1
+        return Snapshot(
+            number=self._taken,
+            threads_before=cut.threads_before,
+            sockets=Pair(client, server),
+            threads_after=cut.threads_after,
+            progress=progress,
+            others=cut.others,
+            processes=cut.processes,
+            peers=cut.peers,
+            unreadable=cut.unreadable,
+        )
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        """Keep the first snapshot of every state that lasts, and one now and then of what changes all the time."""
+        first, self._latest = self._state_began, snapshot
+        if first is None or _state(first) != _state(snapshot):
+            self._state_began = snapshot
+        elif not self._snapshots or first.number > self._snapshots[-1].number:
+            self._snapshots.append(first)
+        if not self._snapshots or snapshot.time_ns - self._snapshots[-1].time_ns >= KEEP_NS:
+            self._snapshots.append(snapshot)
+
+    def _dissect(self, frames: list[Frame]) -> None:
+        self._frames += frames
+        for segment in filter(None, map(dissect, frames)):
+            self._segments.append(segment)
+            self._wire.feed(segment)
+
+    def probed(self) -> bool:
+        """Whether the wire has shown a probe of each side since the pair froze, or is not looked at."""
+        return self._capture is None or all(self._wire.facts().probes_since_still)
+
+    def given_up(self) -> bool:
+        """Whether a program has ended its part and the connection still stands, so that the other may stay in it."""
+        ended = any(program.ended for program in self._site.programs)
+        return ended and self._latest is not None and all(self._latest.sockets)
+
+    def still_s(self) -> float:
+        """For how long the state has been the same but for probes."""
+        if self._latest is None:
+            return 0.0
+        return (self._latest.time_ns - self._moved_ns) / 1e9
+
+    def may_be_stuck(self) -> bool:
+        """Whether a proof is worth a try: both ends have something to send, and neither program ran just now."""
+        latest = self._latest
+        if latest is None or not all(socket and socket.wqueue for socket in latest.sockets):
+            return False
+        return all(thread.state == "S" for thread in latest.threads_after)
+
+    def evidence(self, *, brief: bool = False) -> Evidence:
+        """All so far; `brief` leaves out all but the latest snapshot, which is what a proof needs."""
+        programs = self._site.programs
+        snapshots = [] if brief else self._snapshots.copy()
+        if self._latest is not None and (not snapshots or self._latest.number > snapshots[-1].number):
+            snapshots.append(self._latest)
+        return Evidence(
+            spec=self._spec,
+            started_ns=self._started_ns,
+            seen_ns=time.time_ns(),
+            settings=self._settings,
+            core=self._core,
+            connected=Pair(programs.client.connected, programs.server.connected),
+            ended=Pair(programs.client.ended, programs.server.ended),
+            snapshots=tuple(snapshots),
+            frames=() if brief else tuple(self._frames),
+            segments=() if brief else tuple(self._segments),
+            capture=self._capture.count() if self._capture else None,
+            memory=self._memory,
+            logs=Pair(*(programs[role].log().decode(errors="replace") for role in Role)),
+            missing=tuple(self._missing),
+            release=platform.release(),
+        )
+
+    def settle(self) -> None:
+        """Let the last frames come in, and ask how much memory the programs took."""
+        if self._capture is not None:
+            self._dissect(self._capture.settle())
+        self._memory = Pair(*(self._grown(role) for role in Role))
+
+    def _grown(self, role: Role) -> int | None:
+        program = self._site.programs[role]
+        peak = program.ended.peak if program.ended else _peak(program.host_pid)
+        before = program.connected.resident if program.connected else None
+        return None if peak is None or before is None else max(0, peak - before)
+
+
+def _peak(host_pid: int) -> int | None:
+    """Of the program that the host has forked."""
+    return max(filter(None, map(peak_resident, descendants(host_pid)[1:])), default=None)
+
+
+def _state(snapshot: Snapshot) -> object:
+    """What must be the same for two snapshots to show the same state: sequences, windows, queues, counters, waits."""
+    sockets = [
+        s and replace(s, time_ns=0, expires_ms=0, last_data_sent_ms=0, last_ack_recv_ms=0, probes=0)
+        for s in snapshot.sockets
+    ]
+    threads = [(t.tid, t.syscall, t.switches) for t in snapshot.threads_after]
+    progress = [p and (p.sent, p.received, p.stamp_ns) for p in snapshot.progress]
+    return sockets, threads, progress
+
+
+def _moved(snapshot: Snapshot) -> object:
+    """What changes when a byte does, in a program or in TCP."""
+    sockets = [s and (s.state, s.bytes_acked, s.wqueue, s.bytes_received, s.rqueue) for s in snapshot.sockets]
+    return sockets, [p and (p.sent, p.received) for p in snapshot.progress]

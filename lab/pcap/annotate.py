@@ -1,0 +1,73 @@
+"""A copy of a capture as pcapng, with comments on the frames that matter: opens in Wireshark, where they can be seen.
+
+Frames, link layers and interfaces stay as they are; times become nanoseconds. Format: draft-ietf-opsawg-pcapng.
+"""
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+from lab.errors import BadInputError, StoreError
+from lab.pcap.bulk import Bulk, Chunk, Interface
+from lab.pcap.layouts import BYTE_ORDER, Block
+from lab.pcap.source import Source
+
+COMMENT, APPLICATION, RESOLUTION = 1, 4, 9
+"""Option codes: opt_comment, shb_userappl, if_tsresol."""
+
+
+def annotate(source: Source, out: Path, comments: Mapping[int, str]) -> None:
+    """Write the copy, whole or not at all; of a damaged capture, what stands before the damage. Raises StoreError."""
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    try:
+        try:
+            with unfinished.open("wb") as stream:
+                _copy(source, stream, comments)
+            unfinished.replace(out)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot write {out}: {error.strerror}") from None
+
+
+def _copy(source: Source, stream: BinaryIO, comments: Mapping[int, str]) -> None:
+    header = struct.pack("<IHHq", BYTE_ORDER, 1, 0, -1) + _option(APPLICATION, b"zero-window lab") + bytes(4)
+    stream.write(_block(Block.SECTION, header))
+    source.rewind()
+    known: dict[Interface, int] = {}
+    try:
+        for chunk in Bulk(source).chunks():
+            for each in chunk.interfaces:
+                if each not in known:
+                    known[each] = len(known)
+                    body = struct.pack("<HHI", each.link, 0, each.snaplen) + _option(RESOLUTION, b"\x09") + bytes(4)
+                    stream.write(_block(Block.INTERFACE, body))
+            _copy_chunk(chunk, stream, comments, known)
+    except BadInputError:
+        return
+
+
+def _copy_chunk(chunk: Chunk, stream: BinaryIO, comments: Mapping[int, str], known: Mapping[Interface, int]) -> None:
+    numbers = [known[each] for each in chunk.interfaces]
+    rows = zip(
+        chunk.frames.tolist(),
+        chunk.start.tolist(), chunk.captured.tolist(), chunk.wire.tolist(), chunk.time_ns.tolist(),
+        chunk.interface.tolist(), strict=True,
+    )  # fmt: skip
+    for frame, start, captured, wire, time_ns, interface in rows:
+        ticks = time_ns % (1 << 64)
+        body = struct.pack("<5I", numbers[interface], ticks >> 32, ticks & 0xFFFFFFFF, captured, wire)
+        body += chunk.data[start : start + captured] + bytes(-captured % 4)
+        if frame in comments:
+            body += _option(COMMENT, comments[frame].encode()) + bytes(4)
+        stream.write(_block(Block.PACKET, body))
+
+
+def _option(code: int, value: bytes) -> bytes:
+    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def _block(kind: int, body: bytes | bytearray) -> bytes:
+    length = struct.pack("<I", len(body) + 12)
+    return struct.pack("<I", kind) + length + body + length

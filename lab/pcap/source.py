@@ -1,0 +1,161 @@
+"""Where a capture's bytes come from: a file, one that is compressed with gzip or zstd, or standard input; read twice.
+
+A capture is read once to find the connections that matter and once more to follow those, so standard input is kept in
+a temporary file meanwhile: on disk, not in memory.
+"""
+
+import shutil
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from lab.errors import BadInputError
+
+STDIN = Path("-")
+
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+LARGEST_ZSTD_WINDOW = 128 << 20
+"""Bytes: what `zstd --long` makes, and the most memory that a file may ask for."""
+
+ZSTD_PIECE = 512
+"""Bytes given to zstd at a time: 4 of them may stand for 128 KiB, and it gives all at once."""
+
+
+class Source:
+    """An open capture. `read_into` fills a buffer; `skip_to` goes to an offset, in bytes as they are uncompressed."""
+
+    def __init__(self, path: Path, raw: BinaryIO) -> None:
+        self.path = path
+        self._raw = raw
+        raw.seek(0, 2)
+        self.size = raw.tell()
+        """Bytes on disk."""
+        self.rewind()
+
+    def rewind(self) -> None:
+        self._raw.seek(0)
+        magic = self._raw.read(4)
+        self._raw.seek(0)
+        self.offset = 0
+        self.compressed = magic[:2] == GZIP or magic == ZSTD
+        if magic[:2] == GZIP:
+            self._stream: _Unpacked | BinaryIO = _Unpacked(self._raw, _gzip, 1 << 16)
+        elif magic == ZSTD:
+            self._stream = _Unpacked(self._raw, _zstd, ZSTD_PIECE)
+        else:
+            self._stream = self._raw
+
+    def done(self) -> int:
+        """How many of the bytes on disk have been read."""
+        return self._raw.tell()
+
+    def read_into(self, room: memoryview) -> int:
+        """How many bytes came: less than there is room for only at the end. Raises BadInputError."""
+        filled = 0
+        try:
+            while filled < len(room):
+                count = self._stream.readinto(room[filled:])  # type: ignore[union-attr]
+                if not count:
+                    break
+                filled += count
+                self.offset += count
+        except BrokenError as error:
+            raise BrokenError(filled, str(error)) from None
+        except OSError as error:
+            raise BrokenError(filled, error.strerror or str(error)) from None
+        return filled
+
+    def skip_to(self, offset: int) -> None:
+        if not self.compressed:
+            self._raw.seek(offset)
+            self.offset = offset
+            return
+        scratch = memoryview(bytearray(1 << 20))
+        while self.offset < offset and self.read_into(scratch[: offset - self.offset]):
+            pass
+
+
+class BrokenError(Exception):
+    """The source gave `filled` bytes more, and then failed."""
+
+    def __init__(self, filled: int, why: str) -> None:
+        super().__init__(why)
+        self.filled = filled
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Source]:
+    """The capture at `path`, `-` for standard input. Raises BadInputError."""
+    with ExitStack() as stack:
+        try:
+            if path == STDIN:
+                raw: BinaryIO = stack.enter_context(tempfile.TemporaryFile())
+                shutil.copyfileobj(sys.stdin.buffer, raw, 1 << 20)
+            else:
+                raw = stack.enter_context(path.open("rb"))
+            source = Source(path, raw)
+        except OSError as error:
+            raise BadInputError(f"cannot read {path}: {error.strerror}") from None
+        yield source
+
+
+class _Decompressor(Protocol):
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /) -> bytes: ...
+
+
+class _Unpacked:
+    """What a compressed stream holds, as far as it goes; one frame or member may follow another."""
+
+    def __init__(self, raw: BinaryIO, start: Callable[[], _Decompressor], piece: int) -> None:
+        self._raw, self._start, self._piece = raw, start, piece
+        self._frame: _Decompressor | None = None
+        self._packed = b""
+        self._ready = memoryview(b"")
+
+    def readinto(self, room: memoryview) -> int:
+        while not self._ready:
+            if not self._packed:
+                self._packed = self._raw.read(self._piece)
+            if not self._packed:
+                if self._frame is not None:
+                    raise BrokenError(0, "the compressed file is cut short")
+                return 0
+            self._ready = memoryview(self._unpack())
+        count = min(len(room), len(self._ready))
+        room[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def _unpack(self) -> bytes:
+        frame = self._frame or self._start()
+        try:
+            data = frame.decompress(self._packed)
+        except Exception as error:
+            # zlib.error, and zstandard's own, which is not to be imported for the sake of its name.
+            if type(error).__name__ not in ("error", "ZstdError"):
+                raise
+            raise BrokenError(0, f"the compressed file is damaged ({error})") from None
+        self._packed = frame.unused_data if frame.eof else b""
+        self._frame = None if frame.eof else frame
+        return data
+
+
+def _gzip() -> _Decompressor:
+    return zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+
+def _zstd() -> _Decompressor:
+    import zstandard  # noqa: PLC0415 - only where a file needs it
+
+    return zstandard.ZstdDecompressor(max_window_size=LARGEST_ZSTD_WINDOW).decompressobj()

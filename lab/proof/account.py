@@ -1,0 +1,154 @@
+"""Where every payload byte of a frozen pair lies, to the byte: two programs, four buffers, and two sums as a check.
+
+    client_accepted  = server_processed + server_receive_queue + client_send_queue
+    server_processed = in_hand + server_send_queue + client_receive_queue + client_processed
+
+No term is what the others leave over: the left sides come from the client's socket and from the server's program, the
+right sides from the other ends. The kernel counts in sequence numbers, so SYN and FIN have to be taken off:
+
+* `wqueue` is write_seq - snd_una. A FIN that is sent and not acknowledged counts 1 in it, an acknowledged one counts
+  1 in `bytes_acked`, and so does the SYN of the side that connected.
+* `rqueue` is rcv_nxt - copied_seq. A received FIN counts 1 in it until the program has read up to it.
+
+The sums hold when nothing is in motion. The records are taken one after the other, so a moving pair misses them.
+"""
+
+from dataclasses import asdict, dataclass, replace
+
+from lab.evidence import Evidence, Snapshot, SocketSample
+from lab.spec import Answer, Role
+
+FIN_UNACKNOWLEDGED = frozenset({"FIN-WAIT-1", "CLOSING", "LAST-ACK"})
+FIN_ACKNOWLEDGED = frozenset({"FIN-WAIT-2"})
+FIN_RECEIVED = frozenset({"CLOSE-WAIT", "CLOSING", "LAST-ACK"})
+COUNTED = frozenset({"ESTABLISHED"}) | FIN_UNACKNOWLEDGED | FIN_ACKNOWLEDGED | FIN_RECEIVED
+"""States whose record has counters. TIME-WAIT is a mini-socket without any, and so is FIN-WAIT-2 under its timer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Payload bytes; None is not known. `in_hand` is None too where the server answers nothing: it holds nothing."""
+
+    client_accepted: int | None = None
+    client_send_queue: int | None = None
+    server_receive_queue: int | None = None
+    server_processed: int | None = None
+    in_hand: int | None = None
+    server_send_queue: int | None = None
+    client_receive_queue: int | None = None
+    client_processed: int | None = None
+
+
+def account(evidence: Evidence) -> Account:
+    """Of the last snapshot that has both sockets; all None if there is none."""
+    snapshot = last_with_both(evidence)
+    client, server = snapshot.sockets if snapshot else (None, None)
+    if snapshot is None or client is None or server is None:
+        return Account()
+    processed = snapshot.progress.server.received if snapshot.progress.server else None
+    answers = evidence.spec.scenario.load.answer is not Answer.NOTHING
+    return Account(
+        client_accepted=_acknowledged(client) + _send_queue(client),
+        client_send_queue=_send_queue(client),
+        server_receive_queue=_receive_queue(server),
+        server_processed=processed,
+        in_hand=processed - _acknowledged(server) - _send_queue(server) if answers and processed is not None else None,
+        server_send_queue=_send_queue(server),
+        client_receive_queue=_receive_queue(client),
+        client_processed=snapshot.progress.client.received if snapshot.progress.client else None,
+    )
+
+
+def fullest(evidence: Evidence) -> Account:
+    """Where the payload lay when the most of it was under way. The pair may have moved then: the sums need not hold."""
+    accounts = [_while_moving(evidence, snapshot) for snapshot in evidence.snapshots]
+    return max(accounts, key=_under_way, default=Account())
+
+
+def _while_moving(evidence: Evidence, snapshot: Snapshot) -> Account:
+    """The counters are read after the sockets, so what the server has in hand is bounded by its own two counters."""
+    seen = account(replace(evidence, snapshots=(snapshot,)))
+    if seen.in_hand is None or snapshot.progress.server is None:
+        return seen
+    own = snapshot.progress.server.received - snapshot.progress.server.sent
+    return replace(seen, in_hand=max(0, min(seen.in_hand, own)))
+
+
+def _under_way(account: Account) -> int:
+    return sum(
+        part or 0
+        for part in (
+            account.client_send_queue,
+            account.server_receive_queue,
+            account.in_hand,
+            account.server_send_queue,
+            account.client_receive_queue,
+        )
+    )
+
+
+def last_with_both(evidence: Evidence) -> Snapshot | None:
+    """The last snapshot in which the kernel still had counters for both ends."""
+    whole = (shot for shot in reversed(evidence.snapshots) if all(_is_counted(socket) for socket in shot.sockets))
+    return next(whole, None)
+
+
+def imbalances(account: Account, snapshot: Snapshot | None = None) -> tuple[str, ...]:
+    """Each sum that is violated, in words with its figures; a sum with an unknown term is not checked.
+
+    Given the snapshot that the account was drawn from, it tells when the surplus is just what the receiver has and the
+    sender still keeps as unacknowledged. Such bytes lie in two queues: their acknowledgment is on its way, or the
+    sender refuses it for good (ACK starvation).
+    """
+    figures: dict[str, int | None] = asdict(account)
+    texts = []
+    for sender, (total, parts) in SUMS.items():
+        terms = [figures[part] for part in parts]
+        left, right = figures[total], sum(term for term in terms if term is not None)
+        if left is None or None in terms or left == right:
+            continue
+        words = " + ".join(f"{part} {term}" for part, term in zip(parts, terms, strict=True))
+        texts.append(f"{total} {left} is not {words} = {right}{_explained(right - left, sender, snapshot)}")
+    if account.in_hand is not None and account.in_hand < 0:
+        texts.append(f"in_hand {account.in_hand}: the server has answered more than it has read")
+    return tuple(texts)
+
+
+SUMS = {
+    Role.CLIENT: ("client_accepted", ("server_processed", "server_receive_queue", "client_send_queue")),
+    Role.SERVER: ("server_processed", ("in_hand", "server_send_queue", "client_receive_queue", "client_processed")),
+}
+"""By whose bytes are followed: the total, and where they must lie."""
+
+
+def _explained(surplus: int, sender: Role, snapshot: Snapshot | None) -> str:
+    source = snapshot.sockets[sender] if snapshot else None
+    target = snapshot.sockets[sender.peer] if snapshot else None
+    if source is None or target is None or not 0 < surplus == _received(target) - _acknowledged(source):
+        return ""
+    return (
+        f": {surplus} bytes are counted twice, the {sender.peer} has received them and the {sender} keeps them as "
+        "unacknowledged (the acknowledgment is on its way, or refused: ACK starvation)"
+    )
+
+
+def _is_counted(socket: SocketSample | None) -> bool:
+    return socket is not None and socket.state in COUNTED and socket.timer != "timewait"
+
+
+def _acknowledged(socket: SocketSample) -> int:
+    syn = socket.role is Role.CLIENT
+    return socket.bytes_acked - syn - (socket.state in FIN_ACKNOWLEDGED)
+
+
+def _send_queue(socket: SocketSample) -> int:
+    return socket.wqueue - (socket.state in FIN_UNACKNOWLEDGED)
+
+
+def _received(socket: SocketSample) -> int:
+    return socket.bytes_received - (socket.state in FIN_RECEIVED)
+
+
+def _receive_queue(socket: SocketSample) -> int:
+    """A received FIN is the last thing in the queue: unless all is read, it is still in there."""
+    return max(0, socket.rqueue - (socket.state in FIN_RECEIVED))

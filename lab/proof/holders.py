@@ -1,0 +1,219 @@
+"""Who could end a wait: for every item that a thread waits for, the two stacks, and the threads that hold the resource.
+
+Whatever is not known of a holder stands as an unseen one, and is live.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Address, ip_address
+
+from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, Wants
+from lab.proof.cut import Thread, unseen
+from lab.proof.writable import (
+    Can,
+    Movement,
+    Rule,
+    Stack,
+    could_arrive,
+    could_read,
+    could_signal_room,
+    could_write,
+)
+
+POLLS = frozenset({"poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2"})
+"""Calls that SO_SNDTIMEO and SO_RCVTIMEO do not limit."""
+
+NOBODY = Movement(Can.NO, "only a thread can")
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """One item of one thread's wait, and all that could bring it."""
+
+    item: Item
+    stacks: Movement
+    helpers: tuple[Thread, ...]
+    """Any of them, if it ran, might end the wait."""
+    holders: tuple[Thread, ...]
+    """Those of the helpers that hold what is waited for: the peer's end, the other end of a pipe."""
+    connection: frozenset[int] = frozenset()
+    """The inodes of both ends, if it is a TCP connection."""
+    newcomer: bool = False
+    """A new connection from outside would end it."""
+
+    @property
+    def tcp(self) -> bool:
+        return bool(self.connection)
+
+    @property
+    def writes(self) -> bool:
+        """Whether it surely is a wait for room.
+
+        Edge-triggered programs (Go, tokio, nginx) leave OUT armed for ever: it tells nothing unless the queue is full.
+        """
+        if self.item.wants is not Wants.WRITE:
+            return False
+        return self.stacks.rule is not Rule.EMPTY if self.tcp else not self.item.edge
+
+    @property
+    def words(self) -> str:
+        return _WORDS[self.item.wants]
+
+
+_WORDS = {
+    Wants.WRITE: "room to write",
+    Wants.READ: "data to read",
+    Wants.ACCEPT: "a new connection",
+    Wants.WAKE: "a wake-up",
+    Wants.END: "the end of a child",
+}
+
+
+class Holdings:
+    """What the processes of one snapshot hold, and who is at the other end."""
+
+    def __init__(self, snapshot: Snapshot, threads: Iterable[Thread], stack: Stack) -> None:
+        self._stack = stack
+        self._peers = snapshot.peers
+        self.processes: dict[int, ProcessSample] = {process.pid: process for process in snapshot.processes or ()}
+        self.sockets = sockets_of(snapshot)
+        self._by_ends: dict[tuple[str, str], list[SocketSample]] = {}
+        for socket in self.sockets.values():
+            self._by_ends.setdefault((_plain(socket.local), _plain(socket.remote)), []).append(socket)
+        self._pids: dict[str, set[int]] = {}
+        for process in self.processes.values():
+            for resource in process.resources or ():
+                self._pids.setdefault(resource, set()).add(process.pid)
+        self._threads: dict[int, tuple[Thread, ...]] = {}
+        for thread in threads:
+            self._threads[thread.pid] = (*self._threads.get(thread.pid, ()), thread)
+        for process in self.processes.values():
+            if process.io_uring:
+                requests = Thread(0, process.pid, f"io_uring of {_named(process)}", live="it is in no system call")
+                self._threads[process.pid] = (*self.threads(process.pid), requests)
+        self._held: dict[str, tuple[Thread, ...]] = {}
+
+    def needs(self, thread: Thread) -> tuple[Need, ...]:
+        """One for each different item of its wait."""
+        if thread.wait is None or thread.housekeeping:
+            return ()
+        return tuple(self._need(thread, item) for item in dict.fromkeys(thread.wait.items))
+
+    def holders(self, resource: str) -> tuple[Thread, ...]:
+        """Every thread of every process that holds it; an unseen one if nobody seen does."""
+        if resource not in self._held:
+            found = tuple(thread for pid in sorted(self._pids.get(resource, ())) for thread in self.threads(pid))
+            nobody = unseen(f"a holder of {resource}", "no process that was looked at holds it")
+            self._held[resource] = found or (nobody,)
+        return self._held[resource]
+
+    def threads(self, pid: int) -> tuple[Thread, ...]:
+        """All of a process; an unseen one where none was sampled, or where requests lie in an io_uring."""
+        if pid not in self._threads:
+            self._threads[pid] = (unseen(f"process {pid}", "its threads were not seen"),)
+        return self._threads[pid]
+
+    def peer(self, socket: SocketSample) -> SocketSample | None:
+        """The other end; None unless exactly one socket bears the reversed addresses."""
+        found = self._by_ends.get((_plain(socket.remote), _plain(socket.local)), [])
+        return found[0] if len(found) == 1 and found[0].inode != socket.inode else None
+
+    def may_retry(self, pid: int) -> bool:
+        """Whether a signal of its own may wake its threads, so that they try again what they wait for."""
+        process = self.processes.get(pid)
+        return process is None or process.catches_alarm is not False or process.posix_timers != 0
+
+    def _need(self, thread: Thread, item: Item) -> Need:
+        kind, _, name = item.resource.partition(":")
+        if kind == "socket":
+            return self._on_socket(thread, item, int(name))
+        if item.wants is Wants.ACCEPT or kind == "listener":
+            return Need(item, NOBODY, (), (), newcomer=True)
+        if kind == "process":
+            holders = _others(self.threads(int(name)), thread)
+            return Need(item, NOBODY, holders, holders)
+        if kind in ("pipe", "eventfd"):
+            holders = _others(self.holders(item.resource), thread)
+            return Need(item, NOBODY, _others((*holders, *self.threads(thread.pid)), thread), holders)
+        if kind == "unix":
+            return self._on_unix(thread, item)
+        if kind == "timerfd":
+            # Its time is the deadline of the wait; somebody may set it anew.
+            return Need(item, NOBODY, _others(self.threads(thread.pid), thread), ())
+        return Need(item, Movement(Can.YES, f"{item.resource}: nobody knows who wakes it"), (), ())
+
+    def _on_unix(self, thread: Thread, item: Item) -> Need:
+        other = self._peers.get(item.resource)
+        if other is None:
+            return Need(item, Movement(Can.UNKNOWN, f"the other end of {item.resource} (unix_diag)"), (), ())
+        holders = _others(self.holders(other), thread)
+        same = (*holders, *self.threads(thread.pid), *self.holders(item.resource))
+        return Need(item, NOBODY, _others(same, thread), holders)
+
+    def _on_socket(self, thread: Thread, item: Item, inode: int) -> Need:
+        socket = self.sockets.get(inode)
+        if socket is None:
+            return Need(item, Movement(Can.UNKNOWN, f"the record of {item.resource} (inet_diag)"), (), ())
+        peer = self.peer(socket)
+        if peer is None:
+            why = f"the peer of {socket.local} (socket:{inode}): {socket.remote} was not found on this host"
+            return Need(item, Movement(Can.UNKNOWN, why), (), ())
+        holders = _others(self.holders(f"socket:{peer.inode}"), thread)
+        same = (*holders, *self.threads(thread.pid), *self.holders(item.resource))
+        stacks = self._limited(thread, item, socket) or self._stacks(thread, item, socket, peer)
+        return Need(item, stacks, _others(same, thread), holders, frozenset((inode, peer.inode)))
+
+    def _limited(self, thread: Thread, item: Item, socket: SocketSample) -> Movement | None:
+        """A blocked call may have a time limit that is the socket's own.
+
+        One that could not be read is no mere qualifier: such limits are ordinary, and whoever may not read them may
+        not read the system call either.
+        """
+        wait = thread.wait
+        if wait is None or wait.call in POLLS:
+            return None
+        writes = item.wants is Wants.WRITE
+        name = "SO_SNDTIMEO" if writes else "SO_RCVTIMEO"
+        limit_ns = socket.send_timeout_ns if writes else socket.receive_timeout_ns
+        if limit_ns is None:
+            return Movement(Can.UNKNOWN, f"{name} of {socket.local} (socket:{socket.inode})")
+        if limit_ns and wait.deadline_ns is None:
+            return Movement(Can.YES, f"{wait.call} ends by itself: {name} is {limit_ns / 1e9:g} s")
+        return None
+
+    def _stacks(self, thread: Thread, item: Item, socket: SocketSample, peer: SocketSample) -> Movement:
+        if item.wants is not Wants.WRITE:
+            return (could_arrive if item.edge else could_read)(socket, peer, self._stack)
+        found = (could_signal_room if item.edge else could_write)(socket, peer, self._stack)
+        if found.can is Can.NO and found.rule is not Rule.EMPTY and not found.full and self.may_retry(thread.pid):
+            why = f"after a signal its write would be taken: {socket.wmem_queued} of {socket.sndbuf} bytes are queued"
+            return replace(found, can=Can.YES, why=why)
+        return found
+
+
+def sockets_of(snapshot: Snapshot) -> dict[int, SocketSample]:
+    """By inode; a socket without one belongs to no program."""
+    return {socket.inode: socket for socket in (*snapshot.others, *snapshot.sockets) if socket and socket.inode}
+
+
+def _named(process: ProcessSample) -> str:
+    return f"{process.pid} {process.comm}"
+
+
+def _others(threads: Iterable[Thread], thread: Thread) -> tuple[Thread, ...]:
+    """Without repetition, and without the one that waits."""
+    return tuple(each for each in dict.fromkeys(threads) if each != thread)
+
+
+def _plain(address: str) -> str:
+    """Java and busybox nc use IPv6 sockets with mapped addresses, whose peer may be an IPv4 one."""
+    host, _, port = address.rpartition(":")
+    parsed = ip_address(host.strip("[]").partition("%")[0])
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return f"{mapped or parsed}:{port}"
+
+
+def listed(needs: Iterable[Need]) -> Iterator[str]:
+    """What a wait is for, in words."""
+    for need in needs:
+        yield f"{need.words} ({need.item.resource})"

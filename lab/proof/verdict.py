@@ -1,0 +1,388 @@
+"""From evidence to verdict: the only place where an outcome is decided. Pure, and blind to any older verdict.
+
+The structural proof decides first: if the connection is part of a knot of threads that wait for room to write, it is a
+deadlock, within what the grade names, however short it has stood. Without a proof an outcome is a list of claims, each
+with the witness that must bear it out, and it needs stillness (`Limits.still_s`): the program (what its threads wait
+for), the kernel (the two sockets), the wire (the captured segments). A claim that was not observed makes it
+inconclusive and is named. A deadlock that is not proven is `consistent`, and lists who might still read.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.evidence import Evidence
+from lab.forecast import Forecast, Range, forecast
+from lab.proof.account import Account, account, imbalances, last_with_both
+from lab.proof.case import RECEIVING, SENDING, Case
+from lab.proof.cut import Thread
+from lab.proof.knots import Dependency
+from lab.proof.livelock import futile_sends
+from lab.proof.waitfor import Knot
+from lab.proof.wire import WireFacts
+from lab.spec import Grade, Outcome, Pair, Role
+
+REOPENINGS = 3
+"""A closed window that opened again this often, while bytes moved, is a slow reader's."""
+
+
+class Witness(StrEnum):
+    PROGRAM = "program"
+    KERNEL = "kernel"
+    WIRE = "wire"
+
+
+class Testimony(StrEnum):
+    AGREES = "agrees"
+    SILENT = "silent"
+    DISAGREES = "disagrees"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One fact that an outcome needs. `holds` is None if nobody observed it."""
+
+    witness: Witness
+    says: str
+    holds: bool | None
+    needed: bool = True
+    """Whether the outcome stands without it as long as it is not refuted."""
+
+    @property
+    def stands(self) -> bool:
+        return self.holds is True or (self.holds is None and not self.needed)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    waiter: str
+    waits_for: str
+    holder: str
+    witnesses: tuple[Witness, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A thread that is not known to wait for ever, and what it waits for."""
+
+    thread: str
+    waits_for: str
+
+
+@dataclass(frozen=True, slots=True)
+class Testimonies:
+    program: Testimony
+    kernel: Testimony
+    wire: Testimony
+
+
+@dataclass(frozen=True, slots=True)
+class WireSummary:
+    frames: int | None
+    dropped: int | None
+    zero_windows: Pair[int | None]
+    probes: Pair[int | None]
+    first_zero_window_ns: Pair[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastSummary:
+    client_accepted: Range
+    server_processed: Range
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The JSON contract, key by key."""
+
+    outcome: Outcome
+    grade: Grade | None
+    client: str | None
+    server: str | None
+    roles: str | None
+    seal_ns: int | None
+    proved_ns: int | None
+    holds_until_ns: int | None
+    age_s: float | None
+    witnesses: Testimonies
+    cycle: tuple[Edge, ...]
+    tail: tuple[Edge, ...]
+    live: tuple[Live, ...]
+    qualifiers: tuple[str, ...]
+    missing: tuple[str, ...]
+    contradictions: tuple[str, ...]
+    account: Account
+    wire: WireSummary
+    forecast: ForecastSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An outcome and the claims that it stands on, or fell by."""
+
+    outcome: Outcome
+    claims: tuple[Claim, ...] = ()
+    missing: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
+    knot: Knot | None = None
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """The one opinion of the house, on the evidence so far."""
+    case = Case(evidence)
+    finding = _find(case)
+    knot = finding.knot
+    seen: Forecast = forecast(evidence.spec, evidence.settings, evidence.core)
+    return Verdict(
+        outcome=finding.outcome,
+        grade=_grade(finding),
+        client=case.ends.client if case.ends else None,
+        server=case.ends.server if case.ends else None,
+        roles=evidence.roles if case.ends else None,
+        seal_ns=case.seal_ns,
+        proved_ns=case.proved_ns() if knot else None,
+        holds_until_ns=knot.holds_until_ns if knot else None,
+        age_s=None if case.seal_ns is None else (evidence.seen_ns - case.seal_ns) / 1e9,
+        witnesses=_testimonies(case, finding),
+        cycle=tuple(_cycle(case, finding)),
+        tail=tuple(_edge(case, each) for each in knot.tail) if knot else (),
+        live=tuple(_live(case, finding)),
+        qualifiers=(*knot.qualifiers, *knot.closed_world) if knot else (),
+        missing=(*finding.missing, *_unseen(case, finding), *evidence.missing),
+        contradictions=finding.contradictions,
+        account=account(evidence),
+        wire=_wire_summary(evidence, case.wire),
+        forecast=ForecastSummary(seen.client_accepted, seen.server_processed),
+    )
+
+
+def proven(evidence: Evidence) -> bool:
+    """Whether `judge` would call it a proven deadlock; quick, for a pair that is looked at every millisecond."""
+    case = Case(evidence)
+    return case.knot is not None and _find(case).outcome is Outcome.DEADLOCK
+
+
+def _find(case: Case) -> Finding:
+    """The rules, in order."""
+    evidence = case.evidence
+    errors = [end for end in evidence.ended if end and end.error]
+    if errors:
+        corrupt = tuple(f"the {end.role} read a wrong byte: {end.error}" for end in errors if end.corrupt)
+        return Finding(Outcome.ABORTED, contradictions=corrupt)
+    if all(evidence.ended):
+        return Finding(Outcome.COMPLETED)
+    if case.ends is None or case.last is None:
+        return Finding(Outcome.INCONCLUSIVE, missing=("a connection: the client has not connected",))
+    if case.knot:
+        return _balanced(case, Finding(Outcome.DEADLOCK, tuple(_write_write(case)), knot=case.knot))
+    if not any(case.socket(role) for role in Role):
+        return Finding(Outcome.INCONCLUSIVE, missing=("the client's socket and the server's socket (inet_diag)",))
+    if not case.still:
+        slow = any(count >= REOPENINGS for count in case.reopenings())
+        return Finding(Outcome.SLOW_READER if slow else Outcome.MOVING)
+    return _still(case)
+
+
+def _balanced(case: Case, finding: Finding) -> Finding:
+    """Whatever stands still for good must agree to the byte: what the programs counted and what the kernels hold."""
+    unbalanced = imbalances(account(case.evidence), last_with_both(case.evidence))
+    starved = finding.knot is not None and any("tcp_retries2" in each for each in finding.knot.qualifiers)
+    if not unbalanced or starved:  # no acknowledgment comes through: what the peer has is counted at both ends
+        return finding
+    return Finding(Outcome.INCONCLUSIVE, finding.claims, contradictions=unbalanced)
+
+
+def _still(case: Case) -> Finding:
+    """Nothing is proven and nothing has moved for a while: which of the kinds of stillness is it?"""
+    if case.analysis and case.analysis.suspended:
+        return Finding(Outcome.SUSPENDED, missing=case.analysis.suspended)
+    if case.one_end is not None:
+        # Its peer's queues are not seen: only what has nothing to send and nothing to read can be told.
+        empty = case.one_end.wqueue == 0 and case.one_end.rqueue == 0
+        if empty:
+            return Finding(Outcome.IDLE)
+        other = next(role for role in Role if case.socket(role) is None)
+        return Finding(Outcome.INCONCLUSIVE, missing=(f"the {other}'s socket: its queues are not seen",))
+    refused = Finding(Outcome.LIVELOCK, tuple(_refused(case)))
+    if all(claim.holds for claim in refused.claims):
+        return _balanced(case, refused)
+    held = Pair(*(case.behind_zero(role) for role in Role))
+    if all(held) and case.runs_in_vain():
+        return Finding(Outcome.LIVELOCK, tuple(_write_write(case)))
+    silent = [socket for role in Role if case.unanswered(role) and (socket := case.socket(role))]
+    if any(socket.rcv_wnd == 0 for socket in silent):
+        # A closed end may drop the acknowledgments of a living peer that lie beyond its window: ACK starvation.
+        says = "whether the network loses its acknowledgments, or its own closed window drops them (ACK starvation)"
+        return Finding(Outcome.INCONCLUSIVE, missing=(says,))
+    if silent:
+        return Finding(Outcome.BLACKHOLE)
+    candidates = (
+        Finding(Outcome.DEADLOCK, tuple(_both_closed(case))),
+        Finding(Outcome.READ_READ, tuple(_read_read(case))),
+        *(Finding(Outcome.ONE_SIDED_STALL, tuple(_one_sided(case, role))) for role in Role),
+        Finding(Outcome.IDLE, tuple(_idle(case))),
+    )
+    for finding in candidates:
+        if all(claim.stands for claim in finding.claims):
+            return _balanced(case, finding)
+    possible = next((f for f in candidates if all(claim.holds is not False for claim in f.claims)), None)
+    nearest = possible or min(candidates, key=lambda f: sum(claim.holds is False for claim in f.claims))
+    unseen = tuple(claim.says for claim in nearest.claims if claim.holds is None)
+    against = tuple(f"for {nearest.outcome}, not so: {c.says}" for c in nearest.claims if c.holds is False)
+    return Finding(Outcome.INCONCLUSIVE, nearest.claims, missing=unseen, contradictions=against)
+
+
+def _write_write(case: Case) -> Iterator[Claim]:
+    """What a proven deadlock shows; the proof itself has looked closer."""
+    for role in Role:
+        yield Claim(Witness.PROGRAM, f"the {role}'s program waits for room to write", case.knot is not None or None)
+    yield from _both_closed(case)
+
+
+def _both_closed(case: Case) -> Iterator[Claim]:
+    for role in Role:
+        yield Claim(Witness.KERNEL, f"the {role}'s socket holds data behind a zero window", case.behind_zero(role))
+    for role in Role:
+        if case.captured:
+            advertised = case.wire.zero_windows[role] > 0 and case.wire.closed[role] is True
+            yield Claim(Witness.WIRE, f"the {role} advertises a zero window on the wire", advertised)
+
+
+def _refused(case: Case) -> Iterator[Claim]:
+    """The client tries in vain, by its own count; the server waits on the connection: for room, or starved of data."""
+    futile = futile_sends(case.evidence.snapshots, Role.CLIENT)
+    yield Claim(Witness.PROGRAM, "the client's sends are refused", None if futile is None else futile > 0)
+    waits = case.blocked_in(Role.SERVER, SENDING | RECEIVING)
+    yield Claim(Witness.PROGRAM, "the server's program is blocked in a call on it", waits)
+    nothing = case.nothing_to_send(Role.CLIENT)
+    yield Claim(Witness.KERNEL, "the client's socket holds data", None if nothing is None else not nothing)
+    if case.captured:
+        yield Claim(Witness.WIRE, "a zero window stands on the wire", True in case.wire.closed)
+
+
+def _read_read(case: Case) -> Iterator[Claim]:
+    for role in Role:
+        yield Claim(Witness.KERNEL, f"the {role}'s socket holds nothing", _empty(case, role))
+        says = f"the {role}'s program is blocked in a receive on it"
+        yield Claim(Witness.PROGRAM, says, bool(case.blocked_in(role, RECEIVING)))
+
+
+def _one_sided(case: Case, role: Role) -> Iterator[Claim]:
+    """One side is blocked behind the other's zero window, and the other has nothing to write."""
+    yield Claim(Witness.KERNEL, f"the {role}'s socket holds data behind a zero window", case.behind_zero(role))
+    yield Claim(Witness.KERNEL, f"the {role.peer}'s socket has nothing to send", case.nothing_to_send(role.peer))
+    writing = case.blocked_in(role.peer, SENDING)
+    says = f"the {role.peer}'s program is not blocked in a send"
+    yield Claim(Witness.PROGRAM, says, None if writing is None else not writing, needed=False)
+    if case.captured:
+        closed = case.wire.closed[role.peer] is True
+        yield Claim(Witness.WIRE, f"the {role.peer} advertises a zero window on the wire", closed)
+
+
+def _idle(case: Case) -> Iterator[Claim]:
+    for role in Role:
+        yield Claim(Witness.KERNEL, f"the {role}'s socket has nothing to send", case.nothing_to_send(role))
+        says = f"the {role}'s program is not blocked in a send"
+        writing = case.blocked_in(role, SENDING)
+        yield Claim(Witness.PROGRAM, says, None if writing is None else not writing, needed=False)
+
+
+def _empty(case: Case, role: Role) -> bool | None:
+    socket = case.socket(role)
+    return None if socket is None else socket.rqueue == 0 and socket.wqueue == 0
+
+
+def _grade(finding: Finding) -> Grade | None:
+    if finding.outcome is not Outcome.DEADLOCK:
+        return None
+    return finding.knot.grade if finding.knot else Grade.CONSISTENT
+
+
+def _testimonies(case: Case, finding: Finding) -> Testimonies:
+    told = {each: [claim.holds for claim in finding.claims if claim.witness is each] for each in Witness}
+    program = _testimony(told[Witness.PROGRAM])
+    if finding.outcome is Outcome.DEADLOCK and not finding.knot:
+        # Whoever is live might read; whoever was not seen, too.
+        program = Testimony.MISSING if case.analysis is None or case.analysis.missing else Testimony.DISAGREES
+    # The proof has its own reasons for the kernel: a starved side has its window open, and can move nothing.
+    kernel = Testimony.AGREES if finding.knot else _testimony(told[Witness.KERNEL])
+    wire = _testimony(told[Witness.WIRE]) if case.captured else Testimony.MISSING
+    if finding.knot and wire is Testimony.DISAGREES and not _moved_after(case):
+        wire = Testimony.SILENT
+    return Testimonies(program, kernel, wire)
+
+
+def _moved_after(case: Case) -> bool:
+    """Whether the wire shows a new byte, or a window that opened, after the cut that proves that none can come."""
+    progress = case.wire.progress
+    return progress is not None and case.last is not None and progress.time_ns > case.last.time_ns
+
+
+def _testimony(claims: list[bool | None]) -> Testimony:
+    if None in claims:
+        return Testimony.MISSING
+    if not claims:
+        return Testimony.SILENT
+    return Testimony.AGREES if all(claims) else Testimony.DISAGREES
+
+
+def _cycle(case: Case, finding: Finding) -> Iterator[Edge]:
+    if finding.knot:
+        yield from (_edge(case, each) for each in finding.knot.edges)
+    elif finding.outcome in (Outcome.DEADLOCK, Outcome.READ_READ):
+        waits_for = "room to write" if finding.outcome is Outcome.DEADLOCK else "data to read"
+        witnesses = tuple(each for each in Witness if any(claim.witness is each for claim in finding.claims))
+        yield from (Edge(role, waits_for, role.peer, witnesses) for role in (Role.SERVER, Role.CLIENT))
+
+
+def _edge(case: Case, dependency: Dependency) -> Edge:
+    """Witnessed by the program and the kernel; by the wire where zero windows of the holder were captured."""
+    roles = {(t.pid, t.tid): t.role for t in case.last.threads_after} if case.last else {}
+    ends = [roles.get((each.pid, each.tid)) for each in (dependency.waiter, dependency.holder)]
+    planned = case.evidence.ours
+    both = zip(ends, (dependency.waiter, dependency.holder), strict=True)
+    names = [role if role and planned else _named(case, thread) for role, thread in both]
+    holder = ends[1]
+    seen = holder is not None and case.captured and case.wire.zero_windows[holder] > 0
+    witnesses = (Witness.PROGRAM, Witness.KERNEL, *((Witness.WIRE,) if seen else ()))
+    return Edge(str(names[0]), dependency.waits_for, str(names[1]), witnesses)
+
+
+def _named(case: Case, thread: Thread) -> str:
+    """`pid/tid comm`, and its container where it is in one."""
+    processes = (case.last.processes or ()) if case.last else ()
+    inside = next((each.container for each in processes if each.pid == thread.pid), None)
+    return f"{thread.name} [{inside}]" if inside else thread.name
+
+
+def _live(case: Case, finding: Finding) -> Iterable[Live]:
+    """Who keeps a stillness from being proven, and what each waits for."""
+    client, server = (case.socket(role) for role in Role)
+    if finding.outcome in (Outcome.COMPLETED, Outcome.ABORTED, Outcome.MOVING, Outcome.SLOW_READER):
+        return
+    if finding.knot or case.analysis is None or client is None or server is None:
+        return
+    for each in case.analysis.against(client.inode, server.inode):
+        yield Live(each.thread.name, f"{each.waits_for}: {each.why}")
+
+
+def _unseen(case: Case, finding: Finding) -> tuple[str, ...]:
+    """What was not observed, and would decide whether a deadlock is proven."""
+    if finding.outcome is not Outcome.DEADLOCK or finding.knot or case.analysis is None:
+        return ()
+    return case.analysis.missing
+
+
+def _wire_summary(evidence: Evidence, wire: WireFacts) -> WireSummary:
+    if evidence.capture is None:
+        nothing: Pair[int | None] = Pair(None, None)
+        return WireSummary(None, None, nothing, nothing, nothing)
+    first = [moment.time_ns if moment else None for moment in wire.first_zero_window]
+    return WireSummary(
+        frames=evidence.capture.frames,
+        dropped=evidence.capture.dropped,
+        zero_windows=Pair(*wire.zero_windows),
+        probes=Pair(*wire.probes),
+        first_zero_window_ns=Pair(first[0], first[1]),
+    )

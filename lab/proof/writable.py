@@ -1,0 +1,281 @@
+"""Could the two stacks alone, without any program, let a blocked writer go on, or bring a waiting reader something?
+
+A `no` is one premise of a proof, so it is given only where the rules of the receiver's and the sender's stack exclude
+every movement; anything else is `yes` (with what may move) or `unknown` (with the fact that is missing).
+
+S is the sender, P its peer. S's writer goes on when its send queue has room, and there are two tests for that:
+* Segments that arrive end in sk_stream_write_space(), which wakes only if a third is free (sk_stream_is_writeable).
+* Arriving data wakes every sleeper, and so does a signal or a time limit of its own; then `wmem_queued < sndbuf` is
+  enough. A squeezed client stood at 5568 of 8192 for good, and PostgreSQL at 7256 until its own timer retried.
+So the first test may be used only while no data can arrive, and by nobody who may be woken otherwise (`full`).
+
+P's window stays 0 without a read if __tcp_select_window() cannot come to anything else, or one exchange has shown it.
+
+Outside of this model, as any outside intervention: sysctls or socket options changed after connect (SO_RCVBUF,
+TCP_WINDOW_CLAMP), global TCP memory pressure (tcp_mem), sockets fed by BPF, kTLS or MPTCP.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.evidence import SocketSample
+from lab.proof.autotune import is_fixed, largest_sndbuf
+
+OPEN_STATES = frozenset({"ESTABLISHED", "CLOSE-WAIT"})
+EXCHANGE_MS = 100
+"""An acknowledgment this long after the last data, and a whole RTO after it, answers a probe."""
+
+JIFFIES_MS = 10
+"""Rounding of two ages at HZ=100."""
+
+
+class Can(StrEnum):
+    NO = "no"
+    YES = "yes"
+    UNKNOWN = "unknown"
+
+
+class Rule(StrEnum):
+    """What excludes a movement."""
+
+    CLOSED = "the peer's window is closed for good"
+    CAPACITY = "more is queued than the peer could ever take without a read"
+    STARVED = "the sender drops every acknowledgment of the peer"
+    EMPTY = "nothing is on its way"
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Whether the stacks alone can do it, and why, in words."""
+
+    can: Can
+    why: str
+    rule: Rule | None = None
+    full: bool = False
+    """Not even a write tried again after a signal or a time limit would be taken: `wmem_queued >= sndbuf`."""
+    ends_itself: bool = False
+    """TCP gives the connection up after tcp_retries2 retransmissions (15, about a quarter of an hour)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What is known of the kernel beside its sockets; the defaults are the safe side."""
+
+    wmem_max: int | None = None
+    """tcp_wmem[2], in bytes; the larger, where the two ends differ."""
+    drops_beyond_window: bool = False
+    """It drops a segment that ends beyond the window, acknowledgment and all (TcpExtBeyondWindow, Linux 6.17)."""
+
+
+UNKNOWN_STACK = Stack()
+
+
+def could_write(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
+    """Whether the stacks could let a writer on `sender` go on."""
+    hindrance = _ends(sender, peer)
+    if hindrance:
+        return hindrance
+    if sender.wqueue == 0:
+        return _yes(f"{_end(sender)} has nothing queued")
+    if _has_room(sender.wmem_queued, sender.sndbuf):
+        return _yes(f"{_end(sender)} has room: {sender.wmem_queued} of {sender.sndbuf} bytes are queued")
+    quiet = could_arrive(sender, peer, stack)
+    opens = _opens(sender, peer)
+    if opens is None:
+        return _sealed(sender, sender.wmem_queued, quiet, largest_sndbuf(sender, stack.wmem_max), Rule.CLOSED)
+    if stack.drops_beyond_window and _starved(sender, peer):
+        return _starving(sender)
+    return _out_of_capacity(sender, peer, quiet, stack.wmem_max) or opens
+
+
+def could_read(receiver: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
+    """Whether the stacks could make `receiver` readable, or whether it is."""
+    if receiver.rqueue > 0:
+        return _yes(f"{_end(receiver)} is readable: {receiver.rqueue} bytes wait")
+    if receiver.state == "CLOSE-WAIT":
+        return _yes(f"{_end(receiver)} is readable: its peer has ended its side")
+    return could_arrive(receiver, peer, stack)
+
+
+def could_arrive(receiver: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
+    """Whether the stacks could bring new data, whatever is already there: what an edge-triggered reader waits for."""
+    hindrance = _ends(receiver, peer)
+    if hindrance:
+        return hindrance
+    if peer.wqueue == 0:
+        return Movement(Can.NO, f"{_end(peer)} has nothing to send", Rule.EMPTY)
+    opens = _opens(peer, receiver)
+    if opens and stack.drops_beyond_window and _starved(peer, receiver) and _repeats_itself(peer, receiver):
+        why = f"{_end(peer)} only repeats what {_end(receiver)} has: {Rule.STARVED}"
+        return Movement(Can.NO, why, Rule.STARVED, ends_itself=True)
+    return opens or Movement(Can.NO, f"{_end(receiver)} has closed its window for good", Rule.CLOSED)
+
+
+def could_signal_room(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
+    """Whether the stacks could announce room once more: what an edge-triggered writer waits for.
+
+    sk_write_space() is called for arriving segments only, and none comes to an end when neither has anything to send.
+    """
+    hindrance = _ends(sender, peer)
+    if hindrance:
+        return hindrance
+    if sender.wqueue == 0 and peer.wqueue == 0:
+        return Movement(Can.NO, f"{_end(sender)}: neither end has anything to send", Rule.EMPTY)
+    return could_write(sender, peer, stack)
+
+
+def _opens(sender: SocketSample, peer: SocketSample) -> Movement | None:
+    """Why data may still leave the sender's queue without a read at the peer. None: it cannot."""
+    if peer.rcv_wnd is None:
+        return _unknown(f"tcpi_rcv_wnd of {_end(peer)} (Linux 6.2)")
+    if sender.snd_wnd is None:
+        return _unknown(f"tcpi_snd_wnd of {_end(sender)} (Linux 5.4)")
+    if peer.rcv_wnd > 0:
+        return _yes(f"{_end(peer)} offers a window of {peer.rcv_wnd} bytes")
+    if sender.snd_wnd > 0:
+        return _yes(f"{_end(sender)} has not yet heard that its peer's window is closed")
+    if sender.backlog or peer.backlog:
+        return _yes(f"segments wait in the backlog between {_end(sender)} and {_end(peer)}")
+    return _in_motion(sender, peer) or _reopens(sender, peer)
+
+
+def _in_motion(sender: SocketSample, peer: SocketSample) -> Movement | None:
+    """Data on its way, or received with its acknowledgment on the way. None: there is none, or it was refused."""
+    flight = sender.wqueue - sender.notsent_bytes
+    if flight == 0 and sender.unacked == 0:
+        return None
+    if flight <= 0:
+        return _yes(f"{_end(sender)} is in motion: its counters do not fit each other")
+    if sender.backoff == 0:
+        return _yes(f"{flight} bytes of {_end(sender)} are in flight and not yet refused")
+    low, high = _received_unacked(sender, peer)
+    # One packet of several bytes is received whole or not at all: tcp_data_queue() trims no tail.
+    if high > 0 and not (low == 0 and sender.unacked == 1 and flight > 1):
+        return _yes(f"{_end(peer)} may have received {high} bytes whose acknowledgment is on its way")
+    return None
+
+
+def _received_unacked(sender: SocketSample, peer: SocketSample) -> tuple[int, int]:
+    """Least and most bytes that the peer has received and the sender does not yet know of.
+
+    `bytes_acked` of the end that connected counts its SYN, so its difference is 1 too small. Which end that is shows
+    where a difference is -1; else either may be.
+    """
+    there = peer.bytes_received - sender.bytes_acked
+    back = sender.bytes_received - peer.bytes_acked
+    if there < 0:
+        return 0, 0
+    return (there, there) if back == -1 else (there, there + 1)
+
+
+def _reopens(sender: SocketSample, peer: SocketSample) -> Movement | None:
+    """Why the peer's next acknowledgment might offer a window although nobody read. None: it cannot."""
+    if _stays_closed(peer):
+        return None
+    answered_ms = sender.last_data_sent_ms - sender.last_ack_recv_ms
+    if sender.backoff >= 1 and answered_ms >= max(EXCHANGE_MS, sender.rto_us // 1000 - JIFFIES_MS):
+        return None
+    return _yes(f"{_end(peer)} has {_free(peer)} bytes free and may open its window when it answers a probe")
+
+
+def _stays_closed(receiver: SocketSample) -> bool:
+    """The two tests of __tcp_select_window(), made so strict that no hidden number can turn them.
+
+    The kernel multiplies both sides by the same ratio (scaling_ratio) and rounds; hence 17 for its 16. Its mss is at
+    most the full window, which window_clamp keeps above a third of the buffer; hence the quarter.
+    """
+    free = _free(receiver)
+    return free < min(receiver.rcv_mss, receiver.rcvbuf // 4) or 17 * free < receiver.rcvbuf
+
+
+def _free(receiver: SocketSample) -> int:
+    return receiver.rcvbuf - receiver.rmem_alloc
+
+
+def _sealed(sender: SocketSample, queued: int, quiet: Movement, most: int, rule: Rule) -> Movement:
+    """Judges a queue that cannot become less than `queued` against the largest send buffer that it may ever get."""
+    words = f"{_end(sender)}: {rule}; {queued} bytes queued, send buffer at most {most}"
+    if queued >= most:
+        return Movement(Can.NO, words, rule, full=True)
+    if quiet.can is Can.NO and not _has_room(queued, most):
+        return Movement(Can.NO, f"{words}, less than a third free", rule)
+    if quiet.can is not Can.NO:
+        return Movement(quiet.can, f"data may arrive at {_end(sender)} and wake its writer: {quiet.why}")
+    return _yes(f"the send buffer of {_end(sender)} may grow from {sender.sndbuf} to {most} bytes")
+
+
+def _has_room(queued: int, sndbuf: int) -> bool:
+    """sk_stream_is_writeable(): what is free is at least half of what is queued."""
+    return queued < sndbuf and sndbuf - queued >= queued >> 1
+
+
+def _out_of_capacity(
+    sender: SocketSample, peer: SocketSample, quiet: Movement, wmem_max: int | None
+) -> Movement | None:
+    """The open-window rule: even if the peer took all that it could without a read, too much would remain.
+
+    A byte of payload costs at least a byte of receive buffer, also after tcp_collapse(), so the peer can take its
+    offered window and what its queue's payload leaves of the buffer. While data moves cwnd and reordering may grow, so
+    only tcp_wmem[2], or a buffer that cannot grow, bounds the send buffer.
+    """
+    if peer.rcv_wnd is None:
+        return None
+    most = sender.sndbuf if is_fixed(sender) else wmem_max and max(sender.sndbuf, wmem_max)
+    taken = peer.rcv_wnd + max(0, peer.rcvbuf - peer.rqueue) + _received_unacked(sender, peer)[1]
+    left = sender.wqueue - taken
+    if most is None or left <= 0:
+        return None
+    found = _sealed(sender, left, quiet, most, Rule.CAPACITY)
+    return found if found.can is Can.NO else None
+
+
+def _starved(sender: SocketSample, peer: SocketSample) -> bool:
+    """Whether nothing that the peer sends can reach the sender: it lies beyond the sender's closed window.
+
+    tcp_acceptable_seq() numbers the peer's pure acknowledgments with its snd_nxt, if that is less than one unit of its
+    own window scale beyond the sender's window; tcp_sequence() drops them there, and the peer's data as well.
+    """
+    if sender.rcv_wnd != 0 or sender.rqueue == 0 or sender.backlog or peer.backlog or peer.rcv_wscale is None:
+        return False
+    flight = peer.wqueue - peer.notsent_bytes
+    _, high = _received_unacked(peer, sender)
+    return _stays_closed(sender) and flight - high >= 1 and flight < 1 << peer.rcv_wscale and sender.backoff >= 1
+
+
+def _repeats_itself(sender: SocketSample, peer: SocketSample) -> bool:
+    """Whether a starved sender's retransmissions, or probes, are all old to its peer.
+
+    Without an acknowledgment it repeats the head of its queue only, and its cwnd of 1 lets nothing new out.
+    """
+    flight = sender.wqueue - sender.notsent_bytes
+    return 0 < flight <= _received_unacked(sender, peer)[0] or (flight == 0 and sender.snd_wnd == 0)
+
+
+def _starving(sender: SocketSample) -> Movement:
+    words = f"{_end(sender)}: {Rule.STARVED}; {sender.wmem_queued} of {sender.sndbuf} bytes queued"
+    full = sender.wmem_queued >= sender.sndbuf
+    return Movement(Can.NO, words, Rule.STARVED, full=full, ends_itself=True)
+
+
+def _ends(one: SocketSample, other: SocketSample) -> Movement | None:
+    """Why the connection itself may end, or is not one that the rules are about."""
+    for end in (one, other):
+        if end.state not in OPEN_STATES:
+            return _unknown(f"{_end(end)} is {end.state}: only ESTABLISHED and CLOSE-WAIT are understood")
+        if end.wqueue and end.user_timeout_ms is None:
+            return _unknown(f"TCP_USER_TIMEOUT of {_end(end)}")
+        if end.wqueue and end.user_timeout_ms:
+            return _yes(f"the kernel ends {_end(end)} by itself: TCP_USER_TIMEOUT {end.user_timeout_ms} ms")
+    return None
+
+
+def _end(socket: SocketSample) -> str:
+    return f"{socket.local} (socket:{socket.inode})"
+
+
+def _yes(why: str) -> Movement:
+    return Movement(Can.YES, why)
+
+
+def _unknown(why: str) -> Movement:
+    return Movement(Can.UNKNOWN, why)

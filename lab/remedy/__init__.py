@@ -1,0 +1,93 @@
+"""What cures the freeze, moves it, ends it with an error or only hides it: one remedy a module, with a constant REMEDY.
+
+A remedy is a pure function from a scenario that freezes to the scenario with the remedy in it. What a learner would
+copy is the program that it names, in `lab.endpoint`. `trial` says from runs what a remedy is worth.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from lab.errors import SpecError
+from lab.spec import Outcome, Pair, Role, Scenario, Spec
+
+PAYLOAD = 16 << 20
+"""Bytes that a cured scenario sends at most unless the user says otherwise: a round trip a message takes its time."""
+
+
+class Effect(StrEnum):
+    """What becomes of the freeze."""
+
+    CURES = "cures"
+    """Any payload goes through."""
+    MOVES = "moves"
+    """A payload that would freeze goes through, a larger one freezes."""
+    ABORTS = "aborts"
+    """An error instead of a freeze: the data do not arrive."""
+    HIDES = "hides"
+    """It is as frozen as before, and looks different."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    name: str
+    summary: str
+    changes: str
+    """What the programs had to change, in a few words."""
+    expected: Effect
+    """What the runs must show; `lab.remedy.trial` finds out."""
+    apply: Callable[[Scenario], Scenario]
+
+    def on(self, scenario: Scenario) -> Scenario:
+        """The scenario with the remedy in it. Raises SpecError if there is nothing to cure."""
+        if not scenario.freezes:
+            raise SpecError(f"remedy {self.name}: scenario '{scenario.name}' does not freeze: upper and echo do")
+        return self.apply(scenario)
+
+    def to(self, spec: Spec) -> Spec:
+        """The spec with the remedy in it: it starts from the buffers that were asked for, of each side."""
+        sides = [self.on(_with_buffers_of(spec, role)) for role in Role]
+        if spec.testbed == "loopback" and any(side.buffers != spec.buffers.client for side in sides):
+            raise SpecError(
+                f"remedy {self.name}: the sysctls of loopback are the host's and are not touched; give sizes to start "
+                "from, for example --so-rcvbuf 48KiB --so-sndbuf 48KiB, or use --testbed netns"
+            )
+        scenario = replace(sides[0], buffers=spec.scenario.buffers, loopback_options=spec.scenario.loopback_options)
+        return replace(
+            spec,
+            scenario=scenario,
+            remedy=self.name,
+            buffers=Pair(*(side.buffers for side in sides)),
+            options=Pair(*(side.loopback_options for side in sides)),
+        )
+
+
+def _with_buffers_of(spec: Spec, role: Role) -> Scenario:
+    return replace(spec.scenario, buffers=spec.buffers[role], loopback_options=spec.options[role])
+
+
+def cured(scenario: Scenario, *, client: str | None = None, server: str | None = None) -> Scenario:
+    """With another program, so that it completes."""
+    return replace(
+        scenario,
+        client=client or scenario.client,
+        server=server or scenario.server,
+        expected=Outcome.COMPLETED,
+        freezes=False,
+    )
+
+
+def catalogue() -> dict[str, Remedy]:
+    """By name, in order of the alphabet."""
+    modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    found: list[Remedy] = [module.REMEDY for module in modules if hasattr(module, "REMEDY")]
+    return {remedy.name: remedy for remedy in sorted(found, key=lambda each: each.name)}
+
+
+def find(name: str) -> Remedy:
+    known = catalogue()
+    if name not in known:
+        raise SpecError(f"unknown remedy '{name[:80]}': there are {', '.join(known)}")
+    return known[name]

@@ -1,0 +1,11 @@
+"""One request, then one answer: neither ever writes while the other does. The server's memory pays."""
+
+from lab.remedy import Effect, Remedy, cured
+
+REMEDY = Remedy(
+    name="half-close-first",
+    summary="the server answers only after the client's half-close",
+    changes="server and protocol: keeps the whole request",
+    expected=Effect.CURES,
+    apply=lambda scenario: cured(scenario, server="after_request"),
+)

@@ -1,0 +1,14 @@
+"""Non-blocking sockets alone: the freeze goes on as a loop that runs, where no list of blocked threads shows it."""
+
+from dataclasses import replace
+
+from lab.remedy import Effect, Remedy
+from lab.spec import Outcome
+
+REMEDY = Remedy(
+    name="nonblocking-naive",
+    summary="the client never blocks, never reads, and tries again at once: a livelock",
+    changes="client: a non-blocking socket, and no other thought",
+    expected=Effect.HIDES,
+    apply=lambda scenario: replace(scenario, client="nonblocking_naive", expected=Outcome.LIVELOCK),
+)

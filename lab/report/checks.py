@@ -1,0 +1,51 @@
+"""What works here and what does not, each with what to do: the text of `lab doctor`."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, TextIO
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from lab.report import page
+
+
+class Check(Protocol):
+    """One question to this machine; `remedy` says what to do, and may be there for a check that is well."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def found(self) -> str: ...
+    @property
+    def remedy(self) -> str | None: ...
+
+
+def show(checks: Sequence[Check], *, stream: TextIO | None = None, width: int | None = None) -> None:
+    page.show(_pieces(checks), stream, width)
+
+
+def _pieces(checks: Sequence[Check]) -> Iterator[RenderableType]:
+    bad = sum(not check.ok for check in checks)
+    if bad:
+        yield Text(f"{bad} of {page.several(len(checks), 'check')} failed: see what to do below each", "bold red")
+    else:
+        yield Text(f"all {page.several(len(checks), 'check')} are well", "bold green")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", ratio=1)
+    for check in checks:
+        mark = Text(" ok", "green") if check.ok else Text(" no", "bold red")
+        table.add_row(mark, Text(check.name, "" if check.ok else "bold"), _found(check))
+    yield table
+
+
+def _found(check: Check) -> Text:
+    """What is there, and on a line of its own what to do about it."""
+    text = Text(page.plain(check.found))
+    if check.remedy and not check.ok:
+        text.append(f"\n{page.plain(check.remedy)}", "yellow")
+    return text

@@ -1,0 +1,83 @@
+"""The paper that every report is printed on: its width, its characters, its numbers; what programs say is escaped."""
+
+import shutil
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+MOST_COLUMNS = 99
+SHOWN = 300
+"""Characters shown of a text that a program gave: a log line or an error may be as long as it likes."""
+
+_ASCII = str.maketrans("─│┌┐└┘╭╮╰╯━▶◀╳█░", "-|++++++++=><X#.")  # noqa: RUF001
+
+
+def show(pieces: Iterable[RenderableType], stream: TextIO | None = None, width: int | None = None) -> None:
+    """Print on `stream` (standard output): no colour unless it is a terminal, no line ends in blanks.
+
+    A stream that cannot encode box characters gets the drawings in ASCII.
+    """
+    stream = sys.stdout if stream is None else stream
+    console = Console(file=stream, width=width or columns(), highlight=False, markup=False, emoji=False)
+    with console.capture() as captured:
+        for piece in pieces:
+            # Printed on its own, a Text loses its own word on wrapping.
+            uncut = isinstance(piece, Text) and piece.no_wrap
+            console.print(piece, crop=False, no_wrap=uncut, overflow="ignore" if uncut else None)
+    lines = [line.rstrip(" ") for line in captured.get().split("\n")]
+    stream.write(_encodable("\n".join(lines), stream.encoding or "utf-8"))
+
+
+def columns() -> int:
+    """Of the terminal or of COLUMNS, but always under 100."""
+    return min(MOST_COLUMNS, shutil.get_terminal_size((MOST_COLUMNS, 24)).columns)
+
+
+def plain(text: str) -> str:
+    """What a program or a file said, in one line that no terminal acts on: an escape is written as `\\x1b`."""
+    shown = "".join(each if each.isprintable() else _escaped(each) for each in text[:SHOWN])
+    return shown if len(text) <= SHOWN else f"{shown} ..."
+
+
+def cut(text: str) -> str:
+    """One line, whatever it holds; what was cut off has to stand elsewhere."""
+    return text if len(text) <= MOST_COLUMNS else f"{text[: MOST_COLUMNS - 4]} ..."
+
+
+def uncut(text: str, style: str = "") -> Text:
+    """A line to copy, such as a path: never wrapped, however narrow the terminal."""
+    return Text(text, style, no_wrap=True, overflow="ignore")
+
+
+def count(number: int | None) -> str:
+    return "not known" if number is None else f"{number:,}"
+
+
+def figure(number: int | None) -> str:
+    return "?" if number is None else f"{number:,}"
+
+
+def several(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Three digits and a unit: 0.31 ms, 12.5 ms, 1.04 s, 312 s."""
+    value, unit = (seconds * 1000, "ms") if abs(seconds) < 1 else (seconds, "s")
+    digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
+    return f"{value:.{digits}f} {unit}"
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _encodable(text: str, encoding: str) -> str:
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(_ASCII).encode(encoding, "backslashreplace").decode(encoding)
+    return text

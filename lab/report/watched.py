@@ -1,0 +1,70 @@
+"""What `lab watch` says: the table, and for each connection that stands who waits for whom, and what would end it."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from lab.proof.verdict import Edge, Verdict
+from lab.report import judged, page
+from lab.report.conclusion import colour
+from lab.report.text import END
+from lab.spec import Grade, Outcome
+
+TOLD = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Outcome.SUSPENDED, Outcome.INCONCLUSIVE})
+
+
+def show(verdicts: Sequence[Verdict], *, stream: TextIO | None = None, width: int | None = None) -> None:
+    judged.show([(None, verdict) for verdict in verdicts], (), stream=stream, width=width)
+    page.show((piece for each in verdicts if each.outcome in TOLD for piece in _pieces(each)), stream, width)
+
+
+def _pieces(verdict: Verdict) -> Iterator[RenderableType]:
+    yield Text("")
+    grade = "" if verdict.grade is None else " (consistent, NOT PROVEN)"
+    if verdict.grade not in (None, Grade.CONSISTENT):
+        grade = f" ({verdict.grade})"
+    age = "" if verdict.age_s is None else f", still for at least {page.duration(verdict.age_s)}"
+    yield Text(f"{verdict.outcome}{grade}: {verdict.client} and {verdict.server}{age}", colour(verdict.outcome))
+    for line in (*_waits(verdict), *_buffers(verdict), *_limits(verdict)):
+        yield Padding(Text(line), (0, 0, 0, 1))
+
+
+def _waits(verdict: Verdict) -> Iterator[str]:
+    yield from (_edge(each, "waits for") for each in verdict.cycle)
+    yield from (_edge(each, "hangs on, for") for each in verdict.tail)
+    for each in verdict.live:
+        yield page.plain(f"live        {each.thread} waits for {each.waits_for}")
+
+
+def _edge(edge: Edge, verb: str) -> str:
+    return page.plain(f"{edge.waiter} {verb} {edge.waits_for}: {edge.holder} would have to act")
+
+
+def _buffers(verdict: Verdict) -> Iterator[str]:
+    account = verdict.account
+    names = ("client Send-Q", "server Recv-Q", "server Send-Q", "client Recv-Q")
+    held = (
+        account.client_send_queue,
+        account.server_receive_queue,
+        account.server_send_queue,
+        account.client_receive_queue,
+    )
+    yield "bytes       " + ", ".join(f"{name} {page.count(size)}" for name, size in zip(names, held, strict=True))
+
+
+def _limits(verdict: Verdict) -> Iterator[str]:
+    if verdict.holds_until_ns is not None:
+        until = time.strftime("%H:%M:%S", time.localtime(verdict.holds_until_ns / 1e9))
+        yield f"holds       until {until}, when a time limit ends a wait that it rests on"
+    for each in verdict.qualifiers:
+        yield page.plain(f"but for     {each}")
+    for each in verdict.missing:
+        yield page.plain(f"not seen    {each}")
+    for each in verdict.contradictions:
+        yield page.plain(f"but         {each}")
+    if verdict.outcome in END:
+        yield f"ends by     {END[verdict.outcome]}"

@@ -1,0 +1,27 @@
+"""The catalogue of plays: every module here with a constant SCENARIO is one; its file name with dashes is its name."""
+
+import difflib
+import importlib
+import pkgutil
+
+from lab.errors import SpecError
+from lab.spec import Scenario
+
+DEFAULT = "upper"
+
+
+def catalogue() -> dict[str, Scenario]:
+    """By name: the default first, the others in order of the alphabet."""
+    modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    scenarios: list[Scenario] = [module.SCENARIO for module in modules]
+    scenarios.sort(key=lambda scenario: (scenario.name != DEFAULT, scenario.name))
+    return {scenario.name: scenario for scenario in scenarios}
+
+
+def find(name: str) -> Scenario:
+    known = catalogue()
+    if name in known:
+        return known[name]
+    nearest = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1)
+    hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known)}"
+    raise SpecError(f"unknown scenario '{name[:80]}': {hint}")

@@ -1,0 +1,105 @@
+"""What killed labs left behind: finds it, and removes it without ever touching a lab that lives.
+
+The netns and loopback testbeds leave nothing by construction (anonymous namespaces, programs bound to die with the
+lab); their programs are looked for all the same.
+"""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.errors import EnvironmentLacksError
+from lab.kernel.procfs import argv, parent_of
+from lab.testbed import engine
+from lab.testbed.engine import Thing
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Something that was removed, or that was left alone, and why."""
+
+    kind: str
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    removed: tuple[Item, ...]
+    untouched: tuple[Item, ...]
+
+
+def restore() -> Restored:
+    """Remove what killed labs left. Raises TestbedError for what cannot be removed."""
+    ended = tuple(Item("process", f"{pid} (lab.endpoint)", "its lab is gone") for pid in _end_orphans())
+    try:
+        with engine.reached() as client:
+            if not engine.is_local():
+                elsewhere = Item("engine", "Docker", "is another machine's: run `lab restore` there")
+                return Restored(ended, (elsewhere,))
+            gone = engine.clear(client, lambda: [each for each in engine.things(client) if is_left(each)], engine.LOOKS)
+            others = [each for each in engine.things(client) if each.owner]
+    except EnvironmentLacksError as error:
+        return Restored(ended, (Item("engine", "Docker", str(error)),))
+    removed = (Item(each.kind, each.name, f"its lab, process {_pid(each)}, is gone") for each in gone)
+    return Restored((*ended, *removed), tuple(Item(each.kind, each.name, _why_left_alone(each)) for each in others))
+
+
+def is_left(thing: Thing) -> bool:
+    """Whether a lab made it that lives no more. What a person brought up has no owner, and is that person's."""
+    return bool(thing.owner) and engine.lives(thing.owner) is False
+
+
+def _why_left_alone(thing: Thing) -> str:
+    if engine.lives(thing.owner):
+        return f"its lab, process {_pid(thing)}, lives"
+    return "whether its lab lives cannot be seen from this pid namespace: run `lab restore` where it was started"
+
+
+def _pid(thing: Thing) -> str:
+    return thing.owner.split(":")[0]
+
+
+def _end_orphans() -> list[int]:
+    return [pid for pid in _processes() if _is_orphan(pid) and _end(pid)]
+
+
+def _processes() -> list[int]:
+    return [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()]
+
+
+def _is_orphan(pid: int) -> bool:
+    """Whether it is an endpoint that init has taken over. A container's is the engine's, whoever its parent is."""
+    parent = parent_of(pid)
+    return (
+        "lab.endpoint" in argv(pid)[2:4]
+        and parent is not None
+        and (parent == 1 or argv(parent)[1:2] == ["--user"])  # systemd takes over what its user's sessions leave
+        and not any(word == "lab" or word.startswith("lab.") for word in argv(parent))
+        and _in_this_pid_namespace(pid)
+    )
+
+
+def _in_this_pid_namespace(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/ns/pid").stat().st_ino == Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:
+        return False
+
+
+def _end(pid: int) -> bool:
+    """SIGTERM by a descriptor: the number may be another's by now."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return False
+    try:
+        if not _is_orphan(pid):
+            return False
+        signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+    except (ProcessLookupError, PermissionError):
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,24 @@
+"""Both programs on 127.0.0.1, for places that forbid namespaces: socket options instead of sysctls."""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lab.kernel.netns import Namespace
+from lab.spec import Pair, Role, Spec
+from lab.testbed import Site, Testbed, process
+
+
+@contextmanager
+def site(spec: Spec) -> Iterator[Site]:
+    identity = secrets.token_hex(8)
+    here = Pair(Namespace.here(), Namespace.here())
+    with (
+        process.endpoints(here, identity),
+        process.programs(here, identity, spec.limits.barrier_s) as programs,
+    ):
+        addresses = Pair(*(spec.address(role) for role in Role))
+        yield Site(here, programs, addresses, "lo", private_sysctls=False, standing="ss -tnoiem on this host")
+
+
+TESTBED = Testbed("loopback", "127.0.0.1, where namespaces are forbidden; buffers by socket options only", site)

@@ -1,0 +1,61 @@
+"""Starts the endpoint programs as processes of this machine, bound to die with the lab."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import lab
+from lab.kernel.netns import Namespace, program_in, signals_held
+from lab.spec import Pair, Role
+from lab.testbed.barrier import Program
+
+PROJECT = Path(lab.__file__).resolve().parent.parent
+
+
+@contextmanager
+def endpoints(namespaces: Pair[Namespace], identity: str) -> Iterator[None]:
+    """Both endpoints started, each in its namespace; killed and reaped at the end."""
+    with ExitStack() as stack:
+        for role in Role:
+            stack.enter_context(_endpoint(namespaces[role], identity, role))
+        yield
+
+
+@contextmanager
+def _endpoint(namespace: Namespace, identity: str, role: Role) -> Iterator[None]:
+    with signals_held():
+        process = subprocess.Popen(
+            # -S: no site-packages, an endpoint is standard library only; it starts 20 ms sooner.
+            [sys.executable, "-S", "-m", "lab.endpoint", role, identity],
+            cwd=PROJECT,  # is the first on the path of -m: no other package of that name can slip in
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
+            start_new_session=True,  # Ctrl-C at the terminal is the controller's
+            preexec_fn=program_in(namespace),  # noqa: PLW1509 - the lab has one thread here, and nothing else can setns
+        )
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def programs(namespaces: Pair[Namespace], identity: str, limit_s: float) -> Iterator[Pair[Program]]:
+    """Both programs, met at the barrier."""
+    with ExitStack() as stack:
+        met = []
+        for role in Role:
+            program = Program.meet(namespaces[role], identity, role, limit_s)
+            stack.callback(program.close)
+            met.append(program)
+        yield Pair(*met)

@@ -1,0 +1,344 @@
+"""Watches connections that already run: the eyes and the judge of an experiment, on processes of anybody. Reads only.
+
+Cheap first: Recv-Q and Send-Q of both ends, 3 us each. Only a connection whose both ends have something to send, and
+whose bytes stand still, is looked at closely, with everybody who holds it or could wake a holder.
+"""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lab.errors import BadInputError, EnvironmentLacksError
+from lab.evidence import Connected, Evidence, ProcessSample, Settings, Snapshot, SocketSample, ThreadSample
+from lab.kernel import sysctl
+from lab.kernel.holders import network_namespaces
+from lab.kernel.netns import Namespace
+from lab.kernel.scene import Cut, Scene, Target
+from lab.kernel.sockdiag import SocketDiag, TcpEntry
+from lab.proof.verdict import Verdict, judge
+from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
+
+GATE_S = 0.02
+"""Between two glances at the queues."""
+REFRESH_S = 1.0
+"""Between two looks for new connections."""
+STILL_S = 0.2
+CLOSE = 64
+"""Connections that are looked at closely in one go."""
+NETNS = Path("/run/netns")
+
+PLANNED_BY_NOBODY = Spec(
+    Scenario(
+        name="watch",
+        summary="a connection of other programs",
+        server="",
+        client="",
+        port=0,
+        load=Load(payload=0, send_size=1, recv_size=1, server_block=1, answer=Answer.NOTHING),
+        expected=Outcome.MOVING,
+    ),
+    testbed="watch",
+    limits=Limits(still_s=STILL_S),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What to watch; nothing means all connections of this host. A connection fits if one of its ends does."""
+
+    pids: tuple[int, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    ports: tuple[int, ...] = ()
+
+    @property
+    def everything(self) -> bool:
+        return not (self.pids or self.namespaces or self.ports)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """One socket, and the namespace that it lives in."""
+
+    diag: SocketDiag
+    entry: TcpEntry
+
+    def queues(self) -> tuple[int, int] | None:
+        """Recv-Q and Send-Q now."""
+        return self.diag.queues(self.entry.local, self.entry.remote, self.entry.cookie)
+
+    def target(self, role: Role) -> Target:
+        return Target(role, self.diag, self.entry.local, self.entry.remote)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    ends: Pair[End | None]
+    """None: no socket of this host has the reversed addresses (another host, or NAT in between)."""
+    roles: str
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        return tuple(end.entry.cookie for end in self.ends if end)
+
+
+class Watch:
+    """Finds the connections and judges them. Close it."""
+
+    def __init__(self, targets: Targets, names: Callable[[Iterable[int]], dict[int, str]] | None = None) -> None:
+        self._targets, self._names = targets, names
+        self._stack = ExitStack()
+        self._settings: dict[SocketDiag, Settings] = {}
+        self._chosen: set[SocketDiag] = set()
+        self._inodes: set[int] = set()
+        namespaces, self.unseen_namespaces = network_namespaces()
+        known: dict[object, SocketDiag] = {}
+        for namespace in namespaces:
+            known[_identity(namespace)] = self._open(namespace)
+        for text in targets.namespaces:
+            namespace = _named(text)
+            diag = known.get(_identity(namespace)) or self._open(namespace)
+            known[_identity(namespace)] = diag
+            self._chosen.add(diag)
+        self._diags = tuple(dict.fromkeys(known.values()))
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def connections(self) -> list[Connection]:
+        """Those that fit the targets, as they are now."""
+        self._inodes = {inode for pid in self._targets.pids for inode in _sockets_of(pid)}
+        ends = [End(diag, entry) for diag in self._diags for entry in diag.entries()]
+        listening = {(end.diag, _port(end.entry.local)) for end in ends if end.entry.listens}
+        by_addresses: dict[tuple[str, str], list[End]] = {}
+        for end in ends:
+            by_addresses.setdefault((end.entry.local, end.entry.remote), []).append(end)
+        found: dict[tuple[int, ...], Connection] = {}
+        for end in ends:
+            if end.entry.listens or not end.entry.inode:
+                continue
+            peers = by_addresses.get((end.entry.remote, end.entry.local), [])
+            near = [each for each in peers if each.diag is end.diag and each is not end] or peers
+            connection = _connection(end, near[0] if len(near) == 1 else None, listening)
+            if any(self._fits(each) for each in connection.ends if each):
+                found[tuple(sorted(connection.key))] = connection
+        return list(found.values())
+
+    def once(self) -> list[Verdict]:
+        """Every connection, judged."""
+        connections = self.connections()
+        first = self._sampled(connections)
+        time.sleep(STILL_S * 1.2)
+        second = self._sampled(connections)
+        still = [i for i, now in enumerate(second) if all(now) and _bytes(first[i]) == _bytes(now)]
+        # Those that may be stuck come first, for no more than CLOSE are looked at closely; the rest at rest is idle.
+        still = sorted(still, key=lambda index: not _may_be_stuck(second[index]))[:CLOSE]
+        close = dict(zip(still, self._looked_at([connections[index] for index in still]), strict=True))
+        verdicts = []
+        for index, connection in enumerate(connections):
+            cuts = [_snapshot(1, first[index]), _snapshot(2, second[index])]
+            if index in close:
+                cuts.append(replace(close[index], number=3))
+            if any(second[index]):
+                verdicts.append(judge(self._evidence(connection, tuple(cuts))))
+        return verdicts
+
+    def live(self) -> Iterator[list[Verdict]]:
+        """Whenever the verdict of a connection changes, those that did; an empty list at every other refresh."""
+        told: dict[tuple[str | None, str | None], object] = {}
+        while True:
+            changed = []
+            for verdict in self.once():
+                key = (verdict.client, verdict.server)
+                word = (verdict.outcome, verdict.grade)
+                if told.get(key) != word:
+                    told[key] = word
+                    changed.append(verdict)
+            yield changed
+            self._glance_until_something_stands()
+
+    def _glance_until_something_stands(self) -> None:
+        """Until both ends of a connection have something to send, and stand still; at most REFRESH_S."""
+        pairs = [each.ends for each in self.connections()]
+        before: dict[int, object] = {}
+        deadline = time.monotonic() + REFRESH_S
+        while time.monotonic() < deadline and not self.glance(pairs, before):
+            time.sleep(GATE_S)
+
+    def glance(self, pairs: Sequence[Pair[End | None]], before: dict[int, object]) -> bool:
+        """Whether a pair stands with something to send at both ends, by its queues alone; `before` is the last look."""
+        for index, (client, server) in enumerate(pairs):
+            mine = client.queues() if client and server else None
+            if not mine or not mine[1]:
+                continue
+            theirs = server.queues() if server else None
+            if theirs and theirs[1] and before.get(index) == (mine, theirs):
+                return True
+            before[index] = (mine, theirs)
+        return False
+
+    def _open(self, namespace: Namespace) -> SocketDiag:
+        self._stack.enter_context(namespace)
+        diag = self._stack.enter_context(closing(SocketDiag(namespace)))
+        sysctls = sysctl.read(namespace, ("tcp_wmem",))
+        self._settings[diag] = Settings(sysctls, sysctls, 0)
+        return diag
+
+    def _fits(self, end: End) -> bool:
+        targets = self._targets
+        if targets.everything:
+            return True
+        return end.diag in self._chosen or end.entry.inode in self._inodes or _port(end.entry.local) in targets.ports
+
+    def _sampled(self, connections: list[Connection]) -> list[Pair[SocketSample | None]]:
+        """Both sockets of each, by one dump a namespace."""
+        diags = dict.fromkeys(end.diag for each in connections for end in each.ends if end)
+        found = {(diag, sample.cookie): sample for diag in diags for sample in diag.samples()}
+
+        def sampled(connection: Connection, role: Role) -> SocketSample | None:
+            end = connection.ends[role]
+            sample = found.get((end.diag, end.entry.cookie)) if end else None
+            return replace(sample, role=role) if sample else None
+
+        return [Pair(sampled(each, Role.CLIENT), sampled(each, Role.SERVER)) for each in connections]
+
+    def _looked_at(self, still: list[Connection]) -> list[Snapshot]:
+        """One cut of all of them and of everybody around, told once for each connection."""
+        if not still:
+            return []
+        targets = [end.target(role) for each in still for role in Role if (end := each.ends[role])]
+        with closing(Scene(targets, self._diags)) as scene:
+            scene.look()
+            cut = scene.look(fresh=True)
+        cut = replace(cut, processes=self._with_containers(cut.processes))
+        pairs = [Pair(*cut.sockets[index : index + 2]) for index in range(0, len(targets), 2)]
+        stuck = [socket for pair in pairs if _may_be_stuck(pair) for socket in pair if socket]
+        return [_around(cut, pair, stuck) if _may_be_stuck(pair) else _beside(cut, pair) for pair in pairs]
+
+    def _with_containers(self, processes: tuple[ProcessSample, ...]) -> tuple[ProcessSample, ...]:
+        named = self._names(process.pid for process in processes) if self._names else {}
+        return tuple(replace(process, container=named.get(process.pid)) for process in processes)
+
+    def _evidence(self, connection: Connection, snapshots: tuple[Snapshot, ...]) -> Evidence:
+        """What a run would have gathered, less the program's counters and the wire."""
+        last = next(each for each in snapshots[-1].sockets if each)
+        local, remote = (last.local, last.remote) if last.role is Role.CLIENT else (last.remote, last.local)
+        ends = [self._settings[end.diag] if end else None for end in connection.ends]
+        return Evidence(
+            spec=PLANNED_BY_NOBODY,
+            started_ns=snapshots[0].time_ns,
+            seen_ns=time.time_ns(),
+            settings=Pair(ends[0], ends[1]),
+            core={},
+            connected=Pair(Connected(Role.CLIENT, local, remote, last.rcvbuf, last.sndbuf), None),
+            ended=Pair(None, None),
+            snapshots=snapshots,
+            frames=(),
+            segments=(),
+            capture=None,
+            logs=Pair("", ""),
+            missing=_missing(connection),
+            release=platform.release(),
+            ours=False,
+            roles=connection.roles,
+        )
+
+
+def _connection(end: End, peer: End | None, listening: set[tuple[SocketDiag, int]]) -> Connection:
+    """The server is the end whose port is listened on; where that tells nothing, the one with the lower port."""
+    ours, theirs = _port(end.entry.local), _port(end.entry.remote)
+    here = (end.diag, ours) in listening
+    there = peer is not None and (peer.diag, theirs) in listening
+    seen = here != there
+    is_server = here if seen else ours < theirs
+    return Connection(Pair(peer, end) if is_server else Pair(end, peer), "seen" if seen else "guessed")
+
+
+def _missing(connection: Connection) -> tuple[str, ...]:
+    if all(connection.ends):
+        return ()
+    return ("one end only: no socket of this host has the reversed addresses (another host, or NAT in between)",)
+
+
+def _around(cut: Cut, pair: Pair[SocketSample | None], stuck: Sequence[SocketSample]) -> Snapshot:
+    """All that a proof needs: everybody around, and the other connections that may be part of the same circle."""
+    return replace(
+        _snapshot(0, pair),
+        threads_before=cut.threads_before,
+        threads_after=cut.threads_after,
+        others=(*cut.others, *(socket for socket in stuck if socket not in tuple(pair))),
+        processes=cut.processes,
+        peers=cut.peers,
+        unreadable=cut.unreadable,
+    )
+
+
+def _beside(cut: Cut, pair: Pair[SocketSample | None]) -> Snapshot:
+    """What tells kinds of rest apart: the threads that are in a call on this pair, or that hold it and are stopped."""
+    role_of = {socket.inode: socket.role for socket in pair if socket}
+    holders = {
+        process.pid: role
+        for process in cut.processes
+        for inode, role in role_of.items()
+        if f"socket:{inode}" in (process.resources or ())
+    }
+
+    def concerned(threads: Iterable[ThreadSample]) -> tuple[ThreadSample, ...]:
+        in_a_call = [replace(t, role=role_of[t.socket_inode]) for t in threads if t.socket_inode in role_of]
+        stopped = [replace(t, role=holders[t.pid]) for t in threads if t.suspended and t.pid in holders]
+        return (*in_a_call, *(t for t in stopped if t not in in_a_call))
+
+    before, after = concerned(cut.threads_before), concerned(cut.threads_after)
+    return replace(_snapshot(0, pair), threads_before=before, threads_after=after)
+
+
+def _may_be_stuck(sockets: Pair[SocketSample | None]) -> bool:
+    return all(socket is not None and socket.wqueue > 0 for socket in sockets)
+
+
+def _snapshot(number: int, sockets: Pair[SocketSample | None]) -> Snapshot:
+    return Snapshot(number, (), sockets, (), Pair(None, None))
+
+
+def _bytes(sockets: Pair[SocketSample | None]) -> list[object]:
+    return [s and (s.bytes_acked, s.bytes_received, s.rqueue, s.wqueue) for s in sockets]
+
+
+def _identity(namespace: Namespace) -> object:
+    status = Path("/proc/self/ns/net").stat() if namespace.fd is None else os.fstat(namespace.fd)
+    return status.st_dev, status.st_ino
+
+
+def _named(text: str) -> Namespace:
+    """A namespace by its name (`ip netns`) or by a path such as /proc/PID/ns/net."""
+    path = Path(text) if "/" in text else NETNS / text
+    try:
+        return Namespace(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except FileNotFoundError:
+        raise BadInputError(f"no network namespace '{text[:80]}': needs a name of ip netns, or a path") from None
+    except OSError as error:
+        raise EnvironmentLacksError(f"cannot open the namespace {text[:80]} ({error.strerror}): run as root") from None
+
+
+def _sockets_of(pid: int) -> Iterator[int]:
+    """The inodes of a process's sockets."""
+    try:
+        descriptors = os.listdir(f"/proc/{pid}/fd")
+    except FileNotFoundError:
+        raise BadInputError(f"no process {pid}") from None
+    except PermissionError:
+        raise EnvironmentLacksError(f"the descriptors of process {pid} cannot be read: run as root") from None
+    for descriptor in descriptors:
+        try:
+            link = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+        except OSError:
+            continue
+        if link.startswith("socket:["):
+            yield int(link[8:-1])
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])

@@ -1,0 +1,163 @@
+"""The door: one line and the documented code for whatever goes wrong, and nothing on standard output then."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.commanded import LIMIT_S, ROOT, environment, is_one_line, lab
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["run", "--help"], ["judge", "-h"]])
+def test_help_is_for_standard_output(arguments: list[str]) -> None:
+    said = lab(*arguments)
+    assert (said.code, said.err) == (0, "")
+    assert said.out.startswith("Usage: lab")
+
+
+def test_the_version_is_told() -> None:
+    said = lab("--version")
+    assert (said.code, said.err) == (0, "")
+    assert "0.1.0" in said.out
+
+
+def test_no_command_shows_what_there_is() -> None:
+    said = lab()
+    assert (said.code, said.out) == (2, "")
+    for command in ("run", "list", "judge", "forecast", "doctor", "restore"):
+        assert f"\n  {command} " in said.err
+
+
+BAD = [
+    (["frobnicate"], "frobnicate"),
+    (["run", "--frobnicate"], "--frobnicate"),
+    (["run", "upper", "echo"], "echo"),
+    (["run", "uper"], "did you mean 'upper'?"),
+    (["run", "up\nper"], "unknown scenario"),
+    (["run", "--testbed", "vmware"], "compose, loopback, netns"),
+    (["run", "--remedy", "prayer"], "unknown remedy"),
+    (["run", "--payload", "much"], "for example 4096, 64k or 10MiB"),
+    (["run", "--payload", "2t"], "1099511627776"),
+    (["run", "--payload", "-1"], "size '-1'"),
+    (["run", "--payload", "9" * 400], "for example"),
+    (["run", "--send-size", "0"], "send size 0"),
+    (["run", "--recv-size", "17m"], "recv size"),
+    (["run", "--server-block", "x"], "size 'x'"),
+    (["run", "--tcp-rmem", "1 2"], "three ascending integers"),
+    (["run", "--tcp-rmem", "3 2 1"], "three ascending integers"),
+    (["run", "--tcp-wmem", "server=8192 4096 1"], "three ascending integers"),
+    (["run", "--tcp-wmem", "both=1 2 3"], "three ascending integers"),
+    (["run", "--so-rcvbuf", "0"], "SO_RCVBUF 0"),
+    (["run", "--so-sndbuf", "client=3g"], "SO_SNDBUF 3221225472"),
+    (["run", "--sysctl", "tcp_sack"], "KEY=VALUE"),
+    (["run", "--sysctl", "net.core.rmem_max=1"], "only keys net.ipv4.tcp_* are per namespace"),
+    (["run", "--sysctl", "ip_forward=1"], "only keys net.ipv4.tcp_* are per namespace"),
+    (["run", "--sysctl", "tcp_no_such_key=1"], "this kernel has no such key"),
+    (["run", "--sysctl", "tcp_sack=perhaps"], "the kernel refuses it"),
+    (["run", "--host-sysctl", "net.core.rmem_max=1"], "this version does not change it"),
+    (["run", "--nodelay=2"], "--nodelay '2'"),
+    (["run", "--ip", "5"], "'5' is not one of '4', '6'"),
+    (["run", "--port", "0"], "port 0"),
+    (["run", "--port", "65536"], "port 65536"),
+    (["run", "--port", "http"], "'http' is not a valid integer"),
+    (["run", "--mtu", "10"], "mtu 10"),
+    (["run", "--net", "10.0.0.0"], "first three octets"),
+    (["run", "--snaplen", "1"], "snaplen 1"),
+    (["run", "--capture", "some"], "'some' is not one of"),
+    (["run", "--until", "tomorrow"], "--until 'tomorrow': needs proof, probes, or seconds"),
+    (["run", "--until", "0"], "until 0"),
+    (["run", "--paced", "2h"], "duration '2h'"),
+    (["run", "--expect", "happiness"], "'happiness' is not one of"),
+    (["run", "--format", "xml"], "'xml' is not one of"),
+    (["run", "--testbed", "loopback", "--tcp-rmem", "1 2 3"], "--tcp-rmem: on loopback"),
+    (["run", "--testbed", "loopback", "--mtu", "9000"], "--mtu: loopback's"),
+    (["judge"], "PATHS"),
+    (["forecast", "--payload", "lots"], "size 'lots'"),
+    (["list", "everything"], "everything"),
+]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"), BAD, ids=lambda value: " ".join(value)[:40] if isinstance(value, list) else ""
+)
+def test_bad_input_is_one_line_and_exit_2(arguments: list[str], says: str, tmp_path: Path) -> None:
+    said = lab(*arguments, LAB_RUNS=str(tmp_path))
+    assert said.code == 2, said.err
+    assert is_one_line(said)
+    assert says in said.err
+
+
+def test_a_bad_wish_leaves_no_run_directory(tmp_path: Path) -> None:
+    """A key is tried only when the hosts stand; even then there is no run to look at."""
+    for wish in (["--payload", "x"], ["--ip", "5"]):
+        assert lab("run", "--runs", tmp_path / "runs", *wish).code == 2
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_place_that_cannot_be_written_is_one_line_and_exit_4(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    said = lab("run", "idle", "--runs", tmp_path / "file")
+    assert said.code == 4
+    assert is_one_line(said)
+    assert "--runs or LAB_RUNS" in said.err
+
+
+def test_a_full_disk_is_one_line_and_exit_4(tmp_path: Path) -> None:
+    """A file system of 16 KiB, in a mount namespace of its own."""
+    script = 'mount -t tmpfs -o size=16k none "$1" && shift && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", script, "sh", str(tmp_path)]
+    done = subprocess.run(
+        [*command, sys.executable, "-m", "lab", "run", "--runs", tmp_path / "runs"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (4, ""), done.stderr
+    assert "No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_nobody_foresaw_is_the_labs_fault_and_exits_5(tmp_path: Path) -> None:
+    """A library that is broken, say: never 1, which would mean a verdict."""
+    (tmp_path / "msgspec.py").write_text("raise RuntimeError('broken')")
+    said = lab("judge", tmp_path, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}", LAB_FORMAT="json")
+    assert (said.code, said.out) == (5, "")
+    assert "RuntimeError: broken" in said.err
+    assert said.err.splitlines()[-1].startswith("lab: this is a defect of the lab")
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "lab", "list", "--format", "json"],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(LIMIT_S) == 0
+
+
+def test_help_needs_no_heavy_library() -> None:
+    """It must answer at once: scapy alone costs a third of a second."""
+    code = "import sys, lab.cli; sys.argv[1:] = ['run', '--help']; lab.cli.main(); print(sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=True,
+    )
+    modules = done.stdout.splitlines()[-1]
+    for heavy in ("scapy", "pyroute2", "docker", "msgspec", "rich", "pcapng"):
+        assert f"'{heavy}'" not in modules

@@ -1,0 +1,102 @@
+"""`lab run` as a person starts it: the contract's keys, the contract's codes, and a run directory."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commanded import lab
+
+KEYS = [
+    *("outcome", "grade", "client", "server", "roles", "seal_ns", "proved_ns", "holds_until_ns", "age_s", "witnesses"),
+    *("cycle", "tail", "live", "qualifiers", "missing", "contradictions", "account", "wire", "forecast"),
+    *("scenario", "expected", "testbed", "run", "buffers"),
+]
+
+
+def test_the_document_has_every_key_and_what_is_unknown_is_null(tmp_path: Path) -> None:
+    for arguments in (["--payload", "32"], ["idle"], ["upper"]):
+        said = lab("run", *arguments, "--until", "proof", "--format", "json", "--runs", tmp_path)
+        assert (said.code, said.err) == (0, "")
+        assert list(said.json) == KEYS
+        assert list(said.json["account"]) == [
+            *("client_accepted", "client_send_queue", "server_receive_queue", "server_processed"),
+            *("in_hand", "server_send_queue", "client_receive_queue", "client_processed"),
+        ]
+        assert list(said.json["wire"]) == ["frames", "dropped", "zero_windows", "probes", "first_zero_window_ns"]
+        for each in ("zero_windows", "probes", "first_zero_window_ns"):
+            assert list(said.json["wire"][each]) == ["client", "server"]
+        assert list(said.json["buffers"]) == ["client", "server"]
+        for each in ("client_accepted", "server_processed"):
+            assert list(said.json["forecast"][each]) == ["low", "point", "high"]
+        for edge in said.json["cycle"]:
+            assert list(edge) == ["waiter", "waits_for", "holder", "witnesses"]
+
+
+def test_what_does_not_apply_is_null_and_never_0(tmp_path: Path) -> None:
+    said = lab("run", "idle", "--format", "json", "--runs", tmp_path)
+    assert said.json["forecast"]["client_accepted"] == {"low": None, "point": None, "high": None}
+    assert said.json["wire"]["first_zero_window_ns"] == {"client": None, "server": None}
+    assert said.json["wire"]["zero_windows"] == {"client": 0, "server": 0}
+    assert said.json["grade"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcome", "code"),
+    [
+        (["upper", "--payload", "32"], "completed", 0),
+        (["upper", "--payload", "32", "--expect", "deadlock"], "completed", 1),
+        (["upper", "--payload", "32", "--expect", "completed"], "completed", 0),
+        (["upper", "--until", "proof"], "deadlock", 0),
+        (["upper", "--until", "proof", "--expect", "completed"], "deadlock", 1),
+        (["upper", "--until", "2"], "deadlock", 0),
+        (["read-read", "--expect", "deadlock"], "read-read", 1),
+        (["healthy", "--payload", "1g", "--until", "0.2"], ("moving", "slow-reader"), 1),
+    ],
+)
+def test_the_code_says_whether_it_came_as_expected(
+    arguments: list[str], outcome: str | tuple[str, ...], code: int, tmp_path: Path
+) -> None:
+    said = lab("run", *arguments, "--format", "json", "--runs", tmp_path)
+    assert said.code == code, said.err
+    assert said.json["outcome"] in ([outcome] if isinstance(outcome, str) else outcome)
+
+
+def test_the_run_directory_is_where_it_says_and_is_judged_the_same(tmp_path: Path) -> None:
+    said = lab("run", "--format", "json", LAB_RUNS=str(tmp_path / "a" / "b"))
+    run = Path(said.json["run"])
+    assert run.parent == tmp_path / "a" / "b"
+    assert (run.parent / "latest").resolve() == run
+    (judged,) = lab("judge", run, "--format", "json").json["connections"]
+    assert {key: judged[key] for key in KEYS[:19]} == {key: said.json[key] for key in KEYS[:19]}
+    assert json.loads((run / "manifest.json").read_text())["host"]["kernel"]
+
+
+def test_the_text_is_for_a_person(tmp_path: Path) -> None:
+    said = lab("run", "--until", "proof", "--runs", tmp_path)
+    assert (said.code, said.err) == (0, ""), "no progress where there is no terminal"
+    assert "deadlock" in said.out.splitlines()[0].lower()
+    assert "proven" in said.out.splitlines()[0].lower()
+    assert "wire.pcapng" in said.out or str(tmp_path) in said.out.replace("\n", "")
+
+
+def test_an_interrupted_run_can_still_be_judged(tmp_path: Path) -> None:
+    """What was seen until then is on disk, whole."""
+    import signal
+    import time
+
+    from tests.commanded import below, ending, started
+
+    process = started("run", "healthy", "--payload", "1t", "--runs", tmp_path)
+    try:
+        deadline = time.monotonic() + 30
+        while not any(path.stat().st_size for path in tmp_path.glob("*/sockets.jsonl")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert len(below(process.pid)) == 4
+    finally:
+        process.send_signal(signal.SIGINT)
+    assert ending(process).code == 130
+    said = lab("judge", tmp_path, "--format", "json")
+    assert said.code == 0, said.err
+    assert [each["outcome"] for each in said.json["connections"]] in (["moving"], ["slow-reader"])

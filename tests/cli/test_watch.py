@@ -1,0 +1,159 @@
+"""`lab watch` on live strangers: it finds the frozen pair among the healthy ones, and changes nothing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.kernel.netns import Namespace, program_in
+from tests.commanded import ROOT
+
+LIMIT_S = 60
+
+
+@contextmanager
+def crowd(healthy: int, *, frozen: bool) -> Iterator[tuple[str, int, int, int]]:
+    """The namespace of a crowd, its pid, and the ports of its frozen pair."""
+    with Namespace.create() as namespace:
+        namespace.call(subprocess.run, ["ip", "link", "set", "lo", "up"], check=True)
+        process = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests/crowd.py"), str(healthy), str(int(frozen))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=program_in(namespace),  # noqa: PLW1509 - nothing else can setns
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            word, client, server = process.stdout.readline().split()
+            assert word == "ready"
+            yield f"/proc/{process.pid}/ns/net", process.pid, int(client), int(server)
+        finally:
+            process.stdin.close()
+            process.stdout.close()
+            process.wait(LIMIT_S)
+
+
+def watch(*arguments: str) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-m", "lab", "watch", "--once", "--format", "json", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.stderr == ""
+    return done.returncode, json.loads(done.stdout)
+
+
+def outcomes(said: dict[str, Any]) -> set[str]:
+    return {each["outcome"] for each in said["connections"]}
+
+
+def test_it_finds_the_one_frozen_pair_among_200_healthy_ones() -> None:
+    with crowd(200, frozen=True) as (folder, _, client, server):
+        code, said = watch("--netns", folder)
+    assert code == 1
+    assert len(said["connections"]) == 201
+    (frozen,) = [each for each in said["connections"] if each["outcome"] == "deadlock"]
+    # Nobody listens any more, so which end is the client's is guessed.
+    assert {frozen["client"], frozen["server"]} == {f"127.0.0.1:{client}", f"127.0.0.1:{server}"}
+    assert frozen["grade"] in ("proven", "qualified"), frozen["live"]
+    assert {each["waits_for"] for each in frozen["cycle"]} == {"room to write"}
+    assert frozen["path"] is None
+    assert said["errors"] == []
+
+
+def test_without_a_frozen_pair_it_is_0() -> None:
+    with crowd(200, frozen=False) as (folder, *_):
+        code, said = watch("--netns", folder)
+    assert (code, len(said["connections"])) == (0, 200)
+    assert outcomes(said) <= {"idle", "read-read", "moving"}
+
+
+def test_a_port_and_a_process_choose_their_connections() -> None:
+    with crowd(3, frozen=True) as (_, pid, client, _):
+        code, said = watch("--port", str(client))
+        assert (code, len(said["connections"])) == (1, 1)
+        code, said = watch("--pid", str(pid))
+        assert (code, len(said["connections"])) == (0, 3), "its children hold the frozen pair, it does not"
+
+
+def test_a_holder_that_is_stopped_is_suspended_and_no_deadlock() -> None:
+    with crowd(0, frozen=True) as (folder, pid, *_):
+        child = int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        os.kill(child, signal.SIGSTOP)
+        try:
+            code, said = watch("--netns", folder)
+        finally:
+            os.kill(child, signal.SIGCONT)
+    assert (code, outcomes(said)) == (0, {"suspended"})
+
+
+def test_nothing_of_the_target_changes() -> None:
+    def facts(pid: int) -> list[str]:
+        return [Path(f"/proc/{pid}/{name}").read_text() for name in ("limits", "cgroup")]
+
+    with crowd(5, frozen=True) as (folder, pid, *_):
+        before, descriptors = facts(pid), len(os.listdir(f"/proc/{pid}/fd"))
+        watch("--netns", folder)
+        assert (facts(pid), len(os.listdir(f"/proc/{pid}/fd"))) == (before, descriptors)
+        assert "TracerPid:\t0" in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_live_it_says_one_document_a_line_and_ends_with_ctrl_c() -> None:
+    with crowd(2, frozen=True) as (folder, *_):
+        command = [sys.executable, "-m", "lab", "watch", "--format", "json", "--netns", folder]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
+        assert "deadlock" in outcomes(said)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--pid", "4194304"), "no process 4194304"),
+        (("--netns", "nowhere"), "no network namespace 'nowhere'"),
+        (("--container", "nobody"), "no container 'nobody'"),
+        (("--compose", "nothing"), "compose project 'nothing'"),
+    ],
+)
+def test_what_is_not_there_is_one_line_and_exit_2(arguments: tuple[str, ...], says: str) -> None:
+    command = [sys.executable, "-m", "lab", "watch", "--once", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert says in done.stderr
+
+
+def test_a_pair_in_containers_is_named_by_its_container() -> None:
+    """Somebody else's containers, run as an ordinary user, from the host."""
+    image, name = "zero-window-lab-endpoint", f"watched-{os.getpid()}"
+    script = (ROOT / "tests/crowd.py").read_text()
+    command = ["docker", "run", "--rm", "-i", "--name", name, "--user", "1000:1000", "--entrypoint", "python3"]
+    process = subprocess.Popen(
+        [*command, image, "-c", script, "1", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline().startswith("ready")
+        code, said = watch("--container", name)
+        done = subprocess.run(
+            [sys.executable, "-m", "lab", "watch", "--once", "--container", name],
+            cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+    finally:
+        process.stdin.close()
+        process.stdout.close()
+        process.wait(LIMIT_S)
+    assert code == 1
+    (frozen,) = [each for each in said["connections"] if each["outcome"] == "deadlock"]
+    assert all(name in edge["waiter"] for edge in frozen["cycle"])
+    assert name in done.stdout

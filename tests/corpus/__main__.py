@@ -1,0 +1,95 @@
+"""Plays the corpus: `python -m tests.corpus [--times N] [--jobs N] [--ask HOW] [--json FILE] [--list] [NAME...]`.
+
+Exit: 0; 1 on a false or a moved proof, a case that is not what it says, or too few proofs; 2 usage.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from fnmatch import fnmatch
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.corpus import matrix
+from tests.corpus.case import Case
+from tests.corpus.catalogue import all_cases
+from tests.corpus.trial import Ask, Trial, play, summary
+
+PR_SET_PDEATHSIG = 1
+JOBS = 5 * (os.cpu_count() or 1)
+"""Cases side by side: a frozen pair costs nothing, and most of a case is waiting."""
+
+
+def main(argv: Sequence[str]) -> int:
+    parser = _parser()
+    wishes = parser.parse_args(argv)
+    cases = all_cases()
+    for pattern in wishes.names:
+        if not any(fnmatch(case.name, pattern) for case in cases):
+            parser.error(f"there is no case '{pattern}'; --list names them")
+    chosen = tuple(case for case in cases if not wishes.names or any(fnmatch(case.name, p) for p in wishes.names))
+    if wishes.list:
+        for case in chosen:
+            print(f"{case.name:<30} {case.truth:<8} {case.summary}")
+        return 0
+    trials = list(_play(chosen * wishes.times, wishes.jobs, wishes.ask))
+    failures = list(matrix.failures(trials))
+    _tell(trials, failures)
+    if wishes.json:
+        counts = {rule: asdict(each) for rule, each in matrix.matrix(trials).items()}
+        document = {"cases": list(map(summary, trials)), "matrix": counts, "failures": failures}
+        Path(wishes.json).write_text(json.dumps(document, indent=1) + "\n")
+    return 1 if failures else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="corpus", description="Plays live cases with known truth; prints the matrix.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="cases, or patterns such as 'proxy-*'; all if none")
+    parser.add_argument("--times", type=int, default=1, metavar="N", help="play each so many times")
+    parser.add_argument("--jobs", type=int, default=JOBS, metavar="N", help="cases side by side (default %(default)s)")
+    parser.add_argument("--ask", choices=list(Ask), default=Ask.WATCH, type=Ask, help="how far to ask (default all)")
+    parser.add_argument("--json", metavar="FILE", help="write all of it there too")
+    parser.add_argument("--list", action="store_true", help="name the cases and play none")
+    return parser
+
+
+def _play(chosen: Sequence[Case], jobs: int, ask: Ask) -> list[Trial]:
+    """Side by side, each in a process that plays one case at a time: what it starts is all its own."""
+    longest_first = sorted(chosen, key=lambda case: -(case.ask_s + case.watch_s))
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("fork"), initializer=_end_with_parent)
+    try:
+        trials = list(pool.map(_played, longest_first, [ask] * len(chosen)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    order = {case.name: index for index, case in enumerate(chosen)}
+    return sorted(trials, key=lambda trial: order[trial.case.name])
+
+
+def _end_with_parent() -> None:
+    """However the runner ends, a kill -9 included: then each player is told to, and ends what it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+
+
+def _played(case: Case, ask: Ask) -> Trial:
+    try:
+        return play(case, ask)
+    except (SystemExit, KeyboardInterrupt):
+        os._exit(1)  # the pool would take it for the case's result, and go on
+
+
+def _tell(trials: Sequence[Trial], failures: Sequence[str]) -> None:
+    for line in (*matrix.table(trials), "", *matrix.matrix_lines(trials)):
+        print(line)
+    for failure in failures:
+        print(f"FAILED {failure}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The families of cases, a file each: its programs, and `CASES`."""

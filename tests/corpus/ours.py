@@ -1,0 +1,181 @@
+"""Where the corpus asks our own rule: the structural proof at each tick, and `lab watch --once` as users do.
+
+Both look from outside, at all of /proc: they are told the two namespaces, and nothing of the case.
+"""
+
+import json
+import platform
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from lab.evidence import Snapshot, SocketSample
+from lab.kernel import sysctl
+from lab.kernel.scene import Scene, Target
+from lab.kernel.sockdiag import SocketDiag
+from lab.proof.waitfor import Analysis, analyse
+from lab.proof.writable import Stack
+from lab.spec import Pair, Role
+from tests.corpus.case import PROOFS
+from tests.corpus.root import ROOT
+from tests.corpus.stage import Connection, Stage
+
+LIMIT_S = 60.0
+COUNTED_NS = 60_000_000
+"""After it whatever had moved before is in the counters, which are read each 20 ms."""
+DROPS_BEYOND_WINDOW = (6, 17)
+"""The first Linux that drops a segment beyond the window, acknowledgment and all (facts/proof.md 4.4)."""
+
+Position = tuple[int, int, int, int]
+"""Bytes written by the client, read by the server, written by the server, read by the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one of our rules said of one connection, and when."""
+
+    by: str
+    """`structure` or `watch`."""
+    connection: Connection
+    said_ns: int
+    outcome: str
+    grade: str | None = None
+    until_ns: int | None = None
+    qualifiers: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
+    """Who might still move it, and by what: the diagnosis of whatever is not proven."""
+    position: Position | None = None
+    """Where the programs stood when it was said, where that is known to the byte."""
+
+    @property
+    def proves(self) -> bool:
+        return self.outcome == "deadlock" and self.grade in PROOFS
+
+
+def position(sockets: Pair[SocketSample | None]) -> Position | None:
+    """None once one end is gone."""
+    client, server = sockets
+    if client is None or server is None:
+        return None
+    return (
+        client.bytes_acked + client.wqueue,
+        server.bytes_received - server.rqueue,
+        server.bytes_acked + server.wqueue,
+        client.bytes_received - client.rqueue,
+    )
+
+
+class Structure:
+    """The structural proof alone, asked as often as one likes: some milliseconds each."""
+
+    def __init__(self, stage: Stage, connections: tuple[Connection, ...]) -> None:
+        self._connections = connections
+        self._diags = Pair(*(SocketDiag(stage.namespaces[role]) for role in Role))
+        self._scene = Scene([target for each in connections for target in self._targets(each)], tuple(self._diags))
+        most = [sysctl.read(stage.namespaces[role], ["tcp_wmem"])["tcp_wmem"].split()[2] for role in Role]
+        release = tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
+        self._stack = Stack(max(map(int, most)), release >= DROPS_BEYOND_WINDOW)
+        self._number = 0
+
+    def _targets(self, connection: Connection) -> tuple[Target, Target]:
+        client, server, home = connection.client, connection.server, connection.home
+        return (
+            Target(Role.CLIENT, self._diags[home.client], client, server),
+            Target(Role.SERVER, self._diags[home.server], server, client),
+        )
+
+    def close(self) -> None:
+        self._scene.close()
+        for diag in self._diags:
+            diag.close()
+
+    def ask(self) -> tuple[Claim, ...]:
+        """One cut, and what it proves of each connection."""
+        cut = self._scene.look()
+        now_ns = time.time_ns()
+        self._number += 1
+        pairs = [Pair(*cut.sockets[i : i + 2]) for i in range(0, len(cut.sockets), 2)]
+        snapshot = Snapshot(
+            number=self._number,
+            threads_before=cut.threads_before,
+            sockets=pairs[0],
+            threads_after=cut.threads_after,
+            progress=Pair(None, None),
+            others=(*cut.others, *(socket for pair in pairs[1:] for socket in pair if socket)),
+            processes=cut.processes,
+            peers=cut.peers,
+            unreadable=cut.unreadable,
+        )
+        analysis = analyse(snapshot, now_ns, self._stack)
+        return tuple(_told(*each, analysis, now_ns) for each in zip(self._connections, pairs, strict=True))
+
+
+def _told(connection: Connection, sockets: Pair[SocketSample | None], analysis: Analysis, now_ns: int) -> Claim:
+    client, server = sockets
+    if client is None or server is None:
+        return Claim("structure", connection, now_ns, "ended")
+    knot = analysis.knot(client.inode, server.inode)
+    if knot is None:
+        against = analysis.against(client.inode, server.inode)
+        live = tuple(f"{each.thread.name}: {each.waits_for}: {each.why}" for each in against)
+        return Claim("structure", connection, now_ns, "no knot", live=live)
+    return Claim(
+        "structure",
+        connection,
+        now_ns,
+        "deadlock",
+        knot.grade.value,
+        knot.holds_until_ns,
+        (*knot.qualifiers, *knot.closed_world),
+        position=position(sockets),
+    )
+
+
+class Watching:
+    """`lab watch --once` on the two namespaces of a stage: it runs beside the watching of the counters."""
+
+    def __init__(self, stage: Stage, connections: tuple[Connection, ...]) -> None:
+        self._connections = connections
+        namespaces = [word for folder in stage.folders() for word in ("--netns", folder)]
+        self._output = stage.work / "watch.json"
+        with self._output.open("wb") as output, (stage.work / "watch.log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "lab", "watch", "--once", "--format", "json", *namespaces],
+                cwd=ROOT,
+                stdout=output,
+                stderr=log,
+            )
+        self._log = stage.work / "watch.log"
+        self._deadline = time.monotonic() + LIMIT_S
+
+    def has_answered(self) -> bool:
+        """Whether it has ended."""
+        assert time.monotonic() < self._deadline, f"lab watch does not answer within {LIMIT_S:.0f} s"
+        return self._process.poll() is not None
+
+    def claims(self) -> tuple[Claim, ...]:
+        """What it said of each connection."""
+        if self._process.returncode not in (0, 1, 3):
+            raise RuntimeError(f"lab watch: exit {self._process.returncode}: {self._log.read_text()[-600:]}")
+        verdicts = json.loads(self._output.read_text())["connections"]
+        by_ends = {frozenset((each["client"], each["server"])): each for each in verdicts}
+        return tuple(_read(each, by_ends.get(frozenset((each.client, each.server)))) for each in self._connections)
+
+
+def _read(connection: Connection, verdict: dict[str, Any] | None) -> Claim:
+    if verdict is None:
+        return Claim("watch", connection, time.time_ns(), "not listed")
+    proved_ns = verdict["proved_ns"]
+    return Claim(
+        "watch",
+        connection,
+        proved_ns + COUNTED_NS if proved_ns else time.time_ns(),
+        verdict["outcome"],
+        verdict["grade"],
+        verdict["holds_until_ns"],
+        tuple(map(str, verdict["qualifiers"])),
+        tuple(map(str, verdict["live"])),
+    )

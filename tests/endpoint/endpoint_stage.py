@@ -1,0 +1,160 @@
+"""The controller's side of the barrier, for tests: real endpoint processes, real abstract sockets, loopback TCP."""
+
+import json
+import mmap
+import os
+import secrets
+import select
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+LIMIT_S = 10.0
+
+SQUEEZED: dict[str, Any] = {"so_rcvbuf": 2304, "so_sndbuf": 2304}
+
+JOB: dict[str, Any] = {
+    "behaviour": "upper",
+    "family": 4,
+    "address": "127.0.0.1",
+    "port": 0,
+    "payload": 32,
+    "send_size": 16,
+    "recv_size": 42,
+    "server_block": 1024,
+    "answer": "upper",
+}
+
+
+def wait_until(holds: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
+    end = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < end, "the limit on this wait is over"
+        time.sleep(0.002)
+
+
+class Controller:
+    """One connection to an endpoint, with the page and the log that went with the job."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.connection.settimeout(LIMIT_S)
+        self.lines = connection.makefile("rb")
+        self.page_descriptor = os.memfd_create("page")
+        os.truncate(self.page_descriptor, 4096)
+        self.map = mmap.mmap(self.page_descriptor, 4096)
+        self.log_descriptor = os.memfd_create("log")
+
+    def send(self, line: bytes, descriptors: list[int] | None = None) -> None:
+        both = [self.page_descriptor, self.log_descriptor] if descriptors is None else descriptors
+        socket.send_fds(self.connection, [line], both)
+
+    def event(self) -> dict[str, Any]:
+        line = self.lines.readline()
+        assert line, "the endpoint closed the connection"
+        event: dict[str, Any] = json.loads(line)
+        return event
+
+    def is_closed(self) -> bool:
+        return self.lines.readline() == b""
+
+    def words(self) -> tuple[int, ...]:
+        return tuple(int.from_bytes(self.map[at : at + 8], "little") for at in (0, 8, 16, 24))
+
+    def counters(self) -> tuple[int, ...]:
+        return self.words()[1:3]
+
+    def refused(self) -> int:
+        return int.from_bytes(self.map[32:40], "little")
+
+    def log(self) -> str:
+        return os.pread(self.log_descriptor, 1 << 20, 0).decode()
+
+    def close(self) -> None:
+        self.lines.close()
+        self.connection.close()
+        self.map.close()
+        os.close(self.page_descriptor)
+        os.close(self.log_descriptor)
+
+
+class Stage:
+    """Both endpoints of one identity."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self.stack = stack
+        self.identity = secrets.token_hex(6)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(
+        self, role: str, wrapper: tuple[str, ...] = (), stdout: int = subprocess.DEVNULL
+    ) -> subprocess.Popen[bytes]:
+        command = [*wrapper, sys.executable, "-S", "-m", "lab.endpoint", role, self.identity]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=stdout)
+        self.stack.callback(process.wait, LIMIT_S)
+        self.stack.callback(process.kill)
+        self.processes[role] = process
+        return process
+
+    def call(self, role: str) -> Controller:
+        end = time.monotonic() + LIMIT_S
+        while True:
+            connection = socket.socket(socket.AF_UNIX)
+            try:
+                connection.connect(f"\0zero-window-lab/{self.identity}/{role}")
+            except ConnectionRefusedError:
+                connection.close()
+                assert time.monotonic() < end, "the endpoint does not listen"
+                time.sleep(0.002)
+            else:
+                controller = Controller(connection)
+                self.stack.callback(controller.close)
+                return controller
+
+    def give(self, role: str, **job: object) -> Controller:
+        if role not in self.processes:
+            self.start(role)
+        controller = self.call(role)
+        controller.send(json.dumps(JOB | job).encode() + b"\n")
+        return controller
+
+    def play(self, server: str, client: str, **job: object) -> tuple[Controller, Controller]:
+        """Client and server, connected."""
+        serving = self.give("server", **job | {"behaviour": server})
+        port = serving.event()["port"]
+        conversing = self.give("client", **job | {"behaviour": client, "port": port})
+        assert conversing.event()["event"] == "connected"
+        assert serving.event()["event"] == "connected"
+        return conversing, serving
+
+    def child(self, role: str) -> int:
+        pid = self.processes[role].pid
+        (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(child)
+
+
+@contextmanager
+def staged() -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(stack)
+
+
+def still(*controllers: Controller, for_s: float = 0.5) -> None:
+    """Wait until no counter has moved for so long."""
+    seen, since, end = None, time.monotonic(), time.monotonic() + LIMIT_S
+    while time.monotonic() - since < for_s:
+        assert time.monotonic() < end, f"it still moves: {seen}"
+        counters = [controller.counters() for controller in controllers]
+        if counters != seen:
+            seen, since = counters, time.monotonic()
+        time.sleep(0.005)
+
+
+def has_ended(pidfd: int, limit_s: float) -> bool:
+    return bool(select.select([pidfd], [], [], limit_s)[0])

@@ -1,0 +1,184 @@
+"""No request, however bad, ends an endpoint or the pair that it keeps standing."""
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.endpoint.barrier import MAX_LINE, READING_S, is_identity
+from tests.endpoint.endpoint_stage import JOB, SQUEEZED, Stage, still
+
+BAD_LINES = [
+    (b"hello\n", "not JSON"),
+    (b"\xff\xfe\n", "not JSON"),
+    (b"[" * 60000 + b"\n", "not JSON"),
+    (b"[]\n", "not a JSON object"),
+    (b"\n", "not JSON"),
+    (b"{}\n{}\n", "more than one line"),
+    (b"{}\n", "no behaviour, family"),
+]
+
+BAD_VALUES: list[tuple[dict[str, object], str]] = [
+    ({"surprise": 1}, "unknown key 'surprise'"),
+    ({"behaviour": "uper"}, "a server knows after_request, echo, silent, slow_reader, spools, upper"),
+    ({"behaviour": "../x"}, "needs a module name"),
+    ({"behaviour": "__init__"}, "a server knows"),
+    ({"family": 5}, "needs 4 or 6"),
+    ({"family": True}, "needs 4 or 6"),
+    ({"family": 6}, "needs a numeric IPv6 address"),
+    ({"address": "localhost"}, "needs a numeric IPv4 address"),
+    ({"address": "127.0.0.1\0"}, "needs a numeric IPv4 address"),
+    ({"port": 65536}, "needs 0 to 65535"),
+    ({"payload": -1}, "needs 0 to"),
+    ({"payload": 2**40 + 1}, "needs 0 to"),
+    ({"payload": 1.5}, "needs 0 to"),
+    ({"send_size": 0}, "needs 1 to"),
+    ({"recv_size": None}, "needs 1 to"),
+    ({"server_block": "1024"}, "needs 1 to"),
+    ({"answer": "lower"}, "needs upper, echo or nothing"),
+    ({"answer": ["upper"]}, "needs upper, echo or nothing"),
+    ({"paced_s": float("nan")}, "needs 0 to 60 seconds"),
+    ({"paced_s": -1}, "needs 0 to 60 seconds"),
+    ({"so_rcvbuf": 0}, "needs 1 to"),
+    ({"so_sndbuf": 2**31}, "needs 1 to"),
+    ({"nodelay": 1}, "needs true or false"),
+    ({"congestion": "a b"}, "needs a name such as cubic"),
+]
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def refused(stage: Stage, line: bytes, descriptors: list[int] | None = None, role: str = "server") -> str:
+    controller = stage.call(role)
+    controller.send(line, descriptors)
+    event = controller.event()
+    assert event["event"] == "refused"
+    assert controller.is_closed()
+    return str(event["error"])
+
+
+def test_a_bad_line_or_value_is_refused_with_its_reason_and_the_endpoint_lives_on(stage: Stage) -> None:
+    stage.start("server")
+    for line, why in BAD_LINES:
+        assert why in refused(stage, line)
+    for change, why in BAD_VALUES:
+        assert why in refused(stage, json.dumps(JOB | change).encode() + b"\n"), change
+    assert stage.give("server").event()["event"] == "listening"
+
+
+def test_a_client_needs_a_port(stage: Stage) -> None:
+    stage.start("client")
+    job = JOB | {"behaviour": "idle"}
+    assert "port 0" in refused(stage, json.dumps(job).encode() + b"\n", role="client")
+
+
+def test_every_key_that_has_no_default_is_asked_for(stage: Stage) -> None:
+    stage.start("server")
+    for key in JOB:
+        job = {other: value for other, value in JOB.items() if other != key}
+        assert f"no {key}" in refused(stage, json.dumps(job).encode() + b"\n")
+
+
+def test_a_job_without_two_descriptors_is_refused(stage: Stage) -> None:
+    stage.start("server")
+    line = json.dumps(JOB).encode() + b"\n"
+    controller = stage.call("server")
+    page, log = controller.page_descriptor, controller.log_descriptor
+    assert "no descriptors" in refused(stage, line, [])
+    assert "no descriptors" in refused(stage, line, [page])
+    assert "more than two" in refused(stage, line, [page, log, log])
+    assert "less than 4096 bytes" in refused(stage, line, [log, log])
+
+
+def test_refused_callers_leave_no_descriptor_behind(stage: Stage) -> None:
+    process = stage.start("server")
+    refused(stage, b"x\n")
+    before = descriptors(process.pid)
+    for _ in range(5):
+        refused(stage, b"x\n")
+    assert descriptors(process.pid) == before
+
+
+def test_a_line_without_end_is_refused_at_64_kibibytes(stage: Stage) -> None:
+    stage.start("server")
+    controller = stage.call("server")
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        controller.connection.sendall(b"x" * (MAX_LINE * 64))
+    assert "more than 65536 bytes" in controller.event()["error"]
+
+
+def test_a_line_may_come_in_pieces(stage: Stage) -> None:
+    stage.start("server")
+    controller = stage.call("server")
+    line = json.dumps(JOB).encode() + b"\n"
+    controller.send(line[:50])
+    for byte in line[50:]:
+        controller.connection.sendall(bytes([byte]))
+    assert controller.event()["event"] == "listening"
+
+
+def test_a_caller_that_hangs_up_early_is_forgotten(stage: Stage) -> None:
+    stage.start("server")
+    controller = stage.call("server")
+    controller.send(b'{"behaviour"')
+    controller.connection.shutdown(socket.SHUT_WR)
+    assert "ended before a line" in controller.event()["error"]
+
+
+def test_a_silent_caller_holds_nobody_up(stage: Stage) -> None:
+    stage.start("server")
+    stage.call("server")
+    since = time.monotonic()
+    assert stage.give("server").event()["event"] == "listening"
+    assert time.monotonic() - since < READING_S
+
+
+def test_a_caller_that_stops_in_mid_line_is_refused_in_time(stage: Stage) -> None:
+    stage.start("server")
+    silent = stage.call("server")
+    silent.send(b'{"behaviour"')
+    assert "in time" in silent.event()["error"]
+    assert silent.is_closed()
+
+
+def test_more_callers_than_anyone_needs_are_refused(stage: Stage) -> None:
+    stage.start("server")
+    callers = [stage.call("server") for _ in range(17)]
+    assert "16 controllers are ahead" in callers[-1].event()["error"]
+
+
+def test_a_refused_job_leaves_the_frozen_pair_standing(stage: Stage) -> None:
+    client, server = stage.play("upper", "write_then_read", payload=1 << 30, **SQUEEZED)
+    still(client, server)
+    child, counters = stage.child("server"), server.counters()
+    assert "not JSON" in refused(stage, b"garbage\n")
+    assert (stage.child("server"), server.counters()) == (child, counters)
+
+
+@pytest.mark.root
+def test_another_user_may_not_give_work_though_the_name_is_open_to_all(stage: Stage) -> None:
+    stage.start("server")
+    stage.call("server")
+    os.seteuid(65534)  # The kernel notes who connects: SO_PEERCRED, unix(7).
+    try:
+        stranger = stage.call("server")
+    finally:
+        os.seteuid(0)
+    assert stranger.event()["error"] == "user 65534 may not give work to a program of user 0"
+
+
+def test_two_programs_cannot_have_one_name(stage: Stage) -> None:
+    stage.start("server")
+    stage.call("server")
+    assert stage.start("server").wait(5) == 4
+
+
+@pytest.mark.parametrize("identity", ["", "a b", "a/b", "x" * 65, "\N{SNOWMAN}", "a\nb"])
+def test_an_identity_that_cannot_be_a_name_is_no_identity(identity: str) -> None:
+    assert not is_identity(identity)
+    assert is_identity("198.18.20")

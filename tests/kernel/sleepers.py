@@ -1,0 +1,103 @@
+"""Programs that go to sleep in one system call, and what the lab reads of them."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from lab.evidence import Wait
+from lab.kernel.deadlines import Deadlines
+from lab.kernel.descriptors import Descriptors
+from lab.kernel.freezer import suspended
+from lab.kernel.netns import Namespace
+from lab.kernel.sockdiag import SocketDiag
+from lab.kernel.socketindex import SocketIndex
+from lab.kernel.threads import Thread, Threads
+from lab.kernel.waits import Waits
+
+LIMIT_S = 10.0
+
+PREAMBLE = """
+import asyncio, ctypes, os, select, signal, socket, struct, sys, threading, time
+libc = ctypes.CDLL(None, use_errno=True)
+def inode(file):
+    return os.fstat(file if isinstance(file, int) else file.fileno()).st_ino
+def say(*words):
+    print(*words, flush=True)
+def connection():
+    listener = socket.create_server(("127.0.0.1", 0))
+    client = socket.create_connection(listener.getsockname())
+    server, _ = listener.accept()
+    listener.close()
+    return client, server
+"""
+
+
+class Sleeper:
+    """A program of its own, and the readers of this process."""
+
+    def __init__(self, process: "subprocess.Popen[str]", words: list[str]) -> None:
+        self.process, self.pid, self.words = process, process.pid, words
+        self.threads = Threads()
+        self.diag = SocketDiag(Namespace.here())
+        self.index = SocketIndex([self.diag])
+        self.descriptors = Descriptors(self.index)
+        self.waits = Waits(self.descriptors, Deadlines())
+
+    def asleep(self, call: str, nth: int = 0) -> Thread:
+        """The thread that sleeps in this call, once it does; of several the `nth` to have been started."""
+        end = time.monotonic() + LIMIT_S
+        while time.monotonic() < end:
+            threads = sorted(self.threads.of(self.pid), key=lambda thread: thread.tid)
+            for thread in threads:
+                thread.read()
+            found = [thread for thread in threads if thread.line.syscall == call and thread.line.state != "R"]
+            if len(found) > nth:
+                return found[nth]
+            time.sleep(0.002)
+        raise AssertionError(f"nobody sleeps in {call}: {[thread.line for thread in self.threads.of(self.pid)]}")
+
+    def wait(self, call: str, nth: int = 0) -> Wait:
+        thread = self.asleep(call, nth)
+        thread.suspended = suspended(thread)
+        wait, _ = self.waits.of(thread)
+        assert wait is not None
+        return wait
+
+    def resources(self, call: str) -> list[tuple[str, str, bool]]:
+        wait = self.wait(call)
+        assert wait.unknown is None
+        return [(item.resource, item.wants.value, item.edge) for item in wait.items]
+
+    def says(self) -> str:
+        """Its next line."""
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def close(self) -> None:
+        self.threads.close()
+        self.diag.close()
+
+
+@contextmanager
+def sleeper(code: str, preexec_fn: Callable[[], object] | None = None) -> Iterator[Sleeper]:
+    """The program is ended with the block. What it says in its first line are the words."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PREAMBLE + code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=preexec_fn,  # noqa: PLW1509 - single-threaded when it forks
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            each = Sleeper(process, process.stdout.readline().split())
+            try:
+                yield each
+            finally:
+                each.close()
+        finally:
+            os.kill(process.pid, 9)

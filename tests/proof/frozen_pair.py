@@ -1,0 +1,85 @@
+"""A frozen pair by hand, as the kernel would show it, with room for one changed fact."""
+
+from dataclasses import replace
+from typing import Any
+
+from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.spec import Pair, Role
+
+SECOND = 1_000_000_000
+NOW = 1_000 * SECOND
+
+
+def end(role: Role, **facts: Any) -> SocketSample:  # noqa: ANN401 - whatever the fact is
+    """One end of a squeezed pair that is frozen: a full receive buffer, a full send buffer, nothing in flight."""
+    client, server = "198.18.20.20:35834", "198.18.20.10:1060"
+    here = role is Role.CLIENT
+    sample = SocketSample(
+        time_ns=0, role=role, cookie=1 if here else 2, inode=11 if here else 22,
+        local=client if here else server, remote=server if here else client, state="ESTABLISHED",
+        timer="persist", expires_ms=200, rqueue=3000, wqueue=4096, backoff=0, probes=0, unacked=0, notsent_bytes=4096,
+        bytes_acked=9001 if here else 9000, bytes_received=9000, snd_wnd=0, rcv_wnd=0, snd_mss=1448, rcv_mss=1448,
+        snd_cwnd=10, reordering=3, rto_us=204_000, last_data_sent_ms=5, last_ack_recv_ms=5, rmem_alloc=8000,
+        rcvbuf=8192, sndbuf=8192, wmem_queued=8192, backlog=0, drops=0, send_timeout_ns=0, receive_timeout_ns=0,
+        user_timeout_ms=0, rcv_wscale=7, congestion="cubic",
+    )  # fmt: skip
+    return replace(sample, **facts)
+
+
+def client(**facts: Any) -> SocketSample:  # noqa: ANN401
+    return end(Role.CLIENT, **facts)
+
+
+def server(**facts: Any) -> SocketSample:  # noqa: ANN401
+    return end(Role.SERVER, **facts)
+
+
+def sends(inode: int) -> Wait:
+    return Wait("sendto", (Item(f"socket:{inode}", Wants.WRITE),))
+
+
+def reads(inode: int) -> Wait:
+    return Wait("recvfrom", (Item(f"socket:{inode}", Wants.READ),))
+
+
+def polls(*items: Item, **facts: Any) -> Wait:  # noqa: ANN401
+    return Wait("epoll_wait", items, **facts)
+
+
+def item(inode: int, wants: Wants = Wants.WRITE, *, edge: bool = False) -> Item:
+    return Item(f"socket:{inode}", wants, edge)
+
+
+def wakes(pid: int) -> Wait:
+    return Wait("futex", (Item(f"process:{pid}", Wants.WAKE),))
+
+
+def thread(pid: int, wait: Wait | None, **facts: Any) -> ThreadSample:  # noqa: ANN401
+    sample = ThreadSample(
+        time_ns=NOW, role=None, pid=pid, tid=pid, comm="program", state="S", syscall=wait.call if wait else "sendto",
+        args=(4,), socket_inode=None, switches=7, wait=wait,
+    )  # fmt: skip
+    return replace(sample, **facts)
+
+
+def process(pid: int, *resources: str, **facts: Any) -> ProcessSample:  # noqa: ANN401
+    sample = ProcessSample(
+        time_ns=NOW, pid=pid, parent=1, comm="program", container=None, resources=resources, catches_alarm=False,
+        posix_timers=0, io_uring=False, in_flight=0,
+    )  # fmt: skip
+    return replace(sample, **facts)
+
+
+def snapshot(
+    threads: list[ThreadSample] | None = None,
+    processes: list[ProcessSample] | None = None,
+    **facts: Any,  # noqa: ANN401
+) -> Snapshot:
+    """The client is process 1 with socket 11, the server is process 2 with socket 22; both send."""
+    shown = tuple(threads or (thread(1, sends(11)), thread(2, sends(22))))
+    held = tuple(processes or (process(1, "socket:11"), process(2, "socket:22")))
+    shot = Snapshot(
+        number=1, threads_before=shown, sockets=Pair(client(), server()), threads_after=shown,
+        progress=Pair(None, None), processes=held,
+    )  # fmt: skip
+    return replace(shot, **facts)

@@ -1,0 +1,304 @@
+"""What the two stacks may do alone: a hand-built frozen pair with one fact changed at a time, and a live one."""
+
+import contextlib
+import re
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lab.evidence import SocketSample
+from lab.kernel.netns import Namespace
+from lab.kernel.sockdiag import SocketDiag
+from lab.proof.writable import (
+    Can,
+    Movement,
+    Rule,
+    Stack,
+    could_arrive,
+    could_read,
+    could_signal_room,
+    could_write,
+)
+from lab.spec import Role
+from tests.proof.frozen_pair import client, server
+
+KERNEL = Stack(wmem_max=8192, drops_beyond_window=True)
+
+
+def test_a_full_queue_behind_a_window_that_is_closed_for_good_stays_full() -> None:
+    for found in (could_write(client(), server()), could_write(server(), client())):
+        assert found.can is Can.NO
+        assert found.rule is Rule.CLOSED
+        assert found.full
+        assert not found.ends_itself
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "word"),
+    [
+        ({}, {"rcv_wnd": 1}, "offers a window of 1"),
+        ({"snd_wnd": 1}, {}, "has not yet heard"),
+        ({"backlog": 512}, {}, "backlog"),
+        ({}, {"backlog": 512}, "backlog"),
+        ({"notsent_bytes": 4000, "unacked": 1}, {}, "96 bytes of .* in flight and not yet refused"),
+        ({"unacked": 1}, {}, "do not fit"),
+        ({"notsent_bytes": 5000}, {}, "do not fit"),
+        ({}, {"rmem_alloc": 5000}, "3192 bytes free and may open"),
+        ({"wmem_queued": 5000}, {}, "has room"),
+        ({"user_timeout_ms": 9000}, {}, "TCP_USER_TIMEOUT 9000"),
+        ({}, {"user_timeout_ms": 9000}, "TCP_USER_TIMEOUT 9000"),
+    ],
+)
+def test_a_writer_may_go_on_if_one_fact_is_reversed(here: dict[str, Any], there: dict[str, Any], word: str) -> None:
+    found = could_write(client(**here), server(**there))
+    assert found.can is Can.YES
+    assert re.search(word, found.why), found.why
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "named"),
+    [
+        ({"snd_wnd": None}, {}, "tcpi_snd_wnd"),
+        ({}, {"rcv_wnd": None}, "tcpi_rcv_wnd"),
+        ({"user_timeout_ms": None}, {}, "TCP_USER_TIMEOUT"),
+        ({}, {"user_timeout_ms": None}, "TCP_USER_TIMEOUT"),
+        ({"state": "FIN-WAIT-1"}, {}, "FIN-WAIT-1"),
+        ({}, {"state": "FIN-WAIT-2"}, "FIN-WAIT-2"),
+    ],
+)
+def test_a_fact_that_is_missing_is_named(here: dict[str, Any], there: dict[str, Any], named: str) -> None:
+    found = could_write(client(**here), server(**there))
+    assert found.can is Can.UNKNOWN
+    assert named in found.why
+
+
+def test_data_in_flight_that_the_peer_has_refused_is_no_motion() -> None:
+    refused = client(notsent_bytes=4000, unacked=1, backoff=1, timer="on")
+    assert could_write(refused, server()).can is Can.NO
+
+
+def test_a_received_byte_of_which_the_acknowledgment_is_on_its_way_is_motion() -> None:
+    """Whose `bytes_acked` counts the SYN shows in a difference of -1; where none is -1, either may hide a byte."""
+    flight = client(notsent_bytes=4000, unacked=2, backoff=1)
+    assert could_write(flight, server(bytes_received=9096)).can is Can.YES
+    assert could_write(flight, server(bytes_received=9001)).can is Can.YES
+    assert could_write(flight, server()).can is Can.NO
+    passive = server(notsent_bytes=4000, unacked=2, backoff=1)
+    assert could_write(passive, client(bytes_received=9001)).can is Can.YES
+    assert could_write(passive, client()).can is Can.NO
+
+
+def test_one_answered_probe_shows_that_a_peer_with_some_room_does_not_open() -> None:
+    roomy = server(rmem_alloc=5000)
+    assert could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).can is Can.NO
+    assert could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=120), roomy).can is Can.YES
+    assert could_write(client(backoff=0, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).can is Can.YES
+
+
+def test_a_path_that_is_slower_than_a_probe_is_told_from_one() -> None:
+    """The acknowledgment of the last data itself comes 600 ms after it; a probe's answer comes after a whole RTO."""
+    slow = client(backoff=1, rto_us=900_000, last_data_sent_ms=700, last_ack_recv_ms=100)
+    assert could_write(slow, server(rmem_alloc=5000)).can is Can.YES
+
+
+def test_less_than_a_sixteenth_of_a_large_buffer_is_no_window() -> None:
+    wide = {"rcvbuf": 1 << 20, "rcv_mss": 1448}
+    assert could_write(client(), server(**wide, rmem_alloc=(1 << 20) - 60_000)).can is Can.NO
+    assert could_write(client(), server(**wide, rmem_alloc=(1 << 20) - 65_000)).can is Can.YES
+
+
+def test_a_queue_with_less_than_a_third_free_stays_only_while_no_data_can_arrive() -> None:
+    fragment = client(wmem_queued=5568)
+    found = could_write(fragment, server())
+    assert found.can is Can.NO
+    assert not found.full
+    loud = could_write(fragment, server(notsent_bytes=4000, unacked=1))
+    assert loud.can is Can.YES
+    assert "may arrive" in loud.why
+    assert could_write(client(), server(notsent_bytes=4000, unacked=1)).can is Can.NO, "full: no arrival helps"
+
+
+def test_exactly_a_third_free_is_room() -> None:
+    assert could_write(client(sndbuf=9000, wmem_queued=6000), server()).can is Can.YES
+    assert could_write(client(sndbuf=9000, wmem_queued=6001), server()).can is Can.NO
+
+
+def test_a_send_buffer_that_autotuning_may_still_expand_is_room() -> None:
+    grown = {"sndbuf": 46080, "wmem_queued": 46080}
+    assert could_write(client(**grown), server()).can is Can.NO
+    assert could_write(client(**grown, snd_cwnd=30), server()).can is Can.YES
+    assert could_write(client(**grown, reordering=29), server()).can is Can.YES
+    assert could_write(client(**grown, snd_cwnd=30), server(), Stack(wmem_max=46080)).can is Can.NO
+    assert could_write(client(**grown, snd_cwnd=14), server()).can is Can.NO, "expanded by less than a half"
+
+
+def test_a_send_buffer_at_its_target_does_not_grow() -> None:
+    """2 x 36 x 2304; without the name of the congestion control it may be bbr's 3 x 24 x 2304 on the way to 36."""
+    at_target = client(sndbuf=165_888, wmem_queued=165_888, snd_cwnd=36)
+    assert could_write(at_target, server()).full
+    unknown = replace(at_target, congestion=None)
+    assert not could_write(unknown, server()).full
+
+
+def test_a_refused_flight_raises_no_cwnd_and_so_no_buffer() -> None:
+    """Nothing of it will be acknowledged; only the reordering of a connection without SACK may follow the flight."""
+    grown = client(sndbuf=46080, wmem_queued=46080, snd_cwnd=1, notsent_bytes=4000, unacked=1, backoff=1)
+    assert could_write(grown, server()).full
+    many = client(
+        sndbuf=46080, wmem_queued=46080, snd_cwnd=1, wqueue=42_000, notsent_bytes=12_000, unacked=20, backoff=1
+    )
+    assert not could_write(many, server()).full
+
+
+def test_a_send_buffer_smaller_than_any_first_expansion_is_held_down() -> None:
+    assert could_write(client(snd_cwnd=300), server()).full
+    jumbo = client(sndbuf=2_000_000, wmem_queued=2_000_000, snd_mss=65_483, snd_cwnd=300)
+    assert could_write(jumbo, server()).full
+
+
+def test_what_the_peer_could_never_take_needs_no_closed_window() -> None:
+    open_window = server(rcv_wnd=1024, rqueue=0, rmem_alloc=0, wqueue=0, notsent_bytes=0)
+    deep = client(snd_wnd=1024, wqueue=20_000, notsent_bytes=18_976, unacked=1, wmem_queued=22_000)
+    found = could_write(deep, open_window, KERNEL)
+    assert found.can is Can.NO
+    assert found.rule is Rule.CAPACITY
+    assert could_write(replace(deep, wqueue=14_000), open_window, KERNEL).can is Can.YES
+    unread = replace(open_window, bytes_received=9000 + 6000)
+    assert could_write(deep, unread, KERNEL).can is Can.YES, "received and not yet acknowledged counts too"
+
+
+def test_what_the_peer_could_never_take_is_no_argument_for_a_buffer_that_may_grow() -> None:
+    deep = client(snd_wnd=1024, wqueue=60_000, wmem_queued=60_000, sndbuf=46_080)
+    open_window = server(rcv_wnd=1024, wqueue=0, notsent_bytes=0)
+    assert could_write(deep, open_window).can is Can.YES
+    assert could_write(deep, open_window, Stack(wmem_max=46_080)).can is Can.NO
+    assert could_write(deep, open_window, Stack(wmem_max=4_194_304)).can is Can.YES
+
+
+def starved() -> tuple[SocketSample, SocketSample]:
+    """The server has read all that the client sent, and its 96 bytes lie beyond the client's closed window."""
+    lost = client(timer="on", backoff=1, snd_wnd=3840, wqueue=4096, notsent_bytes=3000, unacked=2, bytes_acked=8001)
+    away = server(
+        rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096, timer="on", backoff=2, unacked=1, notsent_bytes=4000
+    )
+    return lost, away
+
+
+def test_a_sender_that_drops_every_acknowledgment_is_stuck_until_tcp_gives_up() -> None:
+    lost, away = starved()
+    found = could_write(lost, away, KERNEL)
+    assert found.can is Can.NO
+    assert found.rule is Rule.STARVED
+    assert found.ends_itself
+    assert could_write(away, lost, KERNEL).can is Can.NO
+
+
+def test_a_starved_sender_brings_nothing_new_to_its_peer() -> None:
+    """Only its head is sent again. Of a sender that connected, one byte stays in doubt: its SYN was counted."""
+    lost, away = starved()
+    assert could_read(away, lost, KERNEL).can is Can.YES
+    accepted = replace(lost, bytes_acked=8000, bytes_received=9000)
+    assert could_read(replace(away, bytes_acked=9001), accepted, KERNEL).can is Can.NO
+    assert could_read(replace(away, bytes_acked=9001, bytes_received=9000), accepted, KERNEL).can is Can.YES
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ({"backoff": 0}, {}),
+        ({"rcv_wnd": 128}, {}),
+        ({"rqueue": 0}, {}),
+        ({"rmem_alloc": 4000}, {}),
+        ({}, {"rcv_wscale": None}),
+        ({}, {"rcv_wscale": 6}),
+        ({}, {"notsent_bytes": 4096, "unacked": 0}),
+    ],
+)
+def test_starvation_needs_every_one_of_its_facts(here: dict[str, Any], there: dict[str, Any]) -> None:
+    lost, away = starved()
+    assert could_write(replace(lost, **here), replace(away, **there), KERNEL).can is Can.YES
+
+
+def test_starvation_is_not_claimed_of_a_kernel_that_takes_the_acknowledgment() -> None:
+    lost, away = starved()
+    assert could_write(lost, away, Stack(wmem_max=8192)).can is Can.YES
+    assert could_read(away, lost).can is Can.YES
+
+
+def test_an_empty_connection_brings_nothing_by_itself() -> None:
+    still = {"rqueue": 0, "rmem_alloc": 0, "wqueue": 0, "notsent_bytes": 0, "wmem_queued": 0, "rcv_wnd": 4096}
+    here, there = client(**still), server(**still)
+    assert could_read(here, there).can is Can.NO
+    assert could_signal_room(here, there).can is Can.NO
+    assert could_write(here, there).can is Can.YES
+    assert could_read(here, replace(there, wqueue=1)).can is Can.YES
+    assert could_read(replace(here, rqueue=1), there).can is Can.YES
+    assert could_arrive(replace(here, rqueue=1), there).can is Can.NO
+    assert could_read(replace(here, state="CLOSE-WAIT"), there).can is Can.YES
+    assert could_read(here, replace(there, state="LAST-ACK")).can is Can.UNKNOWN
+
+
+def test_room_is_announced_again_only_by_a_segment_that_arrives() -> None:
+    assert could_signal_room(client(), server()).can is Can.NO
+    assert could_signal_room(client(wmem_queued=2000), server()).can is Can.YES
+    assert could_signal_room(client(), server(rcv_wnd=99)).can is Can.YES
+
+
+BUFFER = 4096
+LIMIT_S = 10.0
+
+
+@contextlib.contextmanager
+def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends on loopback, with small buffers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as near:
+        for each in (listener, near):
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        near.connect(listener.getsockname())
+        far, _ = listener.accept()
+        with far:
+            for each in (near, far):
+                each.setblocking(False)
+            yield near, far
+
+
+def write(*ends: socket.socket) -> None:
+    for each in ends:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                each.send(bytes(512))
+
+
+def samples(diag: SocketDiag, near: socket.socket, far: socket.socket) -> tuple[SocketSample, SocketSample]:
+    one, other = (f"{host}:{port}" for host, port in (near.getsockname(), far.getsockname()))
+    found = (diag.sample(Role.CLIENT, one, other), diag.sample(Role.SERVER, other, one))
+    here, there = (replace(each, user_timeout_ms=0) for each in found if each)
+    return here, there
+
+
+def sealed(here: SocketSample, there: SocketSample) -> tuple[Movement, Movement]:
+    return could_write(here, there), could_write(there, here)
+
+
+def test_a_live_pair_is_called_sealed_soon_and_moves_no_byte_until_somebody_reads() -> None:
+    with connected() as (near, far), contextlib.closing(SocketDiag(Namespace.here())) as diag:
+        give_up = time.monotonic() + LIMIT_S
+        while not all(each.can is Can.NO for each in sealed(*samples(diag, near, far))):
+            assert time.monotonic() < give_up, sealed(*samples(diag, near, far))
+            write(near, far)
+        first = samples(diag, near, far)
+        watched = time.monotonic() + 0.7
+        while time.monotonic() < watched:
+            now = samples(diag, near, far)
+            assert [(s.bytes_acked, s.bytes_received, s.wmem_queued) for s in now] == [
+                (s.bytes_acked, s.bytes_received, s.wmem_queued) for s in first
+            ]
+            time.sleep(0.01)
+        while far.recv(1 << 16, socket.MSG_DONTWAIT) and could_write(*samples(diag, near, far)).can is Can.NO:
+            assert time.monotonic() < give_up
+        assert could_write(*samples(diag, near, far)).can is Can.YES

@@ -1,0 +1,52 @@
+"""Many verdicts in one table."""
+
+from collections.abc import Callable
+from io import StringIO
+
+from lab.proof.verdict import Verdict
+from lab.report import judged
+from lab.spec import Grade
+from tests.report.report_samples import COMPLETED, FROZEN, INCONCLUSIVE, READ_READ, verdict
+
+RUNS: list[tuple[str | None, Verdict]] = [
+    ("runs/20261122T180338Z-upper-315673", COMPLETED[0]),
+    ("captures/deep/below/some-capture-with-a-long-name.pcapng", FROZEN[0]),
+    (None, INCONCLUSIVE[0]),
+    ("runs/20261122T180340Z-read-read-aa7f01", READ_READ[0]),
+    ("v6.pcap", verdict(client="[2001:2::c612:1414]:54542", server="[2001:2::c612:140a]:1060", grade=Grade.PROVEN)),
+]
+ERRORS = [("x.pcap", "x.pcap: not a capture"), ("y", "cut short\x1b[2J")]
+
+
+def told(verdicts: list[tuple[str | None, Verdict]], errors: list[tuple[str, str]], width: int = 99) -> str:
+    stream = StringIO()
+    judged.show(verdicts, errors, stream=stream, width=width)
+    return stream.getvalue()
+
+
+def test_the_table_reads_as_reviewed(golden: Callable[[str, str], None]) -> None:
+    golden("judged", told(RUNS, ERRORS))
+
+
+def test_no_line_is_wider_than_asked() -> None:
+    for width in (80, 99):
+        assert max(map(len, told(RUNS, ERRORS, width).splitlines())) <= width
+
+
+def test_connections_that_froze_come_first() -> None:
+    shown = told(RUNS, [])
+    places = [shown.index(text) for text in ("captures/deep", "v6.pcap", "20261122T180340Z", "20261122T180338Z")]
+    assert places == sorted(places)
+
+
+def test_the_first_line_counts_the_outcomes() -> None:
+    first = told(RUNS, ERRORS).splitlines()[0]
+    assert first.startswith("5 connections: 2 deadlock, 1 read-read, 1 inconclusive, 1 completed")
+    assert "(1 NOT PROVEN)" in first
+    assert "2 not judged" in first
+
+
+def test_what_could_not_be_judged_is_named_once() -> None:
+    shown = told([], ERRORS)
+    assert "not judged: x.pcap: not a capture" in shown
+    assert r"not judged: y: cut short\x1b[2J" in shown

@@ -1,0 +1,157 @@
+"""The report of one run, as a person reads it."""
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from lab.evidence import CaptureCount, Evidence
+from lab.proof.verdict import Live, Verdict
+from lab.report import text
+from lab.spec import Grade, Outcome
+from tests.report.report_samples import (
+    ABORTED,
+    AUTOTUNED,
+    COMPLETED,
+    CONTRADICTION,
+    FROZEN,
+    HEALTHY,
+    INCONCLUSIVE,
+    ONE_SIDED,
+    READ_READ,
+    UNCAPTURED,
+    evidence,
+    spec,
+    verdict,
+)
+
+Case = tuple[Verdict, Evidence]
+RUN = Path("runs/20261122T180338Z-upper-315673")
+CASES: dict[str, Case] = {
+    "frozen": FROZEN,
+    "autotuned": AUTOTUNED,
+    "completed": COMPLETED,
+    "healthy": HEALTHY,
+    "inconclusive": INCONCLUSIVE,
+    "read-read": READ_READ,
+    "contradiction": CONTRADICTION,
+    "uncaptured": UNCAPTURED,
+    "aborted": ABORTED,
+    "one-sided": ONE_SIDED,
+}
+
+
+def told(case: Case, *, width: int = 99, expected: tuple[Outcome, ...] = (), run: Path | None = RUN) -> str:
+    stream = StringIO()
+    text.show(*case, run, expected, stream=stream, width=width)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_report_reads_as_reviewed(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(name, told(CASES[name], expected=(CASES[name][0].outcome,)))
+
+
+@pytest.mark.parametrize("name", ["frozen", "completed"])
+def test_the_report_is_still_sane_at_80_columns(name: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"{name}-80", told(CASES[name], width=80))
+
+
+@pytest.mark.parametrize("width", [60, 80, 99])
+@pytest.mark.parametrize("name", CASES)
+def test_no_line_is_wider_than_asked_but_for_those_to_copy(name: str, width: int) -> None:
+    for line in told(CASES[name], width=width).splitlines():
+        assert len(line) <= width or line.startswith((" packets ", " filter ", " run ", " again ")), line
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_line_reaches_100_columns(name: str) -> None:
+    assert max(map(len, told(CASES[name]).splitlines())) < 100
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_first_line_is_the_conclusion(name: str) -> None:
+    first = told(CASES[name]).splitlines()[0]
+    assert first.startswith(CASES[name][0].outcome.replace("one-sided-stall", "one-sided stall"))
+
+
+def test_a_consistent_deadlock_says_in_its_first_line_that_it_is_not_proven_and_what_would_decide() -> None:
+    first = told(FROZEN).splitlines()[0]
+    assert "NOT PROVEN" in first
+    assert "would decide" in first
+    waiting = verdict(live=(Live("21442/21450 worker", "futex"), Live("21442/21451 worker", "futex")))
+    first, *rest = told((waiting, evidence())).splitlines()
+    assert "2 live threads" in first
+    assert any("21442/21450 worker" in line for line in rest)
+
+
+def test_a_proven_deadlock_is_not_called_unproven() -> None:
+    assert "NOT PROVEN" not in told((verdict(grade=Grade.PROVEN), evidence()))
+
+
+def test_all_four_buffers_are_drawn_with_their_bytes() -> None:
+    lines = told(FROZEN).splitlines()
+    there = next(line for line in lines if "4,736 bytes" in line)
+    back = next(line for line in lines if "5,928 bytes" in line)
+    assert there.index("4,736") < there.index("6,144")
+    assert back.index("5,928") < back.index("7,800")
+    assert (there.count("window 0"), back.count("window 0")) == (1, 1)
+
+
+def test_a_terminal_too_narrow_for_the_picture_gets_the_same_figures_as_a_list() -> None:
+    shown = told(FROZEN, width=60)
+    assert "┌" not in shown
+    for figure in ("4,736", "6,144", "7,800", "5,928"):
+        assert figure in shown
+
+
+def test_a_sum_that_does_not_hold_is_loud() -> None:
+    assert told(FROZEN).count("exact") == 2
+    shown = told(CONTRADICTION)
+    assert "is not 14,144 server read" in shown
+    assert "WRONG" in shown
+    assert "contradiction: " in shown
+
+
+def test_a_freeze_outside_the_forecast_is_a_defect_of_the_lab() -> None:
+    assert "DEFECT" not in told(FROZEN)
+    shown = told(AUTOTUNED)
+    assert shown.count("DEFECT OF THE LAB") == 2
+    assert "OUTSIDE" in shown
+
+
+def test_a_completion_beyond_the_forecast_is_a_defect_of_the_lab() -> None:
+    done, seen = COMPLETED
+    assert "DEFECT" not in told(COMPLETED)
+    assert "DEFECT OF THE LAB" in told((done, evidence(spec=spec(), ended=seen.ended)))
+
+
+def test_an_unexpected_outcome_is_said_before_anything_else_is_shown() -> None:
+    shown = told(FROZEN, expected=(Outcome.COMPLETED,))
+    assert shown.index("NOT AS EXPECTED: expected was completed") < shown.index("┌")
+    assert "EXPECTED" not in told(FROZEN, expected=(Outcome.COMPLETED, Outcome.DEADLOCK))
+
+
+def test_dropped_packets_are_named_as_missing() -> None:
+    assert "not observed: 3 packets that the capture dropped" in told(
+        (verdict(), evidence(capture=CaptureCount("eth0", 39, 3)))
+    )
+
+
+def test_what_is_missing_is_named() -> None:
+    shown = told(UNCAPTURED)
+    assert "3 facts not observed" in shown.splitlines()[0]
+    assert "CAP_NET_RAW" in shown
+    assert "not captured" in shown
+    assert "wireshark" not in shown
+
+
+def test_a_log_cannot_steer_the_terminal() -> None:
+    shown = told(ABORTED)
+    assert "\x1b" not in shown
+    assert r"\x1b[31mreset" in shown
+
+
+def test_a_run_that_was_not_stored_names_no_place() -> None:
+    assert "wire.pcapng" not in told(FROZEN, run=None)

@@ -1,0 +1,270 @@
+"""Plays on every place and with every wish that bears on it: the outcome, the sums and the bounds must be right."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import errors, forecast
+from lab.evidence import Evidence
+from lab.experiment import play
+from lab.proof.account import imbalances
+from lab.proof.verdict import Verdict, judge
+from lab.spec import CaptureMode, Limits, Outcome, Pair, Role, Spec, Until
+from lab.tcp.segment import ControlBits
+from lab.testbed import Site, catalogue
+from tests.commanded import lab
+from tests.played import SQUEEZED, played, playing, wished, yielded
+
+EXPECTED = {
+    "upper": "deadlock",
+    "echo": "deadlock",
+    "healthy": "completed",
+    "idle": "idle",
+    "one-sided-stall": "one-sided-stall",
+    "read-read": "read-read",
+    "slow-reader": "slow-reader",
+}
+
+
+@pytest.mark.parametrize("testbed", ["netns", "loopback"])
+@pytest.mark.parametrize("name", EXPECTED)
+def test_every_scenario_has_its_own_outcome_on_both_places(name: str, testbed: str, tmp_path: Path) -> None:
+    said = lab("run", name, "--testbed", testbed, "--format", "json", "--runs", tmp_path)
+    assert said.code == 0, said.err
+    assert said.json["outcome"] == EXPECTED[name]
+    assert said.json["scenario"] == name
+    assert said.json["testbed"] == testbed
+    assert EXPECTED[name] in said.json["expected"]
+    assert said.json["wire"]["dropped"] == 0
+    assert said.json["missing"] == said.json["contradictions"] == []
+    assert Path(said.json["run"]).is_dir()
+
+
+def frozen_well(evidence: Evidence) -> Verdict:
+    """A deadlock on which the three witnesses agree, whose sums hold and whose figures the forecast foretold."""
+    verdict = judge(evidence)
+    assert verdict.outcome is Outcome.DEADLOCK, (verdict.missing, verdict.contradictions)
+    assert (verdict.witnesses.program, verdict.witnesses.kernel) == ("agrees", "agrees")
+    assert verdict.witnesses.wire in ("agrees", "silent"), "a starved side has its window open"
+    figures = verdict.account
+    assert imbalances(figures) == ()
+    assert None not in (figures.client_accepted, figures.server_processed, figures.in_hand)
+    foretold = verdict.forecast
+    for seen, range_ in (
+        (figures.client_accepted, foretold.client_accepted),
+        (figures.server_processed, foretold.server_processed),
+    ):
+        assert range_.low is not None
+        assert range_.high is not None
+        assert seen is not None
+        assert range_.low <= seen <= range_.high
+    assert forecast.expected(evidence.spec, forecast.forecast(evidence.spec, evidence.settings, evidence.core)) == (
+        Outcome.DEADLOCK,
+    )
+    assert all(verdict.wire.zero_windows[role] for role in Role)
+    assert verdict.wire.dropped == 0
+    return verdict
+
+
+WISHES: dict[str, dict[str, Any]] = {
+    "as published": {},
+    "squeezed": SQUEEZED,
+    "IPv6": {"ip": "6", **SQUEEZED},
+    "jumbo frames": {"mtu": 9000},
+    "an IPv6 link at its least": {"ip": "6", "mtu": 1280, **SQUEEZED},
+    "socket options": {"so_rcvbuf": ("16k",), "so_sndbuf": ("16k",), "send_size": "512"},
+    "one side's options": {"so_rcvbuf": ("client=8k", "server=32k"), "so_sndbuf": ("server=8k",), "send_size": "512"},
+    "one side's sysctls": {
+        "tcp_rmem": ("server=4096 16384 16384",),
+        "tcp_wmem": ("client=4096 8192 8192",),
+        "send_size": "512",
+    },
+    "nodelay": {"nodelay": ("1",), **SQUEEZED},
+    "another port": {"port": 7, **SQUEEZED},
+    "another net": {"net": "10.9.8", **SQUEEZED},
+    "no timestamps, no sack": {"sysctl": ("tcp_timestamps=0", "tcp_sack=0"), **SQUEEZED},
+    "until the proof": {"until": "proof", **SQUEEZED},
+    "a full capture": {"capture": "full", **SQUEEZED},
+}
+
+
+@pytest.mark.parametrize("wish", WISHES)
+def test_a_freeze_is_a_deadlock_whatever_is_wished(wish: str) -> None:
+    frozen_well(played("upper", **WISHES[wish]))
+
+
+@pytest.mark.parametrize("name", ["upper", "echo"])
+def test_on_loopback_the_sums_and_the_bounds_hold_too(name: str) -> None:
+    frozen_well(played(name, "loopback"))
+
+
+@pytest.mark.parametrize("wish", [{}, {"ip": "6"}, {"so_rcvbuf": ("8k",), "so_sndbuf": ("8k",), "send_size": "512"}])
+def test_loopback_takes_the_wishes_that_are_the_sockets_own(wish: dict[str, Any]) -> None:
+    frozen_well(played("upper", "loopback", **wish))
+
+
+def test_the_wishes_arrive() -> None:
+    """Not only does it freeze: it does so with what was asked for."""
+    tuned = played("upper", **WISHES["one side's sysctls"])
+    client, server = tuned.settings
+    assert client is not None
+    assert server is not None
+    assert server.sysctls["tcp_rmem"] == "4096 16384 16384"
+    assert server.before["tcp_rmem"] == client.sysctls["tcp_rmem"] == client.before["tcp_rmem"]
+    assert client.sysctls["tcp_wmem"] == "4096 8192 8192"
+    asked = played("upper", **WISHES["one side's options"])
+    assert [end.rcvbuf for end in asked.connected if end] == [2 * 8192, 2 * 32768]
+    assert [end.sndbuf for end in asked.connected if end][1] == 2 * 8192
+    jumbo = played("upper", **WISHES["jumbo frames"])
+    assert [side.mtu for side in jumbo.settings if side] == [9000, 9000]
+    assert any(segment.length > 1500 for segment in jumbo.segments) or jumbo.snapshots[-1].sockets.client.snd_mss > 8000  # type: ignore[union-attr]
+    ported = played("upper", **WISHES["another port"])
+    assert ported.connected.client is not None
+    assert ported.connected.client.remote == "198.18.20.10:7"
+    netted = played("upper", **WISHES["another net"])
+    assert netted.connected.client is not None
+    assert netted.connected.client.remote == "10.9.8.10:1060"
+
+
+def test_the_first_frame_of_a_capture_is_the_first_syn() -> None:
+    for evidence in (played("upper"), played("upper", "loopback"), played("upper", **WISHES["IPv6"])):
+        first = evidence.segments[0]
+        assert first.bits & (ControlBits.SYN | ControlBits.ACK) == ControlBits.SYN
+        assert evidence.connected.client is not None
+        assert first.source == evidence.connected.client.local
+
+
+def test_a_full_capture_has_the_data_that_a_proof_leaves_out() -> None:
+    full, proof = played("upper", **WISHES["a full capture"]), played("upper", **SQUEEZED)
+    assert full.spec.capture is CaptureMode.FULL
+    data = [sum(s.length > 0 and s.wnd > 0 for s in evidence.segments) for evidence in (full, proof)]
+    assert data[0] > 0
+    assert data[1] == 0
+
+
+def test_the_wire_shows_a_probe_of_each_side_unless_only_the_proof_was_asked_for() -> None:
+    probes = judge(played("upper", **SQUEEZED)).wire.probes
+    assert (probes.client or 0) > 0
+    assert (probes.server or 0) > 0
+
+
+@pytest.mark.parametrize("testbed", ["netns", "loopback"])
+@pytest.mark.parametrize("name", ["upper", "echo"])
+def test_a_payload_that_the_buffers_hold_completes(name: str, testbed: str) -> None:
+    evidence = played(name, testbed, payload="32")
+    assert judge(evidence).outcome is Outcome.COMPLETED
+    assert [(end.sent, end.received, end.error) for end in evidence.ended if end] == [(32, 32, None)] * 2
+
+
+def test_nothing_at_all_completes_too() -> None:
+    assert judge(played("upper", payload="0")).outcome is Outcome.COMPLETED
+
+
+def test_until_seconds_judges_then_whatever_it_does() -> None:
+    evidence = played("healthy", until="0.2", payload="1g")
+    assert evidence.ended == Pair(None, None)
+    assert judge(evidence).outcome in (Outcome.MOVING, Outcome.SLOW_READER)
+    assert 0.15e9 < evidence.seen_ns - evidence.started_ns < 2e9
+
+
+def test_a_paced_client_is_slow_and_completes() -> None:
+    evidence = played("upper", payload="160", paced="20ms")
+    assert judge(evidence).outcome is Outcome.COMPLETED
+    assert evidence.seen_ns - evidence.started_ns > 9 * 20e6
+
+
+def test_a_run_that_moves_longer_than_its_limit_is_judged_as_it_is() -> None:
+    spec = replace(wished("healthy", payload="1t"), limits=Limits(run_s=0.3))
+    *_, last = playing(spec)
+    assert judge(last).outcome in (Outcome.MOVING, Outcome.SLOW_READER)
+
+
+def test_the_evidence_grows_and_the_last_is_the_whole() -> None:
+    evidences = yielded("slow-reader")
+    assert len(evidences) > 5
+    for earlier, later in pairwise(evidences):
+        assert earlier.frames == later.frames[: len(earlier.frames)]
+        assert earlier.seen_ns < later.seen_ns
+        numbers = [snapshot.number for snapshot in later.snapshots]
+        assert numbers == sorted(set(numbers))
+
+
+def test_two_at_once_do_not_see_each_other(tmp_path: Path) -> None:
+    """On one loopback as well: nothing but their names tells them apart."""
+    wishes = [("upper", "netns"), ("read-read", "netns"), ("upper", "loopback"), ("idle", "loopback")]
+
+    def run(wish: tuple[str, str]) -> str:
+        said = lab("run", wish[0], "--testbed", wish[1], "--format", "json", "--runs", tmp_path)
+        assert said.code == 0, said.err
+        assert said.json["missing"] == []
+        return str(said.json["outcome"])
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(run, wishes)) == ["deadlock", "read-read", "deadlock", "idle"]
+
+
+def child(site: Site, role: Role) -> int:
+    host = site.programs[role].host_pid
+    (child,) = Path(f"/proc/{host}/task/{host}/children").read_text().split()
+    return int(child)
+
+
+def interfered(spec: Spec, role: Role, number: signal.Signals, *, host: bool = False) -> Evidence:
+    """The last evidence, after the program (or its host) has got a signal as soon as it is connected."""
+    with catalogue()[spec.testbed].site(spec) as site:
+        evidences = play(spec, site)
+        last = next(evidences)
+        os.kill(site.programs[role].host_pid if host else child(site, role), number)
+        for evidence in evidences:
+            last = evidence
+    return last
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_stopped_program_is_suspended_and_no_deadlock(role: Role) -> None:
+    spec = wished("healthy", payload="1t", until=Until.PROOF)
+    verdict = judge(interfered(spec, role, signal.SIGSTOP))
+    assert (verdict.outcome, verdict.grade) == (Outcome.SUSPENDED, None)
+
+
+@pytest.mark.parametrize("testbed", ["netns", "loopback"])
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("host", [False, True])
+def test_a_killed_program_breaks_the_run_off_and_is_named(testbed: str, role: Role, host: bool) -> None:
+    spec = wished("upper", testbed)
+    with pytest.raises(errors.TestbedError, match=rf"the {role}'s program (was killed by SIGKILL|went away)"):
+        interfered(spec, role, signal.SIGKILL, host=host)
+
+
+def test_a_port_that_is_taken_is_said_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(errors.TestbedError, match=f"EADDRINUSE: cannot bind to 127.0.0.1 port {port}"):
+            list(playing(wished("upper", "loopback", port=port)))
+        assert time.monotonic() - began < 5
+
+
+def test_a_client_that_cannot_begin_is_said_at_once() -> None:
+    with pytest.raises(errors.TestbedError, match=r"the client's program ended: ENOENT: cannot set congestion control"):
+        list(playing(wished("upper", congestion=("client=nosuch",))))
+
+
+def test_descriptors_and_threads_are_as_before() -> None:
+    def once() -> None:
+        list(playing(wished("upper", payload="32")))
+
+    once()
+    before = len(os.listdir("/proc/self/fd")), threading.active_count()
+    for _ in range(5):
+        once()
+    assert (len(os.listdir("/proc/self/fd")), threading.active_count()) == before

@@ -1,0 +1,61 @@
+"""The observer keeps the first cut of every state that lasts, and no thousand cuts of one that does not."""
+
+from contextlib import closing
+
+from lab.experiment import play
+from lab.observer import KEEP_NS, Observer
+from lab.proof.wire import witness
+from lab.spec import Pair
+from lab.testbed import catalogue
+from tests.played import SQUEEZED, frozen, played, wished
+
+
+def test_the_freeze_is_kept_from_its_first_cut_on() -> None:
+    """Within a tick of the last byte, so that the seal is dated well; then now and then, and the last."""
+    evidence = frozen()
+    final = evidence.snapshots[-1]
+    assert final.progress.client is not None
+    assert final.progress.server is not None
+    stamp = max(final.progress.client.stamp_ns, final.progress.server.stamp_ns)
+    after = [shot.time_ns for shot in evidence.snapshots if shot.time_ns >= stamp]
+    assert after[0] - stamp < 50_000_000
+    assert final.time_ns - after[0] > 450_000_000
+    assert len(after) < 40
+
+
+def test_what_moves_is_kept_now_and_then() -> None:
+    evidence = played("healthy")
+    seconds = (evidence.seen_ns - evidence.started_ns) / 1e9
+    assert 3 <= len(evidence.snapshots) < 20 + 3 * seconds * 1e9 / KEEP_NS
+
+
+def test_before_the_connection_there_is_no_cut_and_the_evidence_is_whole_all_the_same() -> None:
+    spec = wished("idle", "loopback")
+    with catalogue()["loopback"].site(spec) as site, closing(Observer(spec, site, Pair(None, None), None)) as observer:
+        assert observer.take() is None
+        assert observer.still_s() == 0
+        observer.miss("the wire: nobody looks at it")
+        evidence = observer.evidence()
+    assert (evidence.snapshots, evidence.frames, evidence.capture) == ((), (), None)
+    assert evidence.connected == Pair(None, None)
+    assert evidence.missing == ("the wire: nobody looks at it",)
+
+
+def test_every_frame_that_was_captured_is_dissected() -> None:
+    evidence = frozen()
+    assert evidence.capture is not None
+    assert len(evidence.frames) == len(evidence.segments) == evidence.capture.frames
+    assert [frame.number for frame in evidence.frames] == [segment.frame for segment in evidence.segments]
+
+
+def test_a_probe_is_not_progress() -> None:
+    """While the pair is frozen its probes change the sockets' records, and it is still all the same."""
+    spec = wished("upper", until="1.2", **SQUEEZED)
+    with catalogue()["netns"].site(spec) as site:
+        *_, last = play(spec, site)
+    shots = [shot.sockets for shot in last.snapshots[-2:]]
+    assert all(shots[0]), "both sockets were there"
+    moving = [(s.bytes_acked, s.bytes_received, s.rqueue) for pair in shots for s in pair if s]
+    assert moving[:2] == moving[2:]
+    probes = witness(last.segments).probes
+    assert probes.client + probes.server > 0

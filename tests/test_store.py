@@ -1,0 +1,195 @@
+"""A run that is read back is the run that was written, and is judged the same; damage is said, with its line."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab.cli.output import connections_json
+from lab.errors import BadInputError, StoreError
+from lab.proof.verdict import judge
+from lab.spec import Grade, Outcome, Pair
+from lab.store import Run, is_run, load
+from tests.played import SQUEEZED, played, recorded, wished, yielded
+
+NAMES = ["upper", "echo", "healthy", "idle", "one-sided-stall", "read-read", "slow-reader"]
+
+
+@pytest.fixture
+def frozen(tmp_path: Path) -> Path:
+    """The run directory of a freeze."""
+    return recorded(tmp_path, yielded("upper", **SQUEEZED))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_read_back_is_what_was_written_and_is_judged_the_same(tmp_path: Path, name: str) -> None:
+    run = recorded(tmp_path, yielded(name))
+    evidence = load(run)
+    assert evidence == played(name)
+    verdict = judge(evidence)
+    assert verdict == judge(played(name))
+    written = json.loads((run / "verdict.json").read_text())
+    assert {"path": None} | written == json.loads(connections_json([(None, verdict)], []))["connections"][0]
+
+
+@pytest.mark.parametrize(
+    "flags", [{"testbed": "loopback"}, {"ip": "6", **SQUEEZED}, {"capture": "full", "snaplen": 4000, "payload": "64k"}]
+)
+def test_the_same_on_other_places_and_with_other_wishes(tmp_path: Path, flags: dict[str, Any]) -> None:
+    evidences = yielded("upper", **flags)
+    evidence = load(recorded(tmp_path, evidences))
+    assert evidence == evidences[-1]
+    assert judge(evidence) == judge(evidences[-1])
+
+
+def test_a_run_directory_holds_what_the_design_says(frozen: Path) -> None:
+    assert {path.name for path in frozen.iterdir()} >= {
+        "spec.json",
+        "manifest.json",
+        "wire.pcapng",
+        "sockets.jsonl",
+        "threads.jsonl",
+        "progress.jsonl",
+        "client.log",
+        "server.log",
+        "verdict.json",
+    }
+    assert is_run(frozen)
+    assert not is_run(frozen.parent)
+    assert (frozen.parent / "latest").resolve() == frozen.resolve()
+    assert os.readlink(frozen.parent / "latest") == frozen.name, "relative: the folder may be moved"
+
+
+def test_latest_is_the_newest_and_nothing_is_overwritten(tmp_path: Path) -> None:
+    spec = wished()
+    paths = [Run.create(tmp_path, spec).path for _ in range(5)]
+    assert len(set(paths)) == 5
+    assert (tmp_path / "latest").resolve() == paths[-1].resolve()
+    assert len(list(tmp_path.iterdir())) == 6
+
+
+def test_samples_are_on_disk_while_it_is_played(tmp_path: Path) -> None:
+    """What a kill leaves behind: whole lines, and no manifest."""
+    evidences = yielded("one-sided-stall")
+    run = Run.create(tmp_path, evidences[-1].spec)
+    for evidence in evidences[:-1]:
+        run.extend(evidence)
+    lines = (run.path / "sockets.jsonl").read_text()
+    assert lines.count("\n") >= 4
+    assert lines.endswith("\n")
+    with pytest.raises(BadInputError, match=r"no manifest\.json.*did the run end"):
+        load(run.path)
+
+
+def test_an_older_verdict_is_not_looked_at(frozen: Path) -> None:
+    (frozen / "verdict.json").write_text('{"outcome": "completed"}')
+    assert judge(load(frozen)).outcome is Outcome.DEADLOCK
+    (frozen / "verdict.json").unlink()
+    assert judge(load(frozen)).outcome is Outcome.DEADLOCK
+
+
+@pytest.mark.parametrize("name", ["sockets", "threads", "progress"])
+def test_a_last_line_that_was_cut_is_passed_over(frozen: Path, name: str) -> None:
+    """A kill in the middle of a write: what stands before it is whole."""
+    file = frozen / f"{name}.jsonl"
+    before = load(frozen)
+    data = file.read_bytes()
+    file.write_bytes(data + data.splitlines()[-1][:40])
+    assert load(frozen) == before
+
+
+@pytest.mark.parametrize("name", ["sockets", "threads", "progress"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"\xff\xfe", b'{"snapshot": 1, "sample": {}}', b"[]", b'{"snapshot": "1"}']
+)
+def test_a_damaged_line_is_named(frozen: Path, name: str, damage: bytes) -> None:
+    file = frozen / f"{name}.jsonl"
+    lines = file.read_bytes().splitlines()
+    file.write_bytes(b"\n".join([*lines[:2], damage, *lines[3:]]) + b"\n")
+    with pytest.raises(BadInputError, match=rf"{name}\.jsonl: line 3: "):
+        load(frozen)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "manifest.json", "sockets.jsonl", "threads.jsonl", "wire.pcapng"])
+def test_a_missing_or_empty_file_is_bad_input(frozen: Path, name: str) -> None:
+    data = (frozen / name).read_bytes()
+    (frozen / name).unlink()
+    with pytest.raises(BadInputError, match=name.replace(".", r"\.")):
+        load(frozen)
+    if not name.endswith(".jsonl"):
+        (frozen / name).write_bytes(data[: len(data) // 2])
+        with pytest.raises(BadInputError, match=name.replace(".", r"\.")):
+            load(frozen)
+
+
+def test_a_spec_that_is_impossible_is_bad_input(frozen: Path) -> None:
+    spec = json.loads((frozen / "spec.json").read_text())
+    spec["scenario"]["load"]["payload"] = -1
+    (frozen / "spec.json").write_text(json.dumps(spec))
+    with pytest.raises(BadInputError, match="payload -1"):
+        load(frozen)
+
+
+def test_one_altered_sample_changes_the_verdict(frozen: Path) -> None:
+    file = frozen / "sockets.jsonl"
+    *lines, last = file.read_text().splitlines()
+    sample = json.loads(last)
+    sample["sample"]["wmem_queued"] = 0
+    file.write_text("\n".join([*lines, json.dumps(sample)]) + "\n")
+    before = judge(played("upper", **SQUEEZED))
+    after = judge(load(frozen))
+    assert (before.grade, after.grade == before.grade) == (Grade.PROVEN, False)
+
+
+def test_a_wire_of_another_run_changes_the_verdict(frozen: Path, tmp_path: Path) -> None:
+    """Its addresses are not those of the sockets: it says nothing of them, and is no witness for them."""
+    before = judge(load(frozen))
+    other = recorded(tmp_path, yielded("idle"))
+    (other / "wire.pcapng").replace(frozen / "wire.pcapng")
+    after = judge(load(frozen))
+    assert (before.witnesses.wire, before.witnesses.wire is after.witnesses.wire) == ("agrees", False)
+    assert after.wire.zero_windows == Pair(0, 0)
+
+
+def test_a_place_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(StoreError, match=r"cannot write into .*--runs or LAB_RUNS") as raised:
+        Run.create(blocked, wished())
+    assert "\n" not in str(raised.value)
+    with pytest.raises(StoreError):
+        Run.create(Path("/proc/nowhere"), wished())
+
+
+def test_a_latest_that_cannot_be_replaced_is_said_and_nothing_of_the_attempt_stays(tmp_path: Path) -> None:
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "something").write_text("")
+    with pytest.raises(StoreError, match=r"cannot point .*latest"):
+        Run.create(tmp_path, wished())
+    assert not [path for path in tmp_path.iterdir() if path.is_symlink()]
+
+
+def test_a_folder_that_vanishes_in_mid_run_is_a_store_error(tmp_path: Path) -> None:
+    evidences = yielded("idle")
+    run = Run.create(tmp_path, evidences[-1].spec)
+    for file in run.path.iterdir():
+        file.unlink()
+    run.path.rmdir()
+    with pytest.raises(StoreError, match="cannot write"):
+        run.finish(evidences[-1], None, {})
+
+
+def test_root_leaves_a_run_to_the_owner_of_the_folder(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    os.chown(runs, 1234, 5678)
+    run = recorded(runs, yielded("idle"))
+    owners = {(path.stat().st_uid, path.stat().st_gid) for path in (run, *run.iterdir())}
+    assert owners == {(1234, 5678)}
+
+
+def test_a_run_can_be_read_by_whoever_may_enter_the_folder(frozen: Path) -> None:
+    assert all(stat.S_IMODE(path.stat().st_mode) & 0o444 for path in frozen.iterdir())

@@ -1,0 +1,249 @@
+"""The compose testbed on a real engine: it plays, tells its pair from others', and leaves nothing behind."""
+
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from lab import errors
+from lab.scenario import find
+from lab.spec import Limits, Role, Spec
+from lab.testbed import brought_up, compose
+from tests.testbed import lab_on_docker as on_docker
+from tests.testbed.lab_on_docker import ROOT, docker, document, holds_nothing, lab, start, wait_until
+
+pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.xdist_group("docker")]
+
+NET, OTHER_NET = "198.18.30", "198.18.31"
+V1 = "docker-compose"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _images() -> None:
+    """Made first, so that no test takes the time of a build for its own."""
+    subprocess.run([ROOT / "scripts/images"], check=True, timeout=600)
+
+
+@contextmanager
+def a_person_s_pair(net: str, *services: str) -> Iterator[None]:
+    """Brought up by hand: it has no owner."""
+    compose_words = ["docker", "compose", "--project-name", f"zero-window-lab-test-{net.replace('.', '-')}"]
+    where = on_docker.environment(net)
+    try:
+        up = [*compose_words, "up", "--detach", "--no-build", *services]
+        subprocess.run(up, cwd=ROOT, env=where, check=True, timeout=60, capture_output=True)
+        yield
+    finally:
+        subprocess.run([*compose_words, "down"], cwd=ROOT, env=where, check=True, timeout=60, capture_output=True)
+
+
+def spec(net: str = NET, barrier_s: float = 20.0, ip: int = 4) -> Spec:
+    return Spec(
+        scenario=find("upper"), testbed="compose", net=net, ip=ip, limits=replace(Limits(), barrier_s=barrier_s)
+    )
+
+
+def test_the_pair_freezes_between_two_containers(tmp_path: Path) -> None:
+    done = lab(NET, "run", "--testbed", "compose", "--format", "json", "--runs", str(tmp_path))
+    verdict = document(done)
+    assert (done.returncode, verdict["outcome"], verdict["testbed"]) == (0, "deadlock", "compose"), done.stderr
+    assert verdict["server"] == f"{NET}.10:1060"
+    assert holds_nothing(NET)
+
+
+def test_it_freezes_with_docker_compose_version_1_too(tmp_path: Path) -> None:
+    """A docker command without the plugin is what Debian 12 has."""
+    command = tmp_path / "docker"
+    command.write_text('#!/bin/sh\n[ "$1" = compose ] && exit 1\nexec /usr/bin/docker "$@"\n')
+    command.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = lab(NET, "run", "--testbed", "compose", "--format", "json", "--runs", str(tmp_path), PATH=path)
+    assert document(done)["outcome"] == "deadlock"
+    assert done.returncode == 0
+    assert holds_nothing(NET)
+
+
+def test_ipv6_addresses_are_ready_when_the_pair_is() -> None:
+    with compose.site(spec(ip=6)) as site:
+        assert site.addresses.server == "2001:2::c612:1e0a"
+        site.namespaces.server.call(socket.create_server, (site.addresses.server, 0), family=socket.AF_INET6).close()
+
+
+def test_a_site_tells_how_to_look_at_it_and_what_it_is_made_of() -> None:
+    with compose.site(spec()) as site:
+        assert site.interface == "eth0"
+        assert str(site.programs.client.host_pid) in site.standing
+        assert site.notes["server image"].startswith("sha256:")
+    assert holds_nothing(NET)
+
+
+def test_two_labs_at_once_do_not_meet(tmp_path: Path) -> None:
+    arguments = ("run", "--testbed", "compose", "--format", "json", "--runs", str(tmp_path))
+    both = {net: start(net, *arguments) for net in (NET, OTHER_NET)}
+    for net, process in both.items():
+        out, err = process.communicate(timeout=on_docker.LIMIT_S)
+        assert process.returncode == 0, err
+        assert f'"server": "{net}.10:1060"' in out
+        assert holds_nothing(net)
+
+
+def test_somebody_else_s_pair_on_the_same_net_is_never_touched() -> None:
+    with a_person_s_pair(NET, "server", "client"):
+        before = on_docker.containers(NET)
+        done = lab(NET, "run", "--testbed", "compose")
+        assert done.returncode == 4
+        assert "taken by `docker compose up`" in done.stderr
+        assert "LAB_NET" in done.stderr
+        assert done.stdout == ""
+        assert on_docker.containers(NET) == before
+
+
+def test_a_taken_subnet_is_told_with_what_to_do() -> None:
+    name = f"zero-window-lab-test-{secrets.token_hex(3)}"
+    docker("network", "create", "--subnet", f"{NET}.0/25", name)
+    try:
+        done = lab(NET, "run", "--testbed", "compose")
+    finally:
+        docker("network", "rm", name)
+    assert done.returncode == 4
+    assert "is taken on this machine" in done.stderr
+    assert "set LAB_NET to another, for example 198.18.31" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert holds_nothing(NET)
+
+
+def test_no_engine_is_told_with_what_to_do() -> None:
+    done = lab(NET, "run", "--testbed", "compose", DOCKER_HOST="unix:///nonexistent/docker.sock")
+    assert done.returncode == 4
+    assert "no Docker engine answers" in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_lab_leaves_nothing(number: signal.Signals) -> None:
+    process = start(NET, "run", "--testbed", "compose", "--until", "30")
+    wait_until(lambda: on_docker.networks(NET), [process])  # the services are just coming up
+    process.send_signal(number)
+    process.communicate(timeout=on_docker.LIMIT_S)
+    assert process.returncode == (130 if number == signal.SIGINT else 143)
+    assert holds_nothing(NET)
+
+
+def test_what_a_killed_lab_left_does_not_stand_in_the_way_of_the_next() -> None:
+    process = start(NET, "run", "--testbed", "compose", "--until", "30")
+    wait_until(lambda: len(on_docker.containers(NET)) == 2, [process])
+    process.kill()
+    process.communicate(timeout=on_docker.LIMIT_S)
+    assert not holds_nothing(NET)
+    done = lab(NET, "run", "--testbed", "compose", "--payload", "32", "--format", "json")
+    assert document(done)["outcome"] == "completed"
+    assert holds_nothing(NET)
+
+
+@contextmanager
+def in_a_controller(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setenv("LAB_CONTROLLER", "1")
+        yield
+
+
+def test_a_controller_meets_the_pair_that_stands_and_leaves_it_standing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with a_person_s_pair(NET, "server", "client"), in_a_controller(monkeypatch):
+        for _ in range(2):
+            with compose.site(spec()) as site:
+                assert site.programs.server.host_pid != site.programs.client.host_pid
+        assert len(on_docker.containers(NET)) == 2
+
+
+def test_a_second_controller_is_refused_while_the_first_plays(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        a_person_s_pair(NET, "server", "client"),
+        in_a_controller(monkeypatch),
+        compose.site(spec()),
+        pytest.raises(errors.TestbedError, match="another lab plays"),
+    ):
+        compose.site(spec()).__enter__()
+
+
+def test_a_controller_does_not_take_a_program_of_another_network_for_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its argv says that it is of this lab; its namespace does not hold the address."""
+    image = ["zero-window-lab-endpoint"]
+    pair = [docker("run", "--detach", "--rm", *image, role, OTHER_NET)[0] for role in Role]
+    try:
+        with (
+            in_a_controller(monkeypatch),
+            pytest.raises(errors.TestbedError, match=rf"no interface with .* {OTHER_NET}\.20"),
+        ):
+            compose.site(spec(OTHER_NET, barrier_s=1.0)).__enter__()
+    finally:
+        docker("rm", "--force", *pair)
+
+
+def test_a_controller_without_a_pair_says_what_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_a_controller(monkeypatch), pytest.raises(errors.TestbedError, match="docker compose ps"):
+        compose.site(spec(OTHER_NET, barrier_s=0.2)).__enter__()
+
+
+def test_the_controller_s_container_plays_for_who_may_only_use_docker(tmp_path: Path) -> None:
+    out, err = StringIO(), StringIO()
+    tmp_path.chmod(0o755)
+    os.chown(tmp_path, 1000, 1000)
+    wishes = {"LAB_SCENARIO": "upper", "LAB_PAYLOAD": "32", "LAB_FORMAT": "json", "LAB_RUNS": str(tmp_path)}
+    assert compose.through_the_controller(spec(), wishes, out, err) == 0
+    assert '"outcome": "completed"' in out.getvalue()
+    (run,) = (path for path in tmp_path.iterdir() if not path.is_symlink())
+    assert run.stat().st_uid == 1000
+    assert f'"run": "{run}"' in out.getvalue()
+    assert holds_nothing(NET)
+
+
+def test_the_controller_s_exit_code_and_errors_come_through(tmp_path: Path) -> None:
+    out, err = StringIO(), StringIO()
+    wishes = {"LAB_PAYLOAD": "-1", "LAB_FORMAT": "json", "LAB_RUNS": str(tmp_path)}
+    assert compose.through_the_controller(spec(), wishes, out, err) == 2
+    assert out.getvalue() == ""
+    assert "size '-1'" in err.getvalue()
+
+
+def test_who_may_not_use_docker_is_told_so() -> None:
+    """By the engine's own answer; a test of another user's interpreter would test that interpreter."""
+    pid = os.fork()
+    if pid == 0:
+        os.setgroups([])
+        os.setresuid(65534, 65534, 65534)
+        try:
+            compose.through_the_controller(spec(), {"LAB_RUNS": "/tmp"}, StringIO(), StringIO())
+        except errors.LabError as error:
+            os._exit(error.exit_code if "join the group docker" in str(error) else 70)
+        os._exit(71)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 4
+
+
+def test_compose_up_plays_and_returns_the_verdict_s_code() -> None:
+    for words, payload in ((["docker", "compose"], "32"), ([V1], "")):
+        where = on_docker.environment(OTHER_NET, LAB_PAYLOAD=payload)
+        project = [*words, "--project-name", f"zero-window-lab-test-{secrets.token_hex(3)}"]
+        try:
+            done = subprocess.run(
+                [*project, "up", "--no-build", "--abort-on-container-exit", "--exit-code-from", "controller"],
+                cwd=ROOT, env=where, timeout=on_docker.LIMIT_S, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        finally:
+            subprocess.run([*project, "down"], cwd=ROOT, env=where, timeout=60, capture_output=True, check=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert ("completed" if payload else "deadlock") in done.stdout
+
+
+def test_an_example_of_another_net_is_another_net() -> None:
+    number = random.Random(0).randrange(256)
+    assert brought_up.another(f"198.18.{number}") == f"for example 198.18.{(number + 1) % 256}"
+    assert brought_up.another("198.18.255") == "for example 198.18.0"

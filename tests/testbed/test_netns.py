@@ -1,0 +1,149 @@
+"""Two namespaces and a cable stand for the containers, and nothing is left of them, however the lab ends."""
+
+import os
+import random
+import re
+import select
+import signal
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from lab.kernel.netns import Namespace
+from lab.spec import Role
+from lab.testbed import catalogue
+from tests.commanded import LIMIT_S, Said, below, ending, endpoints, parent_of, started
+from tests.played import wished
+
+
+def devices() -> set[str]:
+    """Links of this host; containers of others come and go meanwhile."""
+    lines = Path("/proc/self/net/dev").read_text().splitlines()[2:]
+    names = {line.partition(":")[0].strip() for line in lines}
+    return {name for name in names if not name.startswith(("veth", "br-", "docker", "zw-"))}
+
+
+def orphans() -> set[int]:
+    """Endpoints that nobody will end any more."""
+    return {pid for pid in endpoints() if parent_of(pid) == 1}
+
+
+class Witnessed:
+    """A lab that is watched from its start: each of its processes by a descriptor.
+
+    Its namespaces and its cable have no names: they last as long as a process is in them, which is the kernel's rule.
+    """
+
+    def __init__(self, stack: ExitStack, *arguments: str | Path) -> None:
+        self.before = devices()
+        self.process = started("run", "--format", "json", *arguments)
+        stack.callback(self.process.wait, LIMIT_S)
+        stack.callback(self.process.kill)
+        self._stack = stack
+        self.pidfds: dict[int, int] = {}
+
+    def look(self, until_s: float, endpoints_wanted: int | None = None) -> None:
+        """Note all that it starts, for so long, or until so many endpoints have begun to play."""
+        deadline = time.monotonic() + until_s
+        while time.monotonic() < deadline and self.process.poll() is None:
+            family = below(self.process.pid)
+            for pid, _ in family:
+                self._note(pid)
+            if endpoints_wanted is not None and sum("lab.endpoint" in line for _, line in family) >= endpoints_wanted:
+                return
+            time.sleep(0.002)
+
+    def _note(self, pid: int) -> None:
+        try:
+            if pid not in self.pidfds:
+                self.pidfds[pid] = os.pidfd_open(pid)
+                self._stack.callback(os.close, self.pidfds[pid])
+        except (FileNotFoundError, ProcessLookupError):
+            return
+
+    def end(self, number: signal.Signals) -> Said:
+        for pid, _ in below(self.process.pid):
+            self._note(pid)
+        self.process.send_signal(number)
+        return ending(self.process)
+
+    def has_left_nothing(self) -> None:
+        for pid, pidfd in self.pidfds.items():
+            assert select.select([pidfd], [], [], LIMIT_S)[0], f"process {pid} lives on"
+        deadline = time.monotonic() + LIMIT_S
+        while orphans():
+            assert time.monotonic() < deadline, f"endpoints that were not seen to start live on: {orphans()}"
+            time.sleep(0.01)
+        assert devices() == self.before
+
+
+def test_a_site_is_two_hosts_and_their_programs_wait_before_any_socket_of_theirs() -> None:
+    before = os.readlink("/proc/self/ns/net")
+    with catalogue()["netns"].site(wished()) as site:
+        spaces = {os.readlink(f"/proc/{site.programs[role].host_pid}/ns/net") for role in Role}
+        assert len(spaces) == 2
+        assert before not in spaces
+        assert [site.addresses[role] for role in Role] == ["198.18.20.20", "198.18.20.10"]
+        for role in Role:
+            with Namespace.of(site.programs[role].host_pid) as host:
+                table = host.call(Path("/proc/thread-self/net/tcp").read_text)
+            assert len(table.splitlines()) == 1, "no TCP socket yet"
+        assert str(site.programs.client.host_pid) in site.standing
+    assert os.readlink("/proc/self/ns/net") == before
+
+
+def test_kill_9_at_ten_random_instants_leaves_nothing(tmp_path: Path) -> None:
+    """The endpoints die with the lab by the kernel's hand, the namespaces and the cable with the endpoints."""
+    draw = random.Random(9)
+    for turn in range(10):
+        with ExitStack() as stack:
+            lab = Witnessed(stack, "--runs", tmp_path)
+            lab.look(LIMIT_S, endpoints_wanted=(0, 1, 2, 4, 4)[turn % 5])
+            lab.look(draw.uniform(0, 0.4))
+            lab.end(signal.SIGKILL)
+            lab.has_left_nothing()
+
+
+@pytest.mark.parametrize("wanted", [1, 2, 4])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_ends_it_with_its_code_and_nothing_is_left(
+    number: signal.Signals, code: int, wanted: int, tmp_path: Path
+) -> None:
+    """While it starts its endpoints, while it waits for them, and while they play."""
+    with ExitStack() as stack:
+        lab = Witnessed(stack, "--runs", tmp_path)
+        lab.look(LIMIT_S, endpoints_wanted=wanted)
+        said = lab.end(number)
+        assert (said.code, said.out) == (code, "")
+        assert "Traceback" not in said.err
+        assert said.err.strip().count("\n") == 0
+        lab.has_left_nothing()
+
+
+@pytest.mark.parametrize("role", Role)
+def test_an_endpoint_that_is_killed_in_mid_run_is_one_line_and_exit_4(role: Role, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        lab = Witnessed(stack, "--runs", tmp_path)
+        lab.look(LIMIT_S, endpoints_wanted=4)
+        hosts = [pid for pid, line in below(lab.process.pid) if f"lab.endpoint {role} " in line]
+        os.kill(hosts[-1], signal.SIGKILL)
+        said = ending(lab.process)
+        assert (said.code, said.out) == (4, "")
+        assert said.err.count("\n") == 1
+        # Killed between listen() and connect(), a server is known by its client's refusal as well.
+        assert re.match(rf"lab: (the {role}'s program |waited for the client to connect, but )", said.err)
+        lab.has_left_nothing()
+
+
+def test_a_pair_that_is_held_stands_until_ctrl_c(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        lab = Witnessed(stack, "--hold", "--until", "proof", "--runs", tmp_path)
+        assert lab.process.stderr is not None
+        assert "The pair stands: nsenter -n -t " in lab.process.stderr.readline()
+        assert len(below(lab.process.pid)) == 4
+        said = lab.end(signal.SIGINT)
+        assert said.code == 0
+        assert said.json["outcome"] == "deadlock"
+        lab.has_left_nothing()
