@@ -12,7 +12,7 @@ from lab.kernel import link, sysctl
 from lab.kernel.capture import Capture
 from lab.observer import Observer
 from lab.proof.verdict import judge, proven
-from lab.spec import Outcome, Pair, Role, Spec, Until
+from lab.spec import Grade, Outcome, Pair, Role, Spec, Until
 from lab.testbed import Site
 
 T = TypeVar("T")
@@ -95,10 +95,12 @@ def _enough(spec: Spec, observer: Observer, played_s: float) -> bool:
     if spec.until is Until.PROBES and spec.scenario.freezes and not observer.probed():
         return False
     evidence = observer.evidence()
-    outcome = judge(evidence).outcome
-    if outcome is Outcome.INCONCLUSIVE:
+    verdict = judge(evidence)
+    if verdict.outcome is Outcome.INCONCLUSIVE:
         return bool(evidence.missing)  # waiting does not show what may not be seen
-    return outcome not in (Outcome.MOVING, Outcome.SLOW_READER)
+    if verdict.grade is Grade.CONSISTENT:
+        return bool(verdict.missing)  # a probe's answer may settle it, and the kernel leaves some probes unanswered
+    return verdict.outcome not in (Outcome.MOVING, Outcome.SLOW_READER)
 
 
 def _rest(site: Site, tick_ms: int) -> None:
