@@ -64,6 +64,12 @@ class SocketSample:
     """tcpi_rcv_wscale: the shift of the windows that this end advertises."""
     congestion: str | None = None
     """INET_DIAG_CONG: bbr lets the send buffer grow half as far again as the others do."""
+    advmss: int | None = None
+    """tcpi_advmss: the MSS that this end has announced to its peer."""
+    ca_state: int | None = None
+    """tcpi_ca_state: 0 is open, neither in recovery nor after a loss."""
+    pacing_rate: int | None = None
+    """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
 
 
 class Wants(StrEnum):
@@ -271,6 +277,8 @@ class Evidence:
     """What could not be observed, each with the privilege or the program that would have shown it."""
     release: str | None = None
     """The kernel's release, as `uname -r` says."""
+    max_tcp_header: int | None = None
+    """Bytes: the kernel's MAX_TCP_HEADER, as a connection of the lab's own has shown it."""
     ours: bool = True
     """Whether the two programs are the lab's own, so that `client` and `server` name them."""
     roles: str = "seen"

@@ -9,6 +9,7 @@ from lab.kernel import sysctl
 from lab.kernel.capture import Capture
 from lab.kernel.procfs import descendants, peak_resident
 from lab.kernel.scene import Scene, Target
+from lab.kernel.sendroom import max_tcp_header
 from lab.kernel.sockdiag import SocketDiag
 from lab.proof.wire import WireWitness
 from lab.spec import Pair, Role, Spec
@@ -155,6 +156,7 @@ class Observer:
             logs=Pair(*(programs[role].log().decode(errors="replace") for role in Role)),
             missing=tuple(self._missing),
             release=platform.release(),
+            max_tcp_header=max_tcp_header(),
         )
 
     def settle(self) -> None:

@@ -60,6 +60,7 @@ class Manifest:
     capture: CaptureCount | None
     missing: tuple[str, ...]
     release: str | None = None
+    max_tcp_header: int | None = None
     memory: Pair[int | None] = UNKNOWN
 
 
@@ -142,6 +143,7 @@ class Run:
             capture=evidence.capture,
             missing=evidence.missing,
             release=evidence.release,
+            max_tcp_header=evidence.max_tcp_header,
             memory=evidence.memory,
         )
         self._write(MANIFEST, _json(manifest))
@@ -217,6 +219,7 @@ def load(path: Path) -> Evidence:
         memory=manifest.memory,
         missing=manifest.missing,
         release=manifest.release,
+        max_tcp_header=manifest.max_tcp_header,
     )
 
 

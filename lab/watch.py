@@ -18,6 +18,7 @@ from lab.kernel import sysctl
 from lab.kernel.holders import network_namespaces
 from lab.kernel.netns import Namespace
 from lab.kernel.scene import Cut, Scene, Target
+from lab.kernel.sendroom import max_tcp_header
 from lab.kernel.sockdiag import SocketDiag, TcpEntry
 from lab.proof.verdict import Verdict, judge
 from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
@@ -242,6 +243,7 @@ class Watch:
             logs=Pair("", ""),
             missing=_missing(connection),
             release=platform.release(),
+            max_tcp_header=max_tcp_header(),
             ours=False,
             roles=connection.roles,
         )

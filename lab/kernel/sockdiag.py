@@ -251,10 +251,10 @@ def _parse(reply: bytes, role: Role | None, now_ns: int) -> SocketSample | None:
         return None
     raw = attributes[INET_DIAG_INFO]
     (
-        _, _, _, probes, backoff, _, scales, _,
+        _, ca_state, _, probes, backoff, _, scales, _,
         rto, _, snd_mss, rcv_mss, unacked, _, _, _, _, last_data_sent, _, _, last_ack_recv,
-        _, _, _, _, _, snd_cwnd, _, reordering, _, _, _,
-        _, _, bytes_acked, bytes_received, _, _, notsent_bytes, _, _, _,
+        _, _, _, _, _, snd_cwnd, advmss, reordering, _, _, _,
+        pacing_rate, _, bytes_acked, bytes_received, _, _, notsent_bytes, _, _, _,
         _, _, _, _, _, _, _, _, _, _, _, snd_wnd, rcv_wnd, _,
     ) = _TCP_INFO.unpack_from(raw.ljust(_TCP_INFO.size, b"\0"))  # fmt: skip
     rmem_alloc, rcvbuf, _, sndbuf, _, wmem_queued, _, backlog, drops = _SKMEMINFO.unpack_from(
@@ -297,6 +297,9 @@ def _parse(reply: bytes, role: Role | None, now_ns: int) -> SocketSample | None:
         drops=drops,
         rcv_wscale=scales >> 4,  # tcpi_snd_wscale is the lower half, where bit-fields begin at the low end
         congestion=congestion.rstrip(b"\0").decode() if congestion is not None else None,
+        advmss=advmss,
+        ca_state=ca_state,
+        pacing_rate=pacing_rate,
     )
 
 

@@ -4,22 +4,43 @@ Every connection is expanded once when it opens, to ten segments' worth at least
 it down; later each arriving segment may expand it to what cwnd is then. Taken from forecast's constants of Linux 6.18.
 """
 
+from dataclasses import dataclass
+
 from lab.evidence import SocketSample
 from lab.forecast import INIT_CWND, MAX_TCP_HEADER, SHARED_INFO, SK_BUFF
 
 MAX_TCP_HEADERS = (MAX_TCP_HEADER, 320)
 """Bytes: without and with CONFIG_WLAN."""
+TIMESTAMPS = 12
+"""Bytes of each segment, which tcpi_advmss leaves out once they are agreed on."""
 
 
-def largest_sndbuf(sender: SocketSample, wmem_max: int | None) -> int:
-    """How far it may still be raised while nothing is acknowledged; `wmem_max` is tcp_wmem[2], None if not known."""
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What is known of the kernel beside its sockets; the defaults are the safe side."""
+
+    wmem_max: int | None = None
+    """tcp_wmem[2], in bytes; the larger, where the two ends differ."""
+    drops_beyond_window: bool = False
+    """It drops a segment that ends beyond the window, acknowledgment and all (TcpExtBeyondWindow, Linux 6.17)."""
+    max_tcp_headers: tuple[int, ...] = MAX_TCP_HEADERS
+    """What its MAX_TCP_HEADER may be."""
+
+
+def largest_sndbuf(sender: SocketSample, peer: SocketSample, stack: Stack, rise: int = 0) -> int:
+    """How far it may still be raised while cwnd rises by `rise` segments, and not at all if nothing is acknowledged."""
+    wmem_max = stack.wmem_max
     if is_fixed(sender) or (wmem_max is not None and sender.sndbuf >= wmem_max):
         return sender.sndbuf
     # What is in flight was refused, and stays so. Then cwnd does not rise: tcp_may_raise_cwnd() and bbr_set_cwnd() ask
     # for newly acknowledged data, and tcp_process_loss() undoes a time-out only when SND.UNA advances or new data is
     # SACKed. Duplicate acknowledgments may raise the reordering of a connection without SACK (tcp_limit_reno_sacked()).
-    segments = max(INIT_CWND, sender.snd_cwnd, sender.reordering + 1, sender.unacked + 2 if sender.unacked else 0)
-    possible = [step for step in _steps(sender) if INIT_CWND * step <= sender.sndbuf]
+    segments = max(
+        INIT_CWND, sender.snd_cwnd + rise, sender.reordering + 1, sender.unacked + 2 if sender.unacked else 0
+    )
+    possible = [
+        step for step in _steps(sender, peer.advmss, stack.max_tcp_headers) if INIT_CWND * step <= sender.sndbuf
+    ]
     # An expanded buffer is a whole multiple of its step; one that is none is tcp_wmem's default, and tells nothing.
     exact = [step for step in possible if sender.sndbuf % step == 0]
     if sender.congestion is not None and sender.sndbuf == min(exact, default=0) * segments:
@@ -33,15 +54,16 @@ def is_fixed(sender: SocketSample) -> bool:
     return sender.sndbuf < INIT_CWND * min(_steps(sender))
 
 
-def _steps(sender: SocketSample) -> list[int]:
+def _steps(sender: SocketSample, announced: int | None = None, headers: tuple[int, ...] = MAX_TCP_HEADERS) -> list[int]:
     """What one segment of cwnd may be worth in tcp_sndbuf_expand(): two charges, or three under bbr.
 
-    A charge is a power of two and an sk_buff. The MSS that counts is the one that the peer announced, which may be
-    larger than what is sent: so all powers from that on.
+    A charge is a power of two and an sk_buff. The MSS that counts is the one that the peer has `announced`, or the one
+    that is sent, if that is larger. Where the first is not known: all powers from the second on.
     """
     bbr = sender.congestion is not None and sender.congestion.startswith("bbr")
     factors = [2, 3] if sender.congestion is None else [3] if bbr else [2]
-    least = 1 << (sender.snd_mss + MAX_TCP_HEADERS[0] + SHARED_INFO - 1).bit_length()
-    most = 1 << (0xFFFF + MAX_TCP_HEADERS[1] + SHARED_INFO - 1).bit_length()
+    least = 1 << (sender.snd_mss + headers[0] + SHARED_INFO - 1).bit_length()
+    largest = 0xFFFF if announced is None else max(announced + TIMESTAMPS, sender.snd_mss)
+    most = 1 << (largest + headers[-1] + SHARED_INFO - 1).bit_length()
     powers = [1 << shift for shift in range(least.bit_length() - 1, most.bit_length())]
     return [factor * (power + SK_BUFF) for factor in factors for power in powers]

@@ -6,9 +6,9 @@ from functools import cached_property
 from itertools import pairwise
 
 from lab.evidence import Evidence, Snapshot, SocketSample, ThreadSample
+from lab.proof.autotune import MAX_TCP_HEADERS, Stack
 from lab.proof.waitfor import Analysis, Knot, analyse
 from lab.proof.wire import witness
-from lab.proof.writable import Stack
 from lab.spec import Pair, Role
 
 SENDING = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg"})
@@ -146,9 +146,11 @@ class Case:
         """The larger tcp_wmem[2] of the two, where both are known; and what this kernel does."""
         settings = [each.sysctls.get("tcp_wmem") for each in self.evidence.settings if each]
         most = [int(text.split()[2]) for text in settings if text]
+        header = self.evidence.max_tcp_header
         release = re.match(r"(\d+)\.(\d+)", self.evidence.release or "")
         return Stack(
             wmem_max=max(most) if len(most) == len(tuple(Role)) else None,
+            max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
             drops_beyond_window=release is not None and (int(release[1]), int(release[2])) >= DROPS_BEYOND_WINDOW,
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 
 from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, Wants
+from lab.proof.autotune import Stack
 from lab.proof.cut import Thread, unseen
 from lab.proof.writable import (
     Can,

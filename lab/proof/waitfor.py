@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lab.evidence import ProcessSample, Snapshot
+from lab.proof.autotune import Stack
 from lab.proof.cut import Thread, threads_of
 from lab.proof.holders import Holdings, Need, listed
 from lab.proof.knots import Circle, Dependency, Kind, Needs, circles, reachable, tail
-from lab.proof.writable import UNKNOWN_STACK, Can, Stack
+from lab.proof.writable import UNKNOWN_STACK, Can
 from lab.spec import Grade
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.evidence import SocketSample
-from lab.proof.autotune import is_fixed, largest_sndbuf
+from lab.proof.autotune import Stack, is_fixed, largest_sndbuf
 
 OPEN_STATES = frozenset({"ESTABLISHED", "CLOSE-WAIT"})
 EXCHANGE_MS = 100
@@ -27,6 +27,21 @@ EXCHANGE_MS = 100
 
 JIFFIES_MS = 10
 """Rounding of two ages at HZ=100."""
+
+LARGEST_GSO = 1 << 19
+"""Bytes: no skb is larger (GSO_MAX_SIZE), so pacing waits no longer than it takes to send so much."""
+
+ROUND_ONE_PACKET = 8192
+"""Bytes that one packet may take of a receive buffer beside its payload: the pages that a driver fills it into."""
+
+KNOWN_CONGESTION = frozenset({"cubic", "reno", "bbr"})
+"""What one more acknowledged packet does to cwnd is known of these."""
+
+RISE = 2
+"""Segments: at most so far cwnd rises for one more packet (tcp_slow_start(), tcp_cong_avoid_ai(), bbr_set_cwnd())."""
+
+BBR_PROBE_RTT_CWND = 4
+"""Segments, bbr's least: at that it may return to any cwnd of before."""
 
 
 class Can(StrEnum):
@@ -39,6 +54,7 @@ class Rule(StrEnum):
     """What excludes a movement."""
 
     CLOSED = "the peer's window is closed for good"
+    FRAGMENT = "the peer takes one small segment more, and nothing after it"
     CAPACITY = "more is queued than the peer could ever take without a read"
     STARVED = "the sender drops every acknowledgment of the peer"
     EMPTY = "nothing is on its way"
@@ -57,16 +73,6 @@ class Movement:
     """TCP gives the connection up after tcp_retries2 retransmissions (15, about a quarter of an hour)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
-    """What is known of the kernel beside its sockets; the defaults are the safe side."""
-
-    wmem_max: int | None = None
-    """tcp_wmem[2], in bytes; the larger, where the two ends differ."""
-    drops_beyond_window: bool = False
-    """It drops a segment that ends beyond the window, acknowledgment and all (TcpExtBeyondWindow, Linux 6.17)."""
-
-
 UNKNOWN_STACK = Stack()
 
 
@@ -82,10 +88,11 @@ def could_write(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN
     quiet = could_arrive(sender, peer, stack)
     opens = _opens(sender, peer)
     if opens is None:
-        return _sealed(sender, sender.wmem_queued, quiet, largest_sndbuf(sender, stack.wmem_max), Rule.CLOSED)
+        most = largest_sndbuf(sender, peer, stack)
+        return _sealed(sender, sender.wmem_queued, quiet, most, Rule.CLOSED)
     if stack.drops_beyond_window and _starved(sender, peer):
         return _starving(sender)
-    return _out_of_capacity(sender, peer, quiet, stack.wmem_max) or opens
+    return _after_a_fragment(sender, peer, quiet, stack) or _out_of_capacity(sender, peer, quiet, stack) or opens
 
 
 def could_read(receiver: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
@@ -209,9 +216,49 @@ def _has_room(queued: int, sndbuf: int) -> bool:
     return queued < sndbuf and sndbuf - queued >= queued >> 1
 
 
-def _out_of_capacity(
-    sender: SocketSample, peer: SocketSample, quiet: Movement, wmem_max: int | None
-) -> Movement | None:
+def _after_a_fragment(sender: SocketSample, peer: SocketSample, quiet: Movement, stack: Stack) -> Movement | None:
+    """The silly-window rule: even after the one small segment that fits, too much remains."""
+    if not _only_a_fragment_fits(sender, peer):
+        return None
+    left = sender.wqueue - (peer.rcv_wnd or 0)
+    found = _sealed(sender, left, quiet, largest_sndbuf(sender, peer, stack, RISE), Rule.FRAGMENT)
+    return found if found.can is Can.NO else None
+
+
+def _only_a_fragment_fits(sender: SocketSample, peer: SocketSample) -> bool:
+    """Whether the window takes one segment more, less than a full one, and then stays closed.
+
+    That segment waits for the persist timer: sender's silly window avoidance (RFC 9293, 3.8.6.2.1).
+
+    The head of the queue does not fit: tcp_write_xmit() would have sent it, were it not for pacing, which is over. So
+    tcp_write_wakeup() sends exactly what fits, in one packet. The peer takes it without tcp_prune_queue(), which alone
+    could make room without a read; and what was too little to offer is less then.
+    """
+    if sender.snd_wnd is None or sender.snd_wnd != peer.rcv_wnd or not 0 < sender.snd_wnd < sender.snd_mss:
+        return False
+    unsent = sender.timer == "persist" and sender.unacked == 0 and sender.notsent_bytes == sender.wqueue
+    free = _free(peer)
+    return (
+        unsent
+        and not sender.backlog
+        and not peer.backlog
+        and _pacing_is_over(sender)
+        and sender.ca_state == 0
+        and sender.congestion in KNOWN_CONGESTION
+        and sender.snd_cwnd > BBR_PROBE_RTT_CWND
+        and _received_unacked(sender, peer)[0] == 0
+        and free >= sender.snd_wnd + ROUND_ONE_PACKET
+        and 17 * free < peer.rcvbuf
+    )
+
+
+def _pacing_is_over(sender: SocketSample) -> bool:
+    if not sender.pacing_rate:
+        return False
+    return sender.last_data_sent_ms - JIFFIES_MS > LARGEST_GSO * 1000 / sender.pacing_rate
+
+
+def _out_of_capacity(sender: SocketSample, peer: SocketSample, quiet: Movement, stack: Stack) -> Movement | None:
     """The open-window rule: even if the peer took all that it could without a read, too much would remain.
 
     A byte of payload costs at least a byte of receive buffer, also after tcp_collapse(), so the peer can take its
@@ -220,7 +267,7 @@ def _out_of_capacity(
     """
     if peer.rcv_wnd is None:
         return None
-    most = sender.sndbuf if is_fixed(sender) else wmem_max and max(sender.sndbuf, wmem_max)
+    most = sender.sndbuf if is_fixed(sender) else stack.wmem_max and max(sender.sndbuf, stack.wmem_max)
     taken = peer.rcv_wnd + max(0, peer.rcvbuf - peer.rqueue) + _received_unacked(sender, peer)[1]
     left = sender.wqueue - taken
     if most is None or left <= 0:

@@ -16,8 +16,8 @@ from lab.evidence import Snapshot, SocketSample
 from lab.kernel import sysctl
 from lab.kernel.scene import Scene, Target
 from lab.kernel.sockdiag import SocketDiag
+from lab.proof.autotune import Stack
 from lab.proof.waitfor import Analysis, analyse
-from lab.proof.writable import Stack
 from lab.spec import Pair, Role
 from tests.corpus.case import PROOFS
 from tests.corpus.root import ROOT

@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 import pytest
 
 from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.proof.autotune import Stack
 from lab.proof.knots import Kind
 from lab.proof.waitfor import Knot, analyse
-from lab.proof.writable import Stack
 from lab.spec import Grade, Pair, Role
 from tests.proof.frozen_pair import (
     NOW,

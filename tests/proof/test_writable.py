@@ -13,11 +13,11 @@ import pytest
 from lab.evidence import SocketSample
 from lab.kernel.netns import Namespace
 from lab.kernel.sockdiag import SocketDiag
+from lab.proof.autotune import Stack
 from lab.proof.writable import (
     Can,
     Movement,
     Rule,
-    Stack,
     could_arrive,
     could_read,
     could_signal_room,
@@ -152,6 +152,60 @@ def test_a_refused_flight_raises_no_cwnd_and_so_no_buffer() -> None:
         sndbuf=46080, wmem_queued=46080, snd_cwnd=1, wqueue=42_000, notsent_bytes=12_000, unacked=20, backoff=1
     )
     assert not could_write(many, server()).full
+
+
+def test_the_announced_segment_and_the_kernel_say_in_which_steps_a_buffer_grows() -> None:
+    """170 x 6912 is 90 x 13056: whether 234 segments are 1 617 408 or 3 055 104 bytes, the kernel's build decides."""
+    bbr = client(sndbuf=1_175_040, wmem_queued=1_186_832, snd_cwnd=234, congestion="bbr", wqueue=1_171_856,
+                 notsent_bytes=1_171_856)  # fmt: skip
+    peer = server(advmss=1448)
+    assert could_write(bbr, server(), Stack(max_tcp_headers=(256,))).can is Can.YES, "a larger MSS may be announced"
+    assert could_write(bbr, peer).can is Can.YES
+    assert could_write(bbr, peer, Stack(max_tcp_headers=(320,))).can is Can.YES
+    assert could_write(bbr, peer, Stack(max_tcp_headers=(256,))).can is Can.NO
+
+
+FRAGMENT: dict[str, Any] = {
+    "snd_wnd": 1024, "wqueue": 977_400, "notsent_bytes": 977_400, "wmem_queued": 989_880, "sndbuf": 953_856,
+    "snd_cwnd": 138, "congestion": "bbr", "ca_state": 0, "pacing_rate": 582_840_671, "last_data_sent_ms": 192,
+    "last_ack_recv_ms": 160,
+}  # fmt: skip
+TAKER: dict[str, Any] = {"rcv_wnd": 1024, "rcvbuf": 984_468, "rmem_alloc": 970_112, "rqueue": 648_768, "advmss": 1448}
+
+
+def test_one_small_segment_that_still_fits_makes_no_room() -> None:
+    found = could_write(client(**FRAGMENT), server(**TAKER), Stack(max_tcp_headers=(256,)))
+    assert (found.can, found.rule, found.full) == (Can.NO, Rule.FRAGMENT, True)
+    assert could_arrive(server(**TAKER), client(**FRAGMENT)).can is Can.YES, "the segment itself is yet to come"
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ({"timer": "none"}, {}),
+        ({"timer": "on", "unacked": 1, "notsent_bytes": 976_400}, {}),
+        ({"snd_wnd": 512}, {}),
+        ({"snd_wnd": 1448}, {"rcv_wnd": 1448}),
+        ({"backlog": 512}, {}),
+        ({}, {"backlog": 512}),
+        ({"last_data_sent_ms": 5}, {}),
+        ({"pacing_rate": 1_000_000}, {}),
+        ({"pacing_rate": None}, {}),
+        ({"ca_state": 1}, {}),
+        ({"ca_state": None}, {}),
+        ({"congestion": "vegas"}, {}),
+        ({"congestion": None}, {}),
+        ({"snd_cwnd": 4}, {}),
+        ({}, {"rmem_alloc": 975_300}),
+        ({}, {"rmem_alloc": 985_000}),
+        ({}, {"rmem_alloc": 926_000}),
+        ({}, {"bytes_received": 9500}),
+        ({"sndbuf": 2_000_000, "wmem_queued": 2_000_000}, {}),
+    ],
+)
+def test_a_small_segment_is_motion_if_one_fact_is_otherwise(here: dict[str, Any], there: dict[str, Any]) -> None:
+    found = could_write(client(**FRAGMENT | here), server(**TAKER | there), Stack(max_tcp_headers=(256,)))
+    assert found.can is Can.YES, found
 
 
 def test_a_send_buffer_smaller_than_any_first_expansion_is_held_down() -> None:
