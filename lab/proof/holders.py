@@ -14,7 +14,6 @@ from lab.proof.writable import (
     Can,
     Movement,
     Rule,
-    Stack,
     could_arrive,
     could_read,
     could_signal_room,
