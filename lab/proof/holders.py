@@ -56,6 +56,11 @@ class Need:
         return self.stacks.rule is not Rule.EMPTY if self.tcp else not self.item.edge
 
     @property
+    def starves(self) -> bool:
+        """Whether it is a wait for data that the peer has sent in vain, since no acknowledgment reaches it."""
+        return self.tcp and self.item.wants is Wants.READ and self.stacks.rule is Rule.STARVED
+
+    @property
     def words(self) -> str:
         return _WORDS[self.item.wants]
 

@@ -78,7 +78,8 @@ def reachable(stuck: Needs, start: Iterable[Thread]) -> frozenset[Thread]:
 
 
 def _writes(needs: Iterable[Need]) -> bool:
-    return any(need.writes for need in needs)
+    """Whoever waits for room, or for what a writer without acknowledgments cannot deliver."""
+    return any(need.writes or need.starves for need in needs)
 
 
 def _reads(needs: tuple[Need, ...]) -> bool:
@@ -105,7 +106,7 @@ def _edges(
     Who plays a part is in the circle for what the part is about, not for the self-pipe that it polls besides.
     """
     for need in needs:
-        if waiter in part and not (need.writes if kind is Kind.WRITE_WRITE else need.tcp):
+        if waiter in part and not (need.writes or need.starves if kind is Kind.WRITE_WRITE else need.tcp):
             continue
         holders = [each for each in need.holders if each in part] or [h for h in need.holders if h in members]
         yield from (_dependency(waiter, need, holder) for holder in holders)

@@ -156,7 +156,7 @@ def _in_motion(sender: SocketSample, peer: SocketSample) -> Movement | None:
     if sender.backoff == 0:
         return _yes(f"{flight} bytes of {_end(sender)} are in flight and not yet refused")
     low, high = _received_unacked(sender, peer)
-    # One packet of several bytes is received whole or not at all: tcp_data_queue() trims no tail.
+    # A packet of several bytes is received whole or not at all: tcp_data_queue() trims no tail.
     if high > 0 and not (low == 0 and sender.unacked == 1 and flight > 1):
         return _yes(f"{_end(peer)} may have received {high} bytes whose acknowledgment is on its way")
     return None
@@ -166,13 +166,25 @@ def _received_unacked(sender: SocketSample, peer: SocketSample) -> tuple[int, in
     """Least and most bytes that the peer has received and the sender does not yet know of.
 
     `bytes_acked` of the end that connected counts its SYN, so its difference is 1 too small. Which end that is shows
-    where a difference is -1; else either may be.
+    where one of the two cannot be it; else either may be.
     """
     there = peer.bytes_received - sender.bytes_acked
     back = sender.bytes_received - peer.bytes_acked
     if there < 0:
         return 0, 0
-    return (there, there) if back == -1 else (there, there + 1)
+    if not _may_have_arrived(peer, back):  # the peer has connected
+        return there, there
+    if not _may_have_arrived(peer, back + 1):  # the sender has
+        return there + 1, there + 1
+    return there, there + 1
+
+
+def _may_have_arrived(sender: SocketSample, count: int) -> bool:
+    """Whether so many bytes of what is in flight may have arrived: a packet does as a whole, or not at all."""
+    flight = sender.wqueue - sender.notsent_bytes
+    if sender.unacked == 1:
+        return count in (0, flight)
+    return 0 <= count <= flight
 
 
 def _reopens(sender: SocketSample, peer: SocketSample) -> Movement | None:

@@ -286,15 +286,16 @@ def test_two_readers_of_an_empty_connection_are_the_other_knot() -> None:
     assert knot(replace(shot, sockets=limited), Kind.READ_READ) is None
 
 
-def test_a_starved_sender_and_a_reader_are_mixed_and_tcp_ends_it() -> None:
+def test_a_starved_sender_and_the_reader_of_what_it_cannot_deliver_are_a_circle_and_tcp_ends_it() -> None:
     here = client(
         timer="on", backoff=2, unacked=1, notsent_bytes=4000, rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096
     )
     there = server(timer="on", backoff=1, snd_wnd=3840, unacked=2, notsent_bytes=3000, bytes_acked=8000)
     shot = snapshot([thread(1, reads(11)), SERVER], sockets=Pair(here, there))
-    assert knot(shot, Kind.MIXED) is None, "not of every kernel"
-    found = knot(shot, Kind.MIXED, drops_beyond_window=True)
+    assert knot(shot) is None, "not of every kernel"
+    found = knot(shot, drops_beyond_window=True)
     assert found is not None
+    assert {edge.waits_for for edge in found.edges} == {"room to write", "data to read"}
     assert found.grade is Grade.QUALIFIED
     assert "tcp_retries2" in " ".join(found.qualifiers)
     both = snapshot(sockets=Pair(here, there))
