@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.kernel import procfs, sysctl, trial
+from lab.kernel import sysctl, threads, trial
 from lab.kernel.netns import Namespace
 from lab.kernel.trial import Tried
 from lab.testbed import brought_up, engine
@@ -115,8 +115,8 @@ def _python() -> Fact:
 
 def _kernel() -> Fact:
     found = f"Linux {platform.release()} on {platform.machine()}"
-    known = platform.machine() in procfs.SYSCALLS
-    return found, None if known else f"only {', '.join(procfs.SYSCALLS)} have names for their system calls here"
+    known = platform.machine() in threads.SYSCALLS
+    return found, None if known else f"only {', '.join(threads.SYSCALLS)} have names for their system calls here"
 
 
 def _yama() -> Fact:

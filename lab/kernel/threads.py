@@ -7,8 +7,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.evidence import ThreadSample, Wait
-from lab.kernel.procfs import SYSCALLS
 from lab.spec import Role
+
+SYSCALLS = {
+    "x86_64": {
+        0: "read", 1: "write", 7: "poll", 17: "pread64", 18: "pwrite64", 19: "readv", 20: "writev", 23: "select",
+        34: "pause", 35: "nanosleep", 40: "sendfile", 42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom",
+        46: "sendmsg", 47: "recvmsg", 61: "wait4", 128: "rt_sigtimedwait", 130: "rt_sigsuspend", 202: "futex",
+        219: "restart_syscall", 230: "clock_nanosleep", 232: "epoll_wait", 247: "waitid", 270: "pselect6",
+        271: "ppoll", 275: "splice", 281: "epoll_pwait", 288: "accept4", 299: "recvmmsg", 307: "sendmmsg",
+        327: "preadv2", 328: "pwritev2", 426: "io_uring_enter", 441: "epoll_pwait2", 449: "futex_waitv",
+    },
+    "aarch64": {
+        22: "epoll_pwait", 63: "read", 64: "write", 65: "readv", 66: "writev", 67: "pread64", 68: "pwrite64",
+        71: "sendfile", 72: "pselect6", 73: "ppoll", 76: "splice", 95: "waitid", 98: "futex", 101: "nanosleep",
+        115: "clock_nanosleep", 128: "restart_syscall", 133: "rt_sigsuspend", 137: "rt_sigtimedwait", 202: "accept",
+        203: "connect", 206: "sendto", 207: "recvfrom", 211: "sendmsg", 212: "recvmsg", 242: "accept4",
+        243: "recvmmsg", 260: "wait4", 269: "sendmmsg", 286: "preadv2", 287: "pwritev2", 426: "io_uring_enter",
+        441: "epoll_pwait2", 449: "futex_waitv",
+    },
+}  # fmt: skip
+"""Numbers of asm/unistd_64.h and asm-generic/unistd.h; what is not named here becomes `syscall-N`."""
 
 LOWEST_STACK = 1 << 32
 """A stack pointer below this is a 32-bit program's, whose system calls have other numbers."""

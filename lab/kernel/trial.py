@@ -16,8 +16,8 @@ from lab.errors import LabError
 from lab.kernel import link, netns, sysctl
 from lab.kernel.capture import Capture
 from lab.kernel.netns import Namespace
-from lab.kernel.procfs import Program
 from lab.kernel.sockdiag import SocketDiag, join_address
+from lab.kernel.threads import Threads
 from lab.spec import CaptureMode, Pair, Role
 
 LIMIT_S = 10.0
@@ -137,18 +137,20 @@ def _waits() -> str:
         os.close(writer)
         os.read(reader, 1)
         os._exit(0)
-    program = Program(Role.CLIENT, os.getpid())
+    threads = Threads()
     try:
         deadline = time.monotonic() + 2
         while True:
-            syscalls = [sample.syscall for sample in program.threads()]
+            for thread in (seen := threads.of(pid)):
+                thread.read()
+            syscalls = [thread.line.syscall for thread in seen]
             if syscalls == ["read"]:
                 return "what a thread of an own child waits for is seen"
             if time.monotonic() > deadline:
                 raise PermissionError(f"a thread that waits in read() shows as {syscalls}")
             time.sleep(0.002)
     finally:
-        program.close()
+        threads.close()
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         os.close(reader)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lab.evidence import SocketSample
-from lab.kernel.procfs import SYSCALLS
+from lab.kernel.threads import SYSCALLS
 from lab.proof.wire import WireFacts
 from lab.spec import Pair
 
