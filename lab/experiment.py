@@ -51,7 +51,7 @@ def play(spec: Spec, site: Site) -> Iterator[Evidence]:
         if blind:
             observer.miss(blind)
         client.play(_job(spec, site, Role.CLIENT, port))
-        _await(site, spec, lambda: client.connected, "the client to connect")
+        server.peer = _await(site, spec, lambda: client.connected, "the client to connect").local
         yield from _watch(spec, site, observer)
         observer.settle()
         yield observer.evidence()

@@ -37,14 +37,14 @@ class Observer:
         self._taken = 0
         self._moved: object = None
         self._moved_ns = self._started_ns
-        self._missing: list[str] = []
+        self._missing: dict[str, None] = {}
         self._memory = UNKNOWN
         self._diag = Pair(*(SocketDiag(site.namespaces[role]) for role in Role))
         self._scene: Scene | None = None
 
     def miss(self, what: str) -> None:
         """Note what cannot be observed."""
-        self._missing.append(what)
+        self._missing[what] = None
 
     def close(self) -> None:
         if self._scene is not None:
@@ -82,6 +82,9 @@ class Observer:
     def _cut(self, scene: Scene) -> Snapshot:
         cut = scene.look()
         progress: Pair[Progress | None] = Pair(*(self._site.programs[role].progress() for role in Role))
+        for role in Role:
+            if progress[role] is None:
+                self.miss(f"the {role}'s progress counters: its page holds what cannot be")
         client, server = cut.sockets
         self._taken += 1
         return Snapshot(

@@ -114,6 +114,25 @@ def imbalances(account: Account, snapshot: Snapshot | None = None) -> tuple[str,
     return tuple(texts)
 
 
+def refuted_ends(evidence: Evidence) -> tuple[str, ...]:
+    """Where a program that says it has ended well is refuted: by what it had to move, or by its own socket since."""
+    load, texts = evidence.spec.scenario.load, []
+    back = 0 if load.answer is Answer.NOTHING else load.payload
+    for end in filter(None, evidence.ended):
+        due = (load.payload, back) if end.role is Role.CLIENT else (end.sent, load.payload)
+        if (end.sent, end.received) != due:
+            texts.append(f"the {end.role} says it wrote {end.sent} and read {end.received}, of {due[0]} and {due[1]}")
+        socket = evidence.snapshots[-1].sockets[end.role] if evidence.snapshots else None
+        if socket is None or not _is_counted(socket) or socket.time_ns < end.time_ns:
+            continue
+        wrote = _acknowledged(socket) + _send_queue(socket)
+        read = _received(socket) - _receive_queue(socket)
+        if wrote < end.sent or read < end.received:
+            said = f"the {end.role} says it wrote {end.sent} and read {end.received}"
+            texts.append(f"{said}, by its socket {wrote} and {read}")
+    return tuple(texts)
+
+
 SUMS = {
     Role.CLIENT: ("client_accepted", ("server_processed", "server_receive_queue", "client_send_queue")),
     Role.SERVER: ("server_processed", ("in_hand", "server_send_queue", "client_receive_queue", "client_processed")),

@@ -73,6 +73,26 @@ class Case:
         seen = [each for each in self.last.sockets if each] if self.last else []
         return seen[0] if len(seen) == 1 else None
 
+    def not_its_own(self) -> tuple[str, ...]:
+        """Whose socket, as its program names it, no process of that program holds: then it is some other connection's.
+
+        In the lab's own runs, whose holders are the programs; a socket without an inode is held by nobody any more.
+        """
+        if self.last is None or self.last.processes is None or not self.evidence.ours:
+            return ()
+        if any(process.resources is None for process in self.last.processes):
+            return ()
+        texts = []
+        for role in Role:
+            socket, own = self.socket(role), {t.pid for t in self.last.threads_after if t.role is role}
+            if socket is None or not socket.inode:
+                continue
+            name = f"socket:{socket.inode}"
+            holders = {process.pid for process in self.last.processes if name in (process.resources or ())}
+            if not holders or (own and not own & holders):
+                texts.append(f"the {role} says that {socket.local} is its socket, and its program does not hold it")
+        return tuple(texts)
+
     def threads(self, role: Role) -> tuple[ThreadSample, ...]:
         """The threads that did not run while the sockets were read, so that all was seen at one instant."""
         if self.last is None:

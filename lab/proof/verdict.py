@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from lab.evidence import Evidence
 from lab.forecast import Forecast, Range, forecast
-from lab.proof.account import Account, account, imbalances, last_with_both
+from lab.proof.account import Account, account, imbalances, last_with_both, refuted_ends
 from lab.proof.case import RECEIVING, SENDING, Case
 from lab.proof.cut import Thread
 from lab.proof.knots import Dependency
@@ -171,7 +171,8 @@ def _find(case: Case) -> Finding:
         corrupt = tuple(f"the {end.role} read a wrong byte: {end.error}" for end in errors if end.corrupt)
         return Finding(Outcome.ABORTED, contradictions=corrupt)
     if all(evidence.ended):
-        return Finding(Outcome.COMPLETED)
+        refuted = (*refuted_ends(evidence), *_refuted_on_the_wire(case))
+        return Finding(Outcome.INCONCLUSIVE if refuted else Outcome.COMPLETED, contradictions=refuted)
     if case.ends is None or case.last is None:
         return Finding(Outcome.INCONCLUSIVE, missing=("a connection: the client has not connected",))
     if case.knot:
@@ -182,6 +183,22 @@ def _find(case: Case) -> Finding:
         slow = any(count >= REOPENINGS for count in case.reopenings())
         return Finding(Outcome.SLOW_READER if slow else Outcome.MOVING)
     return _still(case)
+
+
+def _refuted_on_the_wire(case: Case) -> Iterator[str]:
+    """Where a capture without a gap shows something else than the completion that both programs tell of.
+
+    Every client says by its FIN that it has sent all, and every server reads up to it before it ends.
+    """
+    client = case.evidence.ended.client
+    if client is None or not case.captured:
+        return
+    if case.wire.carried.client is None:
+        yield "both programs say that all went well, and the wire shows no conversation of this client's to its end"
+    for role, said in zip(Role, (client.sent, client.received), strict=True):
+        carried = case.wire.carried[role]
+        if carried not in (None, said % (1 << 32)):
+            yield f"the wire carried {carried} bytes of the {role}'s, and the client tells of {said}"
 
 
 def _balanced(case: Case, finding: Finding) -> Finding:
@@ -195,6 +212,8 @@ def _balanced(case: Case, finding: Finding) -> Finding:
 
 def _still(case: Case) -> Finding:
     """Nothing is proven and nothing has moved for a while: which of the kinds of stillness is it?"""
+    if strange := case.not_its_own():
+        return Finding(Outcome.INCONCLUSIVE, contradictions=strange)
     if case.analysis and case.analysis.suspended:
         return Finding(Outcome.SUSPENDED, missing=case.analysis.suspended)
     if case.one_end is not None:

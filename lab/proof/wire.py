@@ -68,6 +68,8 @@ class WireFacts:
     """The last new byte, sent or acknowledged, or closed window that opened, of either side."""
     fin: Pair[Moment | None]
     rst: Pair[Moment | None]
+    carried: Pair[int | None]
+    """Payload bytes between a side's SYN and its FIN, else its RST, modulo 2**32. None: one of them was not seen."""
     events: tuple[Event, ...]
     """The latest EVENTS probes and fragments, oldest first."""
 
@@ -84,6 +86,15 @@ class _Count:
     fragments: int = 0
     fin: Moment | None = None
     rst: Moment | None = None
+    syn_seq: int | None = None
+    end_seq: int | None = None
+    """Of the FIN, else of the RST."""
+
+    @property
+    def carried(self) -> int | None:
+        if self.syn_seq is None or self.end_seq is None:
+            return None
+        return (self.end_seq - self.syn_seq - 1) % (1 << 32)
 
 
 class WireWitness:
@@ -120,7 +131,9 @@ class WireWitness:
         bits = int(segment.bits)
         if bits & _RST:
             count.rst = count.rst or Moment(segment.frame, segment.time_ns)
+            count.end_seq = segment.seq if count.end_seq is None else count.end_seq
         elif bits & _SYN:
+            count.syn_seq = segment.seq
             self._client = segment.destination if bits & _ACK else segment.source
             self._roles_seen = True
         else:
@@ -147,6 +160,7 @@ class WireWitness:
             progress=self._progress,
             fin=Pair(client.fin, server.fin),
             rst=Pair(client.rst, server.rst),
+            carried=Pair(client.carried, server.carried),
             events=tuple(
                 Event(moment, Role.CLIENT if ends and end == ends.client else Role.SERVER, kind, number, length)
                 for end, moment, kind, number, length in self._events
@@ -176,8 +190,8 @@ class WireWitness:
         if segment.wnd == 0:
             count.zero_windows += 1
             count.first_zero_window = count.first_zero_window or moment
-        if bits & _FIN:
-            count.fin = count.fin or moment
+        if bits & _FIN and count.fin is None:
+            count.fin, count.end_seq = moment, segment.seq + segment.length
 
     def _event(self, segment: Segment, moment: Moment, count: _Count, kind: Kind) -> None:
         if kind is Kind.FRAGMENT:

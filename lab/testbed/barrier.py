@@ -1,31 +1,39 @@
 """The controller's side of the start barrier: each program is held before socket() until it is given its job.
 
 The other side is `lab.endpoint`. They meet on an abstract Unix socket, which belongs to the network namespace: no
-volume, no frame on the wire, no TCP socket; whoever may enter the namespace reaches it.
+volume, no frame on the wire, no TCP socket; whoever may enter the namespace reaches it. So who stands there is asked of
+the kernel, and whatever comes from there is taken for a stranger's: it cannot make the controller wait, grow or fall.
 """
 
+import contextlib
+import fcntl
 import json
 import mmap
 import os
-import signal
 import socket
 import struct
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from lab.errors import SpecError, TestbedError
 from lab.evidence import Connected, Ended, Progress
 from lab.kernel.netns import Namespace
 from lab.kernel.sockdiag import join_address
 from lab.spec import Role
+from lab.testbed.reports import Exited, Listening, NoReportError, Refused, parse
 
 PAGE_SIZE = 4096
+LOG_SIZE = 1 << 20
+"""A log ends there: a program's has three lines, and its memory would outlive it."""
 _COUNTERS = struct.Struct("<QQQQQ")  # magic, sent, received, stamp_ns, refused
+MOST_COUNTED = 1 << 62
+"""No program has moved so many bytes."""
 MAX_LINE = 1 << 16
+MAX_REPORTS = 256
+"""A program makes three; a server two more for each stranger that connects to it."""
 RETRY_S = 0.005
-
-Report = Mapping[str, Any]
+SO_PASSRIGHTS = 83
+"""Since Linux 6.16 (asm-generic/socket.h): whether descriptors may be sent to this socket at all."""
 
 
 def _refuse(role: Role, why: str) -> TestbedError:
@@ -43,38 +51,51 @@ class Program:
         self.ended: Ended | None = None
         self.port: int | None = None
         """Where the server listens, as soon as it does."""
+        self.peer: str | None = None
+        """The client that a server was made for, once it is known: what it says of any other is passed over."""
         self.gone = False
         """Whether it has said its last word."""
         self._connection = connection
         connection.setblocking(False)
         self._pending = b""
-        self._page_fd = os.memfd_create(f"zero-window-lab-progress-{role}")
-        os.ftruncate(self._page_fd, PAGE_SIZE)
+        self._reports = 0
+        self._attends_another = False
+        self._job: Mapping[str, object] = {}
+        self._page_fd = _memory(f"progress-{role}", PAGE_SIZE)
         self._page = mmap.mmap(self._page_fd, PAGE_SIZE, prot=mmap.PROT_READ)
-        self._log_fd = os.memfd_create(f"zero-window-lab-log-{role}")
+        self._log_fd = _memory(f"log-{role}", LOG_SIZE)
 
     @classmethod
-    def meet(cls, namespace: Namespace, identity: str, role: Role, limit_s: float) -> "Program":
-        """Wait for the endpoint's host to listen, and connect. Raises TestbedError past the limit."""
+    def meet(cls, namespace: Namespace, identity: str, role: Role, limit_s: float, host_pid: int) -> "Program":
+        """Wait for the endpoint's host, which is that process, to listen, and connect. Raises TestbedError."""
         deadline = time.monotonic() + limit_s
         address = f"\0zero-window-lab/{identity}/{role}"
         while True:
             connection = namespace.call(socket.socket, socket.AF_UNIX, socket.SOCK_STREAM)
+            connection.setblocking(False)  # a listener that never accepts is not waited for
+            with contextlib.suppress(OSError):
+                # A descriptor that is sent to us is closed in our name, which takes as long as its SO_LINGER says.
+                connection.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
             try:
                 connection.connect(address)
             except (ConnectionRefusedError, BlockingIOError):
                 connection.close()
             else:
-                return cls(role, connection)
+                break
             if time.monotonic() > deadline:
                 raise _refuse(role, f"was not at the barrier within {limit_s:g} s; is it still starting, or stopped?")
             time.sleep(RETRY_S)
+        if (stands := _peer_pid(connection)) != host_pid:
+            connection.close()
+            raise _refuse(role, f"is process {host_pid}, but process {stands} stands at the barrier in its name")
+        return cls(role, connection)
 
     def fileno(self) -> int:
         return self._connection.fileno()
 
     def play(self, job: Mapping[str, object]) -> None:
         """Give the program its job and let it go."""
+        self._job = job
         try:
             line = json.dumps(job).encode() + b"\n"
             socket.send_fds(self._connection, [line], [self._page_fd, self._log_fd])
@@ -84,7 +105,8 @@ class Program:
     def read_reports(self) -> None:
         """Take in what the program has said since the last call; never blocks.
 
-        Raises TestbedError when the program was killed or went away without having ended its part.
+        Raises TestbedError when the program was killed or went away without having ended its part, and when it says
+        what no program of ours does.
         """
         while True:
             try:
@@ -105,48 +127,61 @@ class Program:
                 self._take(line)
 
     def _take(self, line: bytes) -> None:
+        self._reports += 1
+        if self._reports > MAX_REPORTS:
+            raise _refuse(self.role, f"says too much: more than {MAX_REPORTS} reports")
         try:
-            report: Report = json.loads(line)
-            event = report["event"]
-            if event == "listening":
-                self.port = int(report["port"])
-            elif event == "connected":
-                self.connected = self._connected(report)
-            elif event == "ended":
-                self.ended = self._ended(report)
-            elif event == "refused":
-                raise SpecError(f"the {self.role}'s program refuses its job: {report['error']!s:.500}")
-            elif event == "exited" and self.ended is None:
-                raise _refuse(self.role, _how_it_exited(report))
-        except (ValueError, KeyError, TypeError, RecursionError, OSError):  # OSError: inet_pton's
+            report = parse(line, self.role)
+        except NoReportError:
             raise _refuse(self.role, f"says what is no report: {line[:200]!r}") from None
+        begun = self.port is not None or self.connected is not None
+        match report:
+            case Listening(port) if self.role is Role.SERVER and not begun and self._job.get("port") in (0, None, port):
+                self.port = port
+            case Connected() if self._may_connect(report):
+                self._attends_another = self.peer not in (None, report.remote)
+                if not self._attends_another:
+                    # A server serves one client after the other: what had ended was another's part.
+                    self.connected, self.ended = report, None
+            case Ended() if self._attends_another:
+                pass
+            case Ended() if self.ended is None and (self.connected or report.error):
+                self.ended = report
+            case Refused(error) if not begun and self.ended is None:
+                raise SpecError(f"the {self.role}'s program refuses its job: {error}")
+            case Exited(how):
+                if self.ended is None:
+                    raise _refuse(self.role, how)
+            case None:
+                pass
+            case _:
+                raise _refuse(self.role, f"says what cannot be at this point: {line[:200]!r}")
 
-    def _connected(self, report: Report) -> Connected:
-        local, remote = (_address(*report[key]) for key in ("local", "remote"))
-        resident = _bytes(report.get("resident"))
-        return Connected(self.role, local, remote, int(report["rcvbuf"]), int(report["sndbuf"]), resident)
+    def _may_connect(self, report: Connected) -> bool:
+        """Whether its part may begin now, and at the address that its job names."""
+        if self.role is Role.CLIENT:
+            return not self.connected and not self.ended and report.remote == self._server_address()
+        return self.port is not None and report.local == self._server_address()
 
-    def _ended(self, report: Report) -> Ended:
-        error = report["error"]
-        return Ended(
-            role=self.role,
-            time_ns=time.time_ns(),
-            sent=int(report["sent"]),
-            received=int(report["received"]),
-            error=None if error is None else str(error)[:500],
-            corrupt=bool(report["corrupt"]),
-            peak=_bytes(report.get("peak")),
-        )
+    def _server_address(self) -> str:
+        host = str(self._job["address"])
+        packed = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+        return join_address(packed, self.port or int(str(self._job["port"])))
 
-    def progress(self) -> Progress:
-        """The counters, from the shared page. The stamp is written last, so a counter is never older than its stamp."""
+    def progress(self) -> Progress | None:
+        """The counters, from the shared page. The stamp is written last, so a counter is never older than its stamp.
+
+        None if they cannot be: too many bytes, or a stamp of the future.
+        """
         now = time.time_ns()
         _, sent, received, stamp_ns, refused = _COUNTERS.unpack_from(self._page)
+        if max(sent, received, refused) > MOST_COUNTED or stamp_ns > time.time_ns():
+            return None
         return Progress(now, self.role, sent, received, stamp_ns, refused)
 
-    def log(self, limit: int = 1 << 20) -> bytes:
-        """What the program has logged, at most `limit` bytes."""
-        return os.pread(self._log_fd, limit, 0)
+    def log(self) -> bytes:
+        """What the program has logged: up to where it wrote last, for we share the offset of its descriptor."""
+        return os.pread(self._log_fd, min(LOG_SIZE, os.lseek(self._log_fd, 0, os.SEEK_CUR)), 0)
 
     def close(self) -> None:
         self._connection.close()
@@ -155,19 +190,12 @@ class Program:
         os.close(self._log_fd)
 
 
-def _how_it_exited(report: Report) -> str:
-    if report.get("signal"):
-        return f"was killed by {signal.Signals(int(report['signal'])).name} in mid-run"
-    return f"exited with status {report.get('status')} in mid-run; its log says why"
-
-
-def _bytes(value: int | None) -> int | None:
-    return None if value is None else int(value)
-
-
-def _address(host: str, port: int) -> str:
-    packed = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
-    return join_address(packed, port)
+def _memory(name: str, size: int) -> int:
+    """A memfd of this size for good: we map it, and a page cut off its end would kill us by SIGBUS (memfd_create(2))."""
+    made = os.memfd_create(f"zero-window-lab-{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(made, size)
+    fcntl.fcntl(made, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    return made
 
 
 def _peer_pid(connection: socket.socket) -> int:

@@ -42,8 +42,8 @@ def _in_a_controller(spec: Spec) -> Iterator[Site]:
         hosts = Pair(*(_found(spec, role) for role in Role))
         for _, namespace in hosts:
             stack.enter_context(namespace)
-        standing = _look_at(Pair(*(pid for pid, _ in hosts)))
-        yield stack.enter_context(_met(spec, Pair(*(each for _, each in hosts)), standing, {}))
+        pids, namespaces = (Pair(*each) for each in zip(*hosts, strict=True))
+        yield stack.enter_context(_met(spec, namespaces, pids, {}))
 
 
 @contextmanager
@@ -62,21 +62,21 @@ def _on_the_host(spec: Spec) -> Iterator[Site]:
                 f"{role} image": container.attrs["Image"],
                 f"{role} container": container.attrs["Name"].lstrip("/"),
             }
-        yield stack.enter_context(_met(spec, Pair(*namespaces), _look_at(Pair(*pids)), notes))
+        yield stack.enter_context(_met(spec, Pair(*namespaces), Pair(*pids), notes))
 
 
 @contextmanager
-def _met(spec: Spec, namespaces: Pair[Namespace], standing: str, notes: Mapping[str, str]) -> Iterator[Site]:
+def _met(spec: Spec, namespaces: Pair[Namespace], pids: Pair[int], notes: Mapping[str, str]) -> Iterator[Site]:
     """The pair, held at the barrier."""
     addresses = Pair(*(spec.address(role) for role in Role))
     for role in Role:
         _await_address(namespaces[role], addresses[role])
     with (
         _alone(namespaces.server, spec.net),
-        process.programs(namespaces, spec.net, spec.limits.barrier_s) as programs,
+        process.programs(namespaces, spec.net, spec.limits.barrier_s, pids) as programs,
     ):
         interface = link.interface_of(namespaces.client, addresses.client)
-        yield Site(namespaces, programs, addresses, interface, standing=standing, notes=notes)
+        yield Site(namespaces, programs, addresses, interface, standing=_look_at(pids), notes=notes)
 
 
 def _look_at(pids: Pair[int]) -> str:

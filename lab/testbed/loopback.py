@@ -14,8 +14,8 @@ def site(spec: Spec) -> Iterator[Site]:
     identity = secrets.token_hex(8)
     here = Pair(Namespace.here(), Namespace.here())
     with (
-        process.endpoints(here, identity),
-        process.programs(here, identity, spec.limits.barrier_s) as programs,
+        process.endpoints(here, identity) as hosts,
+        process.programs(here, identity, spec.limits.barrier_s, hosts) as programs,
     ):
         addresses = Pair(*(spec.address(role) for role in Role))
         yield Site(here, programs, addresses, "lo", private_sysctls=False, standing="ss -tnoiem on this host")

@@ -24,12 +24,12 @@ def site(spec: Spec) -> Iterator[Site]:
     identity = secrets.token_hex(8)
     with ExitStack() as stack:
         namespaces = Pair(*(stack.enter_context(Namespace.create()) for _ in Role))
-        stack.enter_context(process.endpoints(namespaces, identity))
+        hosts = stack.enter_context(process.endpoints(namespaces, identity))
         addresses = Pair(*(spec.address(role) for role in Role))
         link.join(namespaces.client, namespaces.server, spec.mtu)
         for role in Role:
             link.bring_up(namespaces[role], (f"{addresses[role]}/{PREFIX[spec.ip]}",))
-        programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s))
+        programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
         standing = f"nsenter -n -t {programs.client.host_pid} ss -tnoiem, and {programs.server.host_pid} for the server"
         yield Site(namespaces, programs, addresses, link.INTERFACE, standing=standing)
 

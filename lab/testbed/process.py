@@ -17,16 +17,14 @@ PROJECT = Path(lab.__file__).resolve().parent.parent
 
 
 @contextmanager
-def endpoints(namespaces: Pair[Namespace], identity: str) -> Iterator[None]:
-    """Both endpoints started, each in its namespace; killed and reaped at the end."""
+def endpoints(namespaces: Pair[Namespace], identity: str) -> Iterator[Pair[int]]:
+    """The pids of both endpoints, started each in its namespace; killed and reaped at the end."""
     with ExitStack() as stack:
-        for role in Role:
-            stack.enter_context(_endpoint(namespaces[role], identity, role))
-        yield
+        yield Pair(*(stack.enter_context(_endpoint(namespaces[role], identity, role)) for role in Role))
 
 
 @contextmanager
-def _endpoint(namespace: Namespace, identity: str, role: Role) -> Iterator[None]:
+def _endpoint(namespace: Namespace, identity: str, role: Role) -> Iterator[int]:
     with signals_held():
         process = subprocess.Popen(
             # -S: no site-packages, an endpoint is standard library only; it starts 20 ms sooner.
@@ -39,7 +37,7 @@ def _endpoint(namespace: Namespace, identity: str, role: Role) -> Iterator[None]
             preexec_fn=program_in(namespace),  # noqa: PLW1509 - the lab has one thread here, and nothing else can setns
         )
     try:
-        yield
+        yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -50,12 +48,12 @@ def _endpoint(namespace: Namespace, identity: str, role: Role) -> Iterator[None]
 
 
 @contextmanager
-def programs(namespaces: Pair[Namespace], identity: str, limit_s: float) -> Iterator[Pair[Program]]:
-    """Both programs, met at the barrier."""
+def programs(namespaces: Pair[Namespace], identity: str, limit_s: float, hosts: Pair[int]) -> Iterator[Pair[Program]]:
+    """The programs of these two hosts, met at the barrier."""
     with ExitStack() as stack:
         met = []
         for role in Role:
-            program = Program.meet(namespaces[role], identity, role, limit_s)
+            program = Program.meet(namespaces[role], identity, role, limit_s, hosts[role])
             stack.callback(program.close)
             met.append(program)
         yield Pair(*met)

@@ -24,7 +24,7 @@ from lab.evidence import (
 from lab.proof.verdict import Testimony as Says
 from lab.proof.verdict import Verdict, Witness, judge
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.tcp.segment import Segment
+from lab.tcp.segment import ControlBits, Segment
 from tests.played import frozen, played
 
 Change = Callable[[Evidence], Evidence]
@@ -367,8 +367,84 @@ def test_a_wrong_byte_is_loud(role: Role) -> None:
     assert any(f"the {role} read a wrong byte" in each and "at byte 7" in each for each in verdict.contradictions)
 
 
-def test_both_ended_well_is_completed() -> None:
-    assert fallen(lambda e: replace(e, ended=Pair(*map(ended, Role)))).outcome is Outcome.COMPLETED
+def well(role: Role, count: int) -> Ended:
+    """All was sent, read and verified, by its own word."""
+    return Ended(role, 0, count, count, None)
+
+
+def claimed(count: int) -> Change:
+    return lambda e: replace(e, ended=Pair(well(Role.CLIENT, count), well(Role.SERVER, count)))
+
+
+PAYLOAD = 64 << 20
+"""Of the scenario that completes."""
+
+
+def test_both_say_that_they_ended_well_and_their_sockets_refute_it() -> None:
+    """Nothing but a program's word says that it has ended: each socket has moved less than the program tells of."""
+    verdict = fallen(claimed(PAYLOAD))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    for role in Role:
+        assert any(f"the {role} says it wrote {PAYLOAD}" in each and "by its socket" in each
+                   for each in verdict.contradictions), verdict.contradictions  # fmt: skip
+
+
+def test_an_end_before_the_payload_was_through_is_no_good_end() -> None:
+    verdict = fallen(claimed(0))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    due = frozen().spec.scenario.load.payload
+    assert f"the client says it wrote 0 and read 0, of {due} and {due}" in verdict.contradictions
+    assert f"the server says it wrote 0 and read 0, of 0 and {due}" in verdict.contradictions
+
+
+def test_where_the_sockets_are_gone_the_wire_refutes_it() -> None:
+    verdict = fallen(both(claimed(PAYLOAD), lambda e: replace(e, snapshots=e.snapshots[:1]),
+                          lambda e: every_snapshot(e, lambda s: no_socket(Role.CLIENT)(no_socket(Role.SERVER)(s)))))  # fmt: skip
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert any("shows no conversation of this client's to its end" in each for each in verdict.contradictions)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_completion_stands_on_what_the_wire_carried(role: Role) -> None:
+    evidence = played("healthy")
+    ends = evidence.connected.client
+    assert ends is not None
+    assert judge(evidence).outcome is Outcome.COMPLETED
+    address = ends.local if role is Role.CLIENT else ends.remote
+
+    def one_byte_more(segment: Segment) -> Segment:
+        late = segment.source == address and ControlBits.FIN in segment.bits
+        return replace(segment, seq=segment.seq + 1) if late else segment
+
+    verdict = judge(replace(evidence, segments=tuple(map(one_byte_more, evidence.segments))))
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.contradictions == (
+        f"the wire carried {PAYLOAD + 1} bytes of the {role}'s, and the client tells of {PAYLOAD}",
+    )
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_socket_that_the_program_does_not_hold_tells_nothing_of_it(role: Role) -> None:
+    """Its program has named some other connection of this namespace."""
+
+    def change(evidence: Evidence) -> Evidence:
+        socket = evidence.snapshots[-1].sockets[role]
+        assert socket is not None
+
+        def holds_another(shot: Snapshot) -> Snapshot:
+            return replace(
+                shot,
+                processes=tuple(
+                    replace(p, resources=tuple(r for r in p.resources or () if r != f"socket:{socket.inode}"))
+                    for p in shot.processes or ()
+                ),
+            )
+
+        return every_snapshot(blind(evidence), holds_another)
+
+    verdict = fallen(change)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert any(f"the {role} says that" in each for each in verdict.contradictions)
 
 
 def test_one_that_ended_well_is_not_enough() -> None:

@@ -38,7 +38,7 @@ JOB: dict[str, Any] = {
 def pair() -> Iterator[Pair[Program]]:
     identity = secrets.token_hex(8)
     here = Pair(HERE, HERE)
-    with process.endpoints(here, identity), process.programs(here, identity, LIMIT_S) as programs:
+    with process.endpoints(here, identity) as hosts, process.programs(here, identity, LIMIT_S, hosts) as programs:
         yield programs
 
 
@@ -121,7 +121,7 @@ def test_after_the_last_word_nothing_more_is_awaited() -> None:
 def test_nobody_at_the_barrier_is_said_after_the_limit() -> None:
     began = time.monotonic()
     with pytest.raises(errors.TestbedError, match=r"the client's program was not at the barrier within 0\.1 s"):
-        Program.meet(HERE, secrets.token_hex(8), Role.CLIENT, 0.1)
+        Program.meet(HERE, secrets.token_hex(8), Role.CLIENT, 0.1, os.getpid())
     assert 0.1 <= time.monotonic() - began < 2
 
 
