@@ -6,6 +6,9 @@
 
 A line of a .jsonl file is one sample and the number of its snapshot. What is whole is written at once; samples are
 appended as they come, so that a killed run leaves files that end with a whole record.
+
+Nobody else may write into a run, whatever the umask is. The folder above may be somebody's who would like root to write
+elsewhere: no link is followed.
 """
 
 import os
@@ -15,7 +18,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -98,9 +101,9 @@ class Run:
         """A new directory in `runs`, which is made if need be. Raises StoreError."""
         name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{spec.scenario.name}-{secrets.token_hex(3)}"
         try:
-            runs.mkdir(parents=True, exist_ok=True)
+            runs.mkdir(mode=0o755, parents=True, exist_ok=True)
             path = runs / name
-            path.mkdir()
+            path.mkdir(mode=0o755)
         except OSError as error:
             raise StoreError(
                 f"cannot write into {runs} ({error.strerror}): give another folder with --runs or LAB_RUNS"
@@ -109,7 +112,11 @@ class Run:
         run._write(SPEC, _json(spec))
         for name in SAMPLES:
             run._write(f"{name}.jsonl", b"")
-        _point_latest(runs, path)
+        try:
+            _point_latest(runs, path)
+        except StoreError:
+            run.discard()
+            raise
         return run
 
     def extend(self, evidence: Evidence) -> None:
@@ -173,7 +180,9 @@ class Run:
         path = self.path / name
         unfinished = path.with_name(f".{name}.unfinished")
         try:
-            unfinished.write_bytes(data)
+            unfinished.unlink(missing_ok=True)
+            with _opened(unfinished, os.O_EXCL) as stream:
+                stream.write(data)
             unfinished.replace(path)
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror}") from None
@@ -181,7 +190,7 @@ class Run:
 
     def _append(self, name: str, data: bytes) -> None:
         try:
-            with (self.path / name).open("ab") as stream:
+            with _opened(self.path / name, os.O_APPEND) as stream:
                 stream.write(data)
         except OSError as error:
             raise StoreError(f"cannot write {self.path / name}: {error.strerror}") from None
@@ -190,8 +199,8 @@ class Run:
         if self._owner is None:
             return
         try:
-            os.chown(path, *self._owner)
-            os.chown(self.path, *self._owner)
+            os.chown(path, *self._owner, follow_symlinks=False)
+            os.chown(self.path, *self._owner, follow_symlinks=False)
         except OSError:
             # The root of a user namespace and of a container without CAP_CHOWN may not: the run stays the writer's.
             self._owner = None
@@ -199,6 +208,9 @@ class Run:
 
 def load(path: Path) -> Evidence:
     """The evidence of a run directory; an older verdict in it is not looked at. Raises BadInputError."""
+    for each in (SPEC, MANIFEST, WIRE, *(f"{name}.jsonl" for name in SAMPLES), *(f"{role}.log" for role in Role)):
+        if (path / each).exists() and not (path / each).is_file():
+            raise BadInputError(f"{path / each}: is a device, a pipe or a folder, and no file")
     spec = _read(path / SPEC, Spec)
     manifest = _read(path / MANIFEST, Manifest)
     samples = {name: tuple(_read_lines(path / f"{name}.jsonl", kind)) for name, kind in SAMPLES.items()}
@@ -271,6 +283,12 @@ _NOT_LOOKED = Holders(None, {}, 0)
 """A kill cut the line off: nothing is known of the holders."""
 
 
+def _opened(path: Path, flags: int) -> BinaryIO:
+    """To write; others may read it."""
+    flags |= os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    return os.fdopen(os.open(path, flags, 0o644), "wb")
+
+
 def _json(value: object) -> bytes:
     return msgspec.json.format(msgspec.json.encode(value), indent=2) + b"\n"
 
@@ -323,4 +341,6 @@ def _point_latest(runs: Path, path: Path) -> None:
         link.replace(runs / LATEST)
     except OSError as error:
         link.unlink(missing_ok=True)
-        raise StoreError(f"cannot point {runs / LATEST} to {path.name}: {error.strerror}") from None
+        raise StoreError(
+            f"cannot point {runs / LATEST} to {path.name} ({error.strerror}): give another folder with --runs"
+        ) from None

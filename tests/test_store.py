@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +194,59 @@ def test_root_leaves_a_run_to_the_owner_of_the_folder(tmp_path: Path) -> None:
 
 def test_a_run_can_be_read_by_whoever_may_enter_the_folder(frozen: Path) -> None:
     assert all(stat.S_IMODE(path.stat().st_mode) & 0o444 for path in frozen.iterdir())
+
+
+def test_nobody_else_may_write_into_a_run_whatever_the_umask_is(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        run = Run.create(tmp_path / "runs", wished())
+        run.extend(yielded("idle")[-1])
+    finally:
+        os.umask(before)
+    for path in (run.path.parent, run.path, *run.path.iterdir()):
+        assert not stat.S_IMODE(path.stat().st_mode) & 0o022, path
+
+
+@pytest.mark.parametrize("name", [".manifest.json.unfinished", "sockets.jsonl"])
+def test_a_planted_link_is_not_followed(tmp_path: Path, name: str) -> None:
+    """In a folder of somebody else's, who would like root to write over this file."""
+    evidences = yielded("idle")
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    run = Run.create(tmp_path / "runs", evidences[-1].spec)
+    (run.path / name).unlink(missing_ok=True)
+    (run.path / name).symlink_to(precious)
+    with suppress(StoreError):
+        run.extend(evidences[-1])
+        run.finish(evidences[-1], None, {})
+    assert precious.read_text() == "mine"
+
+
+def test_what_is_given_away_is_not_what_a_link_points_to(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    os.chown(runs, 1234, 5678)
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    run = Run.create(runs, wished())
+    (run.path / "planted").symlink_to(precious)
+    run._give(run.path / "planted")
+    assert precious.stat().st_uid == os.geteuid()
+    assert (run.path / "planted").lstat().st_uid == 1234
+
+
+def test_a_latest_of_somebody_elses_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "something").write_text("")
+    with pytest.raises(StoreError, match="give another folder"):
+        Run.create(tmp_path, wished())
+    assert [path.name for path in tmp_path.iterdir()] == ["latest"]
+
+
+@pytest.mark.parametrize("name", ["spec.json", "manifest.json", "threads.jsonl", "wire.pcapng", "client.log"])
+def test_a_run_directory_with_a_pipe_in_it_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    run = recorded(tmp_path, yielded("idle"))
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    with pytest.raises(BadInputError, match="is a device, a pipe or a folder, and no file"):
+        load(run)

@@ -13,6 +13,7 @@ from types import FrameType
 
 import click
 
+from lab.cli.say import complain, say
 from lab.errors import LabError
 
 COMMANDS = ("run", "list", "judge", "watch", "forecast", "remedies", "limits", "doctor", "restore")
@@ -44,6 +45,7 @@ def app() -> None:
 
 def main() -> int:
     """Run the command line; the exit code."""
+    os.umask(os.umask(0o022) | 0o022)  # nobody else may write into what we leave
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _terminate)
     try:
@@ -64,15 +66,18 @@ def _called() -> int:
         return 2
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "lab"
-        return _complain(f"{error.format_message()} (`{path} --help` says more)", 2)
+        complain(f"{error.format_message()} (`{path} --help` says more)")
+        return 2
     except click.ClickException as error:
-        return _complain(error.format_message(), 2)
+        complain(error.format_message())
+        return 2
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except LabError as error:
-        return _complain(str(error), error.exit_code)
+        complain(str(error))
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("lab: interrupted", err=True)
+        complain("interrupted")
         return 130
     except Terminated as signal_:
         return 128 + int(str(signal_))
@@ -82,15 +87,9 @@ def _called() -> int:
         # How click answers a reader that has left, with a 1 that would be a verdict.
         raise BrokenPipeError from None
     except Exception:  # noqa: BLE001 - the contract: what nobody foresaw is our fault, and exits 5
-        traceback.print_exc()
-        click.echo("lab: this is a defect of the lab; please report it with the lines above", err=True)
+        say(traceback.format_exc(), err=True)
+        complain("this is a defect of the lab; please report it with the lines above")
         return 5
-
-
-def _complain(text: str, code: int) -> int:
-    """One line, whatever was in the value that it quotes."""
-    click.echo(f"lab: {' '.join(text.split())}", err=True)
-    return code
 
 
 def _terminate(number: int, _: FrameType | None) -> None:

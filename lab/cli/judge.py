@@ -10,6 +10,7 @@ import click
 
 from lab.cli.wishes import format_flag
 from lab.errors import BadInputError, SpecError
+from lab.report.escape import escaped
 from lab.spec import Outcome
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _progress(path: Path) -> "Progress":
             share = done / size if size else 1.0
             bar = "#" * round(40 * share)
             end = "\r\x1b[K" if done >= size else ""
-            click.echo(f"\r{path.name[-30:]} [{bar:40}] {share:4.0%}{end}", nl=False, err=True)
+            click.echo(f"\r{escaped(path.name[-30:])} [{bar:40}] {share:4.0%}{end}", nl=False, err=True)
 
     return tell
 

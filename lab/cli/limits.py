@@ -2,6 +2,7 @@
 
 import click
 
+from lab.cli.say import say
 from lab.cli.wishes import table_format_flag
 
 
@@ -20,7 +21,7 @@ def command(*, form: str) -> int:
     from lab.report import limits as report  # noqa: PLC0415
 
     if form == "markdown":
-        click.echo(report.markdown(found))
+        say(report.markdown(found))
     else:
         report.show(found)
     return 0

@@ -11,6 +11,7 @@ from lab.evidence import Evidence, SocketSample
 from lab.proof.stalls import Judged
 from lab.proof.verdict import Verdict
 from lab.remedy.trial import Trial, Tried, relative_speed
+from lab.report.escape import encodable, escaped_json
 from lab.spec import Outcome, Role
 
 FURTHER = ("since_ns", "until_ns", "ended", "evidence", "marks", "chain")
@@ -18,7 +19,7 @@ FURTHER = ("since_ns", "until_ns", "ended", "evidence", "marks", "chain")
 
 
 def document(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return escaped_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def run_json(verdict: Verdict, evidence: Evidence, run: Path, expected: tuple[Outcome, ...]) -> str:
@@ -30,7 +31,7 @@ def run_json(verdict: Verdict, evidence: Evidence, run: Path, expected: tuple[Ou
             "scenario": evidence.spec.scenario.name,
             "expected": expected,
             "testbed": evidence.spec.testbed,
-            "run": str(run),
+            "run": encodable(str(run)),
             "buffers": {role: _buffers(evidence, role) for role in Role},
         }
     )
@@ -48,10 +49,18 @@ def connections_json(
 ) -> str:
     """The contract of `watch`; with `lines` on one line, as a live watch prints them."""
     value = {
-        "connections": [{"path": path} | msgspec.to_builtins(verdict) for path, verdict in verdicts],
-        "errors": [{"path": path, "message": message} for path, message in errors],
+        "connections": [_path(path) | msgspec.to_builtins(verdict) for path, verdict in verdicts],
+        "errors": _errors(errors),
     }
-    return msgspec.json.encode(value).decode() if lines else document(value)
+    return escaped_json(msgspec.json.encode(value).decode()) if lines else document(value)
+
+
+def _path(path: str | None) -> dict[str, str | None]:
+    return {"path": path and encodable(path)}
+
+
+def _errors(errors: Sequence[tuple[str, str]]) -> list[dict[str, str | None]]:
+    return [_path(path) | {"message": encodable(message)} for path, message in errors]
 
 
 def remedies_json(without: Trial, tried: Sequence[Tried]) -> str:
@@ -83,16 +92,16 @@ class Connections:
     """
 
     def __init__(self) -> None:
-        self._between = b'{"connections": ['
+        self._between = '{"connections": ['
 
     def add(self, path: str | None, verdict: Verdict, story: Judged | None) -> None:
         further = {name: getattr(story, name, None) for name in FURTHER}
-        pieces = (msgspec.json.encode({"path": path}), msgspec.json.encode(verdict), msgspec.json.encode(further))
-        joined = b",".join(piece[1:-1] for piece in pieces)
-        click.echo(self._between + b"\n  {" + joined + b"}", nl=False)
-        self._between = b","
+        pieces = (msgspec.json.encode(_path(path)), msgspec.json.encode(verdict), msgspec.json.encode(further))
+        joined = ",".join(escaped_json(piece.decode())[1:-1] for piece in pieces)
+        click.echo(f"{self._between}\n  {{{joined}}}", nl=False)
+        self._between = ","
 
     def close(self, errors: list[tuple[str, str]]) -> None:
-        told = msgspec.json.encode([{"path": path, "message": message} for path, message in errors])
-        start = b"" if self._between == b"," else self._between
-        click.echo(start + b'\n], "errors": ' + told + b"}")
+        told = escaped_json(msgspec.json.encode(_errors(errors)).decode())
+        start = "" if self._between == "," else self._between
+        click.echo(f'{start}\n], "errors": {told}}}')

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.cli.say import say
 from lab.cli.wishes import Playing, Wish, scenario_flags, table_format_flag
 from lab.errors import EnvironmentLacksError, SpecError
 
@@ -41,7 +42,7 @@ def command(*, form: str, **flags: Any) -> int:
     for each in comparison.compared(without, only):
         tried.append(each)
         if sys.stderr.isatty():
-            click.echo(f"{each.remedy.name}: {each.effect or 'undecided'} after {each.last.seconds:.1f} s", err=True)
+            say(f"{each.remedy.name}: {each.effect or 'undecided'} after {each.last.seconds:.1f} s", err=True)
     _print(form, without, tried)
     return 0
 
@@ -56,6 +57,6 @@ def _print(form: str, without: "Plain", tried: "list[Tried]") -> None:
 
     name = without.spec.scenario.name
     if form == "markdown":
-        click.echo(report.markdown(name, without.trial, without.forecast, tried))
+        say(report.markdown(name, without.trial, without.forecast, tried))
     else:
         report.show(name, without.trial, without.forecast, tried)

@@ -2,6 +2,7 @@
 
 import click
 
+from lab.cli.say import say
 from lab.cli.wishes import format_flag
 
 
@@ -18,10 +19,10 @@ def command(*, form: str) -> int:
         click.echo(document({"removed": found.removed, "untouched": found.untouched}))
         return 0
     for item in found.removed:
-        click.echo(f"removed the {item.kind} {item.name}: {item.why}")
+        say(f"removed the {item.kind} {item.name}: {item.why}")
     for item in found.untouched:
         did = "did not look at" if item.kind == "engine" else f"left alone the {item.kind}"
-        click.echo(f"{did} {item.name}: {item.why}")
+        say(f"{did} {item.name}: {item.why}")
     if not found.removed:
-        click.echo("nothing to restore")
+        say("nothing to restore")
     return 0

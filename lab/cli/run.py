@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from lab.cli.say import say
 from lab.cli.wishes import Playing, Wish, flag, format_flag, run_flags, scenario_flags
 from lab.errors import EnvironmentLacksError, SpecError
 from lab.spec import Outcome, Spec
@@ -104,7 +105,7 @@ def chosen_testbed(wish: Wish) -> str:
         wish.spec("loopback")
     except SpecError as error:
         raise EnvironmentLacksError(f"{why}, so there is loopback only, and {error}") from None
-    click.echo(f"lab: {why}: playing on loopback, with socket options instead of sysctls", err=True)
+    say(f"lab: {why}: playing on loopback, with socket options instead of sysctls", err=True)
     return "loopback"
 
 
@@ -142,7 +143,7 @@ def _host(notes: Mapping[str, str]) -> dict[str, str]:
 
 def _hold(standing: str) -> None:
     try:
-        click.echo(f"The pair stands: {standing}. Ctrl-C ends it.", err=True)
+        say(f"The pair stands: {standing}. Ctrl-C ends it.", err=True)
         signal.pause()
     except KeyboardInterrupt:
         return

@@ -73,8 +73,8 @@ class Deadlines:
     def _asleep_since(self, thread: Thread) -> int | None:
         """CLOCK_MONOTONIC nanoseconds."""
         try:
-            stamp = _exec_start(Path(thread.folder, "sched").read_text())
-            cpu = int(Path(thread.folder, "stat").read_text().rpartition(")")[2].split()[36])
+            stamp = _exec_start(Path(thread.folder, "sched").read_text(errors="backslashreplace"))
+            cpu = int(Path(thread.folder, "stat").read_text(errors="backslashreplace").rpartition(")")[2].split()[36])
         except OSError:
             return None
         offset = self._offset(cpu)
@@ -106,7 +106,9 @@ class Deadlines:
         if not self._timers_read:
             self._timers_read = True
             try:
-                self._timers = sorted(map(int, _SLEEPER.findall(self._timer_list.read_text()))) or None
+                self._timers = (
+                    sorted(map(int, _SLEEPER.findall(self._timer_list.read_text(errors="backslashreplace")))) or None
+                )
             except OSError:
                 self._timers = None
         return self._timers
@@ -114,7 +116,7 @@ class Deadlines:
 
 def _compare() -> int | None:
     time.sleep(SETTLE_S)  # being put on the CPU again makes the own stamp fresh; else it is up to a tick old
-    stamp = _exec_start(Path("/proc/thread-self/sched").read_text())
+    stamp = _exec_start(Path("/proc/thread-self/sched").read_text(errors="backslashreplace"))
     return None if stamp is None else time.monotonic_ns() - stamp
 
 

@@ -133,7 +133,7 @@ def _anonymous(pid: int, fd: int, kind: str) -> str:
 def fdinfo(pid: int, fd: int) -> str:
     """Empty if the descriptor is gone. Raises PermissionError."""
     try:
-        return Path(f"/proc/{pid}/fdinfo/{fd}").read_text()
+        return Path(f"/proc/{pid}/fdinfo/{fd}").read_text(errors="backslashreplace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

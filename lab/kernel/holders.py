@@ -87,8 +87,8 @@ class Processes:
     def sample(self, pid: int, table: Table | None, calls_readable: bool) -> ProcessSample:
         """`table` is None where it could not be read. About 60 us."""
         try:
-            status = Path(f"/proc/{pid}/status").read_text()
-            comm = Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
+            status = Path(f"/proc/{pid}/status").read_text(errors="backslashreplace")
+            comm = Path(f"/proc/{pid}/comm").read_text(errors="backslashreplace").rstrip("\n")
         except (FileNotFoundError, ProcessLookupError):
             status = comm = ""
         caught = _CAUGHT.search(status)
@@ -144,6 +144,9 @@ def _posix_timers(pid: int) -> int | None:
 
 def _is_kernel_thread(pid: int) -> bool:
     try:
-        return bool(int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[6]) & PF_KTHREAD)
+        return bool(
+            int(Path(f"/proc/{pid}/stat").read_text(errors="backslashreplace").rpartition(")")[2].split()[6])
+            & PF_KTHREAD
+        )
     except OSError:
         return True  # it has ended: no table is missing

@@ -26,7 +26,9 @@ def children_of(pid: int) -> list[int]:
 def numbers_of(pid: int) -> list[int]:
     """The numbers of a process in its namespaces, ours first."""
     try:
-        found = re.search(r"^NSpid:\s*(.*)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        found = re.search(
+            r"^NSpid:\s*(.*)$", Path(f"/proc/{pid}/status").read_text(errors="backslashreplace"), re.MULTILINE
+        )
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [int(number) for number in found[1].split()] if found else [pid]
@@ -35,7 +37,9 @@ def numbers_of(pid: int) -> list[int]:
 def peak_resident(pid: int) -> int | None:
     """Bytes: the most memory that was ever resident in a process (VmHWM); None if there is no such process."""
     try:
-        match = re.search(r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+        match = re.search(
+            r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text(errors="backslashreplace"), re.MULTILINE
+        )
     except (FileNotFoundError, ProcessLookupError):
         return None
     return int(match[1]) * 1024 if match else None
@@ -78,6 +82,6 @@ def argv(pid: int) -> list[str]:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on (proc_pid_stat(5)): the second may hold anything."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return Path(f"/proc/{pid}/stat").read_text(errors="backslashreplace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return []

@@ -56,7 +56,7 @@ class Thread:
     def __init__(self, pid: int, tid: int) -> None:
         self.pid, self.tid = pid, tid
         self.folder = f"/proc/{pid}/task/{tid}"
-        self.comm = Path(self.folder, "comm").read_text().rstrip("\n")
+        self.comm = Path(self.folder, "comm").read_text(errors="backslashreplace").rstrip("\n")
         self._status = os.open(f"{self.folder}/status", os.O_RDONLY | os.O_CLOEXEC)
         self._syscall = self._open("syscall")
         self._wchan = self._open("wchan")

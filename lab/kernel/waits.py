@@ -222,7 +222,9 @@ def clock_nanosleep(draft: Draft, clock: int, flags: int, request: int, *_: int)
 
 def pause(draft: Draft, *_: int) -> None:
     """Waits for a signal that has a handler. Where there is no handler at all it waits for ever: no items."""
-    caught = re.search(r"^SigCgt:\s*(\w+)", Path(draft.thread.folder, "status").read_text(), re.MULTILINE)
+    caught = re.search(
+        r"^SigCgt:\s*(\w+)", Path(draft.thread.folder, "status").read_text(errors="backslashreplace"), re.MULTILINE
+    )
     if caught is None or int(caught[1], 16):
         raise UnreadableError("waits for a signal, whoever sends it")
 

@@ -3,14 +3,18 @@
 import shutil
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.text import Text
 
+from lab.report.escape import escaped, plain
+
+__all__ = ["columns", "count", "cut", "duration", "figure", "plain", "several", "show", "uncut"]
+
 MOST_COLUMNS = 99
-SHOWN = 300
-"""Characters shown of a text that a program gave: a log line or an error may be as long as it likes."""
 
 _ASCII = str.maketrans("─│┌┐└┘╭╮╰╯━▶◀╳█░", "-|++++++++=><X#.")  # noqa: RUF001
 
@@ -26,20 +30,25 @@ def show(pieces: Iterable[RenderableType], stream: TextIO | None = None, width: 
         for piece in pieces:
             # Printed on its own, a Text loses its own word on wrapping.
             uncut = isinstance(piece, Text) and piece.no_wrap
-            console.print(piece, crop=False, no_wrap=uncut, overflow="ignore" if uncut else None)
+            console.print(_Guarded(piece), crop=False, no_wrap=uncut, overflow="ignore" if uncut else None)
     lines = [line.rstrip(" ") for line in captured.get().split("\n")]
     stream.write(_encodable("\n".join(lines), stream.encoding or "utf-8"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Guarded:
+    """A piece whose texts, laid out, lose what a terminal acts on: the last of the guards, should a `plain` lack."""
+
+    piece: RenderableType
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self.piece, options):
+            yield Segment(escaped(segment.text, keep="\n"), segment.style)
 
 
 def columns() -> int:
     """Of the terminal or of COLUMNS, but always under 100."""
     return min(MOST_COLUMNS, shutil.get_terminal_size((MOST_COLUMNS, 24)).columns)
-
-
-def plain(text: str) -> str:
-    """What a program or a file said, in one line that no terminal acts on: an escape is written as `\\x1b`."""
-    shown = "".join(each if each.isprintable() else _escaped(each) for each in text[:SHOWN])
-    return shown if len(text) <= SHOWN else f"{shown} ..."
 
 
 def cut(text: str) -> str:
@@ -49,7 +58,7 @@ def cut(text: str) -> str:
 
 def uncut(text: str, style: str = "") -> Text:
     """A line to copy, such as a path: never wrapped, however narrow the terminal."""
-    return Text(text, style, no_wrap=True, overflow="ignore")
+    return Text(escaped(text), style, no_wrap=True, overflow="ignore")
 
 
 def count(number: int | None) -> str:
@@ -69,10 +78,6 @@ def duration(seconds: float) -> str:
     value, unit = (seconds * 1000, "ms") if abs(seconds) < 1 else (seconds, "s")
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     return f"{value:.{digits}f} {unit}"
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _encodable(text: str, encoding: str) -> str:

@@ -191,7 +191,7 @@ class Program:
 
 
 def _memory(name: str, size: int) -> int:
-    """A memfd of this size for good: we map it, and a page cut off its end would kill us by SIGBUS (memfd_create(2))."""
+    """A memfd of this size for good: we map it, and reading a page that was cut off is a SIGBUS (memfd_create(2))."""
     made = os.memfd_create(f"zero-window-lab-{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(made, size)
     fcntl.fcntl(made, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)

@@ -55,7 +55,7 @@ def names_of(pids: Iterable[int]) -> dict[int, str]:
 
 def _container_id(pid: int) -> str | None:
     try:
-        found = _ID.search(Path(f"/proc/{pid}/cgroup").read_text())
+        found = _ID.search(Path(f"/proc/{pid}/cgroup").read_text(errors="backslashreplace"))
     except OSError:
         return None
     return found[0] if found else None

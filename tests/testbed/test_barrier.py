@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lab import errors
+from lab.evidence import Progress
 from lab.kernel.netns import Namespace
 from lab.spec import Pair, Role
 from lab.testbed import process
@@ -42,6 +43,12 @@ def pair() -> Iterator[Pair[Program]]:
         yield programs
 
 
+def counted(program: Program) -> Progress:
+    progress = program.progress()
+    assert progress is not None
+    return progress
+
+
 def until(programs: Pair[Program], holds: Callable[[], object]) -> None:
     deadline = time.monotonic() + LIMIT_S
     while not holds():
@@ -59,7 +66,7 @@ def play(programs: Pair[Program], server: dict[str, object], client: dict[str, o
 
 def test_what_two_real_programs_say_is_taken_in() -> None:
     with pair() as programs:
-        assert [program.progress().stamp_ns for program in programs] == [0, 0]
+        assert [counted(program).stamp_ns for program in programs] == [0, 0]
         before = time.time_ns()
         play(programs, {}, {})
         until(programs, lambda: all(program.ended for program in programs))
@@ -77,7 +84,7 @@ def test_what_two_real_programs_say_is_taken_in() -> None:
                 None,
                 False,
             )
-            progress = program.progress()
+            progress = counted(program)
             assert (progress.sent, progress.received, progress.role) == (32, 32, program.role)
             assert before < progress.stamp_ns <= program.ended.time_ns
             assert b"all verified" in program.log()
@@ -218,7 +225,7 @@ def test_the_page_is_the_programs_to_write_and_ours_to_read() -> None:
         _, (page, log), _, _ = socket.recv_fds(theirs, 1 << 16, 2)
         os.pwrite(page, struct.pack("<QQQQ", 1, 20, 30, 40), 0)
         os.write(log, b"a line\n")
-        progress = program.progress()
+        progress = counted(program)
         assert (progress.sent, progress.received, progress.stamp_ns) == (20, 30, 40)
         assert program.log() == b"a line\n"
         os.close(page)
