@@ -230,3 +230,70 @@ def test_the_page_is_the_programs_to_write_and_ours_to_read() -> None:
         assert program.log() == b"a line\n"
         os.close(page)
         os.close(log)
+
+
+LISTENS: dict[str, object] = {"event": "listening", "port": 1060}
+CONNECTS = {"event": "connected", "local": ["10.0.0.1", 1060], "remote": ["10.0.0.2", 7], "rcvbuf": 1, "sndbuf": 1}
+ENDS = {"event": "ended", "sent": 1, "received": 2, "error": None, "corrupt": False}
+GIVEN = JOB | {"address": "10.0.0.1", "port": 1060}
+
+
+def say(theirs: socket.socket, *reports: dict[str, object]) -> None:
+    theirs.sendall(b"".join(json.dumps(each).encode() + b"\n" for each in reports))
+
+
+@pytest.mark.parametrize(
+    "reports",
+    [
+        [LISTENS | {"port": 1061}],
+        [LISTENS, LISTENS],
+        [ENDS],
+        [CONNECTS],
+        [LISTENS, CONNECTS | {"local": ["10.0.0.1", 1061]}],
+        [LISTENS, CONNECTS, ENDS, ENDS],
+        [LISTENS, {"event": "refused", "error": "too late"}],
+        [LISTENS, CONNECTS, {"event": "refused", "error": "too late"}],
+    ],
+)
+def test_what_cannot_be_at_that_point_is_refused(reports: list[dict[str, object]]) -> None:
+    with impostor() as (program, theirs):
+        program.play(GIVEN)
+        say(theirs, *reports)
+        with pytest.raises(errors.TestbedError, match="the server's program says what cannot be at this point"):
+            program.read_reports()
+
+
+def test_an_end_with_an_error_may_come_before_any_connection() -> None:
+    with impostor() as (program, theirs):
+        program.play(GIVEN)
+        say(theirs, ENDS | {"error": "EADDRINUSE: Address already in use"})
+        program.read_reports()
+        assert program.ended is not None
+
+
+def test_a_stranger_at_the_servers_port_is_passed_over_once_the_client_is_known() -> None:
+    stranger = CONNECTS | {"remote": ["10.0.0.9", 9]}
+    with impostor() as (program, theirs):
+        program.play(GIVEN)
+        say(theirs, LISTENS, stranger, ENDS, CONNECTS)
+        program.read_reports()
+        assert (program.connected and program.connected.remote, program.ended) == ("10.0.0.2:7", None)
+        program.peer = "10.0.0.2:7"
+        say(theirs, ENDS, stranger, ENDS | {"error": "EOF: 0 of 32 bytes came"})
+        program.read_reports()
+        assert (program.connected and program.connected.remote) == "10.0.0.2:7"
+        assert program.ended is not None
+        assert program.ended.error is None
+
+
+@pytest.mark.parametrize(
+    "words", [(1, 1 << 63, 0, 0, 0), (1, 0, 0, 0, (1 << 64) - 1), (1, 2, 3, time.time_ns() + 10**15, 0)]
+)
+def test_counters_that_cannot_be_are_not_known(words: tuple[int, ...]) -> None:
+    with impostor() as (program, theirs):
+        program.play(JOB)
+        _, descriptors, _, _ = socket.recv_fds(theirs, 1 << 16, 2)
+        os.pwrite(descriptors[0], struct.pack("<5Q", *words), 0)
+        assert program.progress() is None
+        for descriptor in descriptors:
+            os.close(descriptor)
