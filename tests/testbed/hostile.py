@@ -67,7 +67,7 @@ class Visit:
 def shrinks(visit: Visit) -> None:
     """Every way to take a byte off what the controller maps and reads, or to add one."""
     for descriptor in (visit.page, visit.log):
-        for size in (0, 1, 1 << 30):
+        for size in (1 << 30, 1, 0):
             with contextlib.suppress(OSError):
                 os.ftruncate(descriptor, size)
         with contextlib.suppress(OSError):
