@@ -4,6 +4,7 @@
 * `live`: a run while it plays. `judged`: many verdicts. `forecast`, `catalogue`, `checks`: what `lab forecast`,
   `lab list` and `lab doctor` say.
 * `page`: how it is printed: under 100 columns, in colour only on a terminal, and never with a byte that a program sent.
+* `escape`: what such a byte is spelled as, there and wherever the door quotes what is not its own.
 
 rich costs 20 ms to import, so `live` imports it only if there is a terminal to draw on, and the others are imported
 when they are needed.
