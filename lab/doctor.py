@@ -16,7 +16,8 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.kernel import sysctl, threads, trial
+from lab.kernel import hostsettings, sysctl, threads, trial
+from lab.kernel.journal import OutOfReachError
 from lab.kernel.netns import Namespace
 from lab.kernel.trial import Tried
 from lab.testbed import brought_up, engine
@@ -43,7 +44,7 @@ class Knob:
     lives: str
     """`namespace`, `host` or `socket`."""
     writable: bool
-    """Whether the lab may write it here; `net.core.*` it does not write even where it may."""
+    """Whether the lab may write it here; `net.core.*` by --host-sysctl alone."""
     limits: str
 
 
@@ -72,6 +73,7 @@ def examine(net: str, runs: Path) -> Findings:
     facts += [
         ("yama", _yama),
         ("net.core", _core),
+        ("host settings", _settings),
         ("ipv6", _ipv6),
         ("engine", _engine),
         ("compose", _compose),
@@ -137,6 +139,22 @@ def _core() -> Fact:
 
 def _may_write_core() -> bool:
     return os.access(sysctl.root() / "net/core/rmem_max", os.W_OK)
+
+
+def _settings() -> Fact:
+    """Whether the whole host's are as they were before any lab."""
+    try:
+        found = hostsettings.pending()
+    except OutOfReachError as error:
+        return str(error), None
+    if found is None:
+        return "as they are without the lab", None
+    if not found.of_this_boot:
+        return "a killed lab's journal from before the last start of this machine: nothing to undo", None
+    changes = hostsettings.in_words(found.journal.changes)
+    if found.lives:
+        return f"the lab of process {found.journal.pid}, which puts them back, has {changes}", None
+    return f"a lab that was killed has left {changes}", "`lab restore` as root puts them back"
 
 
 def _ipv6() -> Fact:

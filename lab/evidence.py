@@ -261,7 +261,7 @@ class Evidence:
     """The instant at which this evidence was put together: the age of a freeze is counted up to it."""
     settings: Pair[Settings | None]
     core: dict[str, str]
-    """`net.core.*` of the host (read only) that bear on buffers: rmem_max, wmem_max, ..."""
+    """`net.core.*` of the host that bear on buffers, while it was played: rmem_max, wmem_max, ..."""
     connected: Pair[Connected | None]
     ended: Pair[Ended | None]
     snapshots: tuple[Snapshot, ...]
@@ -283,3 +283,5 @@ class Evidence:
     """Whether the two programs are the lab's own, so that `client` and `server` name them."""
     roles: str = "seen"
     """`guessed` where nothing told who is the client: then the lower port is the server's."""
+    core_before: dict[str, str] = field(default_factory=dict)
+    """`core` as it was before the spec's `host_sysctls` were written; empty if it has none."""

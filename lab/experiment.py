@@ -39,6 +39,7 @@ SLOW_READER_S = 1.0
 
 def play(spec: Spec, site: Site) -> Iterator[Evidence]:
     """Tune, listen, capture, connect, watch. Yields the evidence about ten times a second; the last is the whole."""
+    assert site.core_before or not spec.host_sysctls, "a site comes from Testbed.site, which writes them"
     with ExitStack() as stack:
         settings = Pair(*(_tune(spec, site, role) for role in Role))
         server, client = site.programs.server, site.programs.client

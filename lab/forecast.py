@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from lab.evidence import Settings
-from lab.spec import Buffers, Load, Outcome, Pair, Role, Spec
+from lab.spec import MIN_RCVBUF, MIN_SNDBUF, Buffers, Load, Outcome, Pair, Role, Spec
 
 SK_BUFF = 256
 """Bytes: SKB_DATA_ALIGN(sizeof(struct sk_buff))."""
@@ -38,12 +38,6 @@ GSO_MAX_SIZE = 65536
 
 INIT_CWND = 10
 """Segments: RFC 6928, TCP_INIT_CWND."""
-
-MIN_RCVBUF = 2048 + SK_BUFF
-"""Bytes: SOCK_MIN_RCVBUF, what the kernel grants to a smaller SO_RCVBUF."""
-
-MIN_SNDBUF = 2 * MIN_RCVBUF
-"""Bytes: SOCK_MIN_SNDBUF."""
 
 SMALLEST_FRAME = 128
 """Bytes: with 16-byte messages another stall, not this deadlock, was seen in 22 of 308 runs; from 128 on in none."""

@@ -160,6 +160,7 @@ class Observer:
             missing=tuple(self._missing),
             release=platform.release(),
             max_tcp_header=max_tcp_header(),
+            core_before=dict(self._site.core_before),
         )
 
     def settle(self) -> None:

@@ -19,6 +19,34 @@ MAX_BUFFER = 0x7FFFFFFF
 MAX_IO_SIZE = 1 << 24
 """Bytes given to one send() or recv() call."""
 
+MIN_RCVBUF = 2304
+"""Bytes: SOCK_MIN_RCVBUF, what the kernel grants to a smaller SO_RCVBUF: 2048 and a struct sk_buff."""
+
+MIN_SNDBUF = 2 * MIN_RCVBUF
+"""Bytes: SOCK_MIN_SNDBUF."""
+
+HOST_SYSCTLS = {
+    "rmem_max": MIN_RCVBUF,
+    "wmem_max": MIN_SNDBUF,
+    "rmem_default": MIN_RCVBUF,
+    "wmem_default": MIN_SNDBUF,
+}
+"""The keys of `net.core` that bear on buffers, each with the least that the kernel takes (net_core_table)."""
+
+
+def refuse_impossible(host_sysctls: Mapping[str, int]) -> None:
+    """Raises SpecError for a key that is none of HOST_SYSCTLS, and for a value that the kernel would not take."""
+    for key, value in host_sysctls.items():
+        if key not in HOST_SYSCTLS:
+            known = ", ".join(HOST_SYSCTLS)
+            raise SpecError(
+                f"host sysctl '{key[:80]}': of net.core there are {known}, for example net.core.rmem_max=131071"
+            )
+        if not HOST_SYSCTLS[key] <= value <= MAX_BUFFER:
+            raise SpecError(
+                f"net.core.{key} {value}: needs {HOST_SYSCTLS[key]} to {MAX_BUFFER} bytes, for example 131071"
+            )
+
 
 class Role(StrEnum):
     CLIENT = "client"
@@ -233,6 +261,8 @@ class Spec:
     snaplen: int = 128
     until: Until | float = Until.PROBES
     """A float is seconds after the connection: the run is judged then, whatever it does."""
+    host_sysctls: Mapping[str, int] = field(default_factory=dict)
+    """Keys of HOST_SYSCTLS and their values in bytes, for the whole host while the run lasts."""
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
@@ -249,6 +279,7 @@ class Spec:
             raise SpecError(f"snaplen {self.snaplen}: needs 96 (all headers fit) to 65535, for example 128")
         if isinstance(self.until, float) and not 0 < self.until <= 3600:
             raise SpecError(f"until {self.until}: needs proof, probes, or 0 to 3600 seconds, for example 5")
+        refuse_impossible(self.host_sysctls)
 
     def address(self, role: Role) -> str:
         """The address of one side: in 198.18.0.0/15 (RFC 2544), or in 2001:2::/48 (RFC 5180), both for benchmarks."""

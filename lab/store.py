@@ -16,7 +16,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -65,6 +65,7 @@ class Manifest:
     release: str | None = None
     max_tcp_header: int | None = None
     memory: Pair[int | None] = UNKNOWN
+    core_before: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ class Run:
             release=evidence.release,
             max_tcp_header=evidence.max_tcp_header,
             memory=evidence.memory,
+            core_before=evidence.core_before,
         )
         self._write(MANIFEST, _json(manifest))
 
@@ -232,6 +234,7 @@ def load(path: Path) -> Evidence:
         missing=manifest.missing,
         release=manifest.release,
         max_tcp_header=manifest.max_tcp_header,
+        core_before=dict(manifest.core_before),
     )
 
 

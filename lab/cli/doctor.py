@@ -59,7 +59,7 @@ def _show(knobs: Sequence["Knob"]) -> None:
 _HEADINGS = {
     ("namespace", True): "net.ipv4, of each network namespace: the lab writes them for one run",
     ("namespace", False): "net.ipv4, of each network namespace: here the lab may not write them",
-    ("host", True): "net.core, of the whole host: root here may write them, the lab does not",
+    ("host", True): "net.core, of the whole host: root here may write them, the lab by --host-sysctl alone",
     ("host", False): "net.core, of the whole host: may not be written from here",
     ("socket", True): "of one socket: any program writes its own, here by --so-rcvbuf and --so-sndbuf",
 }

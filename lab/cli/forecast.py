@@ -19,7 +19,8 @@ def command(*, form: str, **flags: Any) -> int:
 
     wish = Wish(**flags)
     spec = wish.spec(wish.testbed or "netns")
-    seen = forecast.forecast(spec, _settings(spec), sysctl.read_core())
+    core = sysctl.read_core() | {key: str(value) for key, value in spec.host_sysctls.items()}
+    seen = forecast.forecast(spec, _settings(spec), core)
     may_be = forecast.expected(spec, seen)
     if form == "json":
         from lab.cli.output import document  # noqa: PLC0415

@@ -1,18 +1,23 @@
 """`lab limits`: the published table of buffers, measured here."""
 
+from collections.abc import Sequence
+
 import click
 
-from lab.cli.say import say
-from lab.cli.wishes import table_format_flag
+from lab.cli.say import complain, say
+from lab.cli.wishes import host_sysctl_flag, host_sysctls, table_format_flag
 
 
 @click.command("limits")
+@host_sysctl_flag
 @table_format_flag
-def command(*, form: str) -> int:
+def command(*, host_sysctl: Sequence[str], form: str) -> int:
     """Check the published table of TCP buffers on this kernel, claim by claim, in about two seconds."""
     from lab import limits  # noqa: PLC0415 - pyroute2
+    from lab.kernel import hostsettings  # noqa: PLC0415
 
-    found = list(limits.measured())
+    with hostsettings.applied(host_sysctls(host_sysctl), say=complain):
+        found = list(limits.measured())
     if form == "json":
         from lab.cli.output import document  # noqa: PLC0415
 

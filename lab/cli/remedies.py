@@ -2,11 +2,12 @@
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.say import say
+from lab.cli.say import complain, say
 from lab.cli.wishes import Playing, Wish, scenario_flags, table_format_flag
 from lab.errors import EnvironmentLacksError, SpecError
 
@@ -26,6 +27,7 @@ def command(*, form: str, **flags: Any) -> int:
     """
     from lab import comparison  # noqa: PLC0415 - pyroute2
     from lab.cli.run import chosen_testbed  # noqa: PLC0415
+    from lab.kernel import hostsettings  # noqa: PLC0415
     from lab.remedy import find  # noqa: PLC0415
 
     asked = flags.pop("remedy")
@@ -37,12 +39,13 @@ def command(*, form: str, **flags: Any) -> int:
     spec = comparison.bounded(wish.spec(testbed))
     if not spec.scenario.freezes:
         raise SpecError(f"scenario '{spec.scenario.name}' does not freeze: upper and echo do")
-    without = comparison.plain(spec)
     tried = []
-    for each in comparison.compared(without, only):
-        tried.append(each)
-        if sys.stderr.isatty():
-            say(f"{each.remedy.name}: {each.effect or 'undecided'} after {each.last.seconds:.1f} s", err=True)
+    with hostsettings.applied(spec.host_sysctls, say=complain):  # for all the runs at once
+        without = comparison.plain(replace(spec, host_sysctls={}))
+        for each in comparison.compared(without, only):
+            tried.append(each)
+            if sys.stderr.isatty():
+                say(f"{each.remedy.name}: {each.effect or 'undecided'} after {each.last.seconds:.1f} s", err=True)
     _print(form, without, tried)
     return 0
 

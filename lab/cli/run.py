@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from lab.cli.say import say
-from lab.cli.wishes import Playing, Wish, flag, format_flag, run_flags, scenario_flags
+from lab.cli.say import complain, say
+from lab.cli.wishes import Playing, Wish, flag, format_flag, host_sysctls, run_flags, scenario_flags
 from lab.errors import EnvironmentLacksError, SpecError
 from lab.spec import Outcome, Spec
 
@@ -52,7 +52,7 @@ def _play(spec: Spec, *, hold: bool, expect: str | None, form: str, runs: Path) 
     from lab.report import live  # noqa: PLC0415
 
     with ExitStack() as stack:
-        site = stack.enter_context(testbed.catalogue()[spec.testbed].site(spec))
+        site = stack.enter_context(testbed.catalogue()[spec.testbed].site(spec, complain))
         shown = stack.enter_context(live.Live())
         run = store.Run.create(runs, spec)
         evidence = None
@@ -96,6 +96,7 @@ def chosen_testbed(wish: Wish) -> str:
         if wish.testbed not in known:
             raise SpecError(f"unknown testbed '{wish.testbed[:80]}': there are {', '.join(known)}")
         return wish.testbed
+    from lab.kernel import sysctl  # noqa: PLC0415
     from lab.kernel.netns import may_make_namespaces  # noqa: PLC0415
 
     why = may_make_namespaces()
@@ -105,7 +106,8 @@ def chosen_testbed(wish: Wish) -> str:
         wish.spec("loopback")
     except SpecError as error:
         raise EnvironmentLacksError(f"{why}, so there is loopback only, and {error}") from None
-    say(f"lab: {why}: playing on loopback, with socket options instead of sysctls", err=True)
+    sysctl.require_writable_core(host_sysctls(wish.host_sysctl))
+    complain(f"{why}: playing on loopback, with socket options instead of sysctls")
     return "loopback"
 
 

@@ -10,6 +10,7 @@ import click
 from lab.errors import SpecError
 from lab.scenario import DEFAULT, find
 from lab.spec import (
+    HOST_SYSCTLS,
     Buffers,
     CaptureMode,
     Limits,
@@ -22,6 +23,7 @@ from lab.spec import (
     Until,
     parse_duration,
     parse_size,
+    refuse_impossible,
 )
 
 T = TypeVar("T")
@@ -85,11 +87,29 @@ def scenario_flags(command: Command) -> Command:
             flag("--port", type=int, metavar="PORT", help="where the server listens"),
             flag("--mtu", type=int, metavar="BYTES", help="of the link between the two"),
             flag("--net", metavar="A.B.C", default="198.18.20", show_default=True, help="the lab's /24"),
-            per_side("--host-sysctl", "net.core.* of the host; not in this version", "KEY=VALUE"),
+            host_sysctl_flag,
         ]
     ):
         command = decorate(command)
     return command
+
+
+def host_sysctl_flag(command: Command) -> Command:
+    """Not for one side: it is the whole host's. Root alone may, and the values are put back at the end."""
+    meaning = f"of the whole host, put back afterwards: net.core.rmem_max=131071; {', '.join([*HOST_SYSCTLS][1:])}"
+    return flag("--host-sysctl", multiple=True, type=Repeated(), metavar="KEY=VALUE", help=meaning)(command)
+
+
+def host_sysctls(values: Sequence[str]) -> dict[str, int]:
+    """Keys without the `net.core.`, and bytes. A later value wins."""
+    found = {}
+    for text in values:
+        key, equals, value = text.partition("=")
+        if not equals or not value.strip():
+            raise SpecError(f"--host-sysctl '{text[:80]}': needs KEY=VALUE, for example net.core.rmem_max=131071")
+        found[key.strip().removeprefix("net.core.")] = parse_size(value)
+    refuse_impossible(found)
+    return found
 
 
 def run_flags(command: Command) -> Command:
@@ -137,11 +157,6 @@ class Wish:
 
     def spec(self, testbed: str) -> Spec:
         """The spec for this testbed. Raises SpecError with a good example."""
-        if self.host_sysctl:
-            raise SpecError(
-                "--host-sysctl: net.core.* is the whole host's, and this version does not change it; "
-                "--so-rcvbuf and --so-sndbuf are the sockets' own"
-            )
         scenario = self._scenario()
         loopback = testbed == "loopback"
         if loopback:
@@ -161,6 +176,7 @@ class Wish:
             snaplen=self.snaplen,
             until=_until(self.until),
             limits=Limits(),
+            host_sysctls=host_sysctls(self.host_sysctl),
         )
         return self._cured(spec) if self.remedy else spec
 

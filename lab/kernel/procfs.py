@@ -79,6 +79,11 @@ def argv(pid: int) -> list[str]:
         return []
 
 
+def boot_id() -> str:
+    """Another one each time that the machine starts; the same in all of its containers."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on (proc_pid_stat(5)): the second may hold anything."""
     try:

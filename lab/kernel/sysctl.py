@@ -1,13 +1,13 @@
 """Reads and writes sysctls. `net.ipv4.*` is per namespace: the path resolves in the namespace of the thread."""
 
+import errno
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError, SpecError
 from lab.kernel.netns import Namespace
-
-CORE_KEYS = ("rmem_max", "wmem_max", "rmem_default", "wmem_default")
+from lab.spec import HOST_SYSCTLS
 
 
 def root() -> Path:
@@ -22,12 +22,37 @@ def read(namespace: Namespace, keys: Iterable[str]) -> dict[str, str]:
 
 def read_core() -> dict[str, str]:
     """`net.core` keys of the host that bear on buffers. Linux 6.18 shows them in every namespace; older ones do not."""
-    return _read(root() / "net/core", CORE_KEYS)
+    return _read(root() / "net/core", tuple(HOST_SYSCTLS))
 
 
 def write(namespace: Namespace, values: Mapping[str, str]) -> None:
     """Write `net.ipv4` keys in a namespace and read each back."""
     namespace.call(_write, root() / "net/ipv4", values)
+
+
+def write_core(values: Mapping[str, str]) -> None:
+    """Write `net.core` keys of the whole host and read each back. `lab.kernel.hostsettings` alone calls it."""
+    _write(root() / "net/core", values)
+
+
+def require_writable_core(keys: Iterable[str]) -> None:
+    """Raises EnvironmentLacksError, with what to do instead, unless these keys may be written here; writes nothing."""
+    for key in keys:
+        try:
+            os.close(os.open(root() / "net/core" / key, os.O_WRONLY | os.O_CLOEXEC))
+        except OSError as error:
+            raise EnvironmentLacksError(
+                f"net.core.{key} is the whole host's, and {_why_not_from_here(error.errno)}; "
+                "--so-rcvbuf and --so-sndbuf are the sockets' own"
+            ) from None
+
+
+def _why_not_from_here(number: int | None) -> str:
+    if number == errno.EROFS:
+        return "/proc/sys is read-only in this container: run on the host as root, or by compose.yaml's controller"
+    if os.geteuid() != 0:
+        return "only its root may write it: run as root"
+    return "it can be written from the host's own namespaces only: run as root there, and not in a container"
 
 
 def _read(folder: Path, keys: tuple[str, ...]) -> dict[str, str]:
@@ -42,22 +67,20 @@ def _read(folder: Path, keys: tuple[str, ...]) -> dict[str, str]:
 
 def _write(folder: Path, values: Mapping[str, str]) -> None:
     for key, value in values.items():
+        name = f"net.{folder.name}.{key}"
         try:
             # Opened anew for the write: at an offset above 0 the kernel ignores it (sysctl_writes_strict).
             (folder / key).write_text(value)
         except FileNotFoundError:
-            raise SpecError(f"net.ipv4.{key}: this kernel has no such key") from None
+            raise SpecError(f"{name}: this kernel has no such key") from None
         except PermissionError:
-            raise EnvironmentLacksError(f"net.ipv4.{key}: not writable here; run as root") from None
+            raise EnvironmentLacksError(f"{name}: not writable here; run as root") from None
         except OSError as error:
-            if error.errno == _EROFS:
+            if error.errno == errno.EROFS:
                 raise EnvironmentLacksError(
-                    f"net.ipv4.{key}: /proc/sys is read-only here; use compose.yaml's controller, or run on the host"
+                    f"{name}: /proc/sys is read-only here; use compose.yaml's controller, or run on the host"
                 ) from None
-            raise SpecError(f"net.ipv4.{key}={value}: the kernel refuses it ({error.strerror})") from None
+            raise SpecError(f"{name}={value}: the kernel refuses it ({error.strerror})") from None
         now = _read(folder, (key,))[key]
         if now != " ".join(value.split()):
-            raise EnvironmentLacksError(f"net.ipv4.{key}: wrote '{value}' and read back '{now}'")
-
-
-_EROFS = 30
+            raise EnvironmentLacksError(f"{name}: wrote '{value}' and read back '{now}'")

@@ -2,7 +2,7 @@
 
 Sockets are opened here or in two throw-away namespaces that start with the sysctls of here, so a row follows a sysctl.
 No setting of the host is changed: where a rule speaks of `net.core.*`, a smaller `tcp_rmem` in a throw-away namespace
-shows the same.
+shows the same. `lab limits --host-sysctl` shows it under other settings of the host.
 """
 
 import socket
@@ -143,7 +143,7 @@ def _belongs_to_the_host(place: Place) -> Iterator[Limit]:
             continue
         found = place.pair.client.call(_writable, key)
         told = {None: "absent in a new namespace", False: "read-only in a new namespace"}.get(found, "writable there")
-        why = "a container cannot change it; `--host-sysctl` would, for everybody"
+        why = "a container cannot change it; `--host-sysctl` does, for everybody, and puts it back"
         yield Limit(claim, None, told, not found, why, "host")
 
 
@@ -226,7 +226,8 @@ def _scale(place: Place) -> Iterator[Limit]:
     scale, alone = both >> 4, _scale_for(most)
     told = f"{scale} with rmem_max {cap} and a most of {most}, which alone gives {alone}"
     why = "tcp_select_initial_window() takes the larger, since either may be reached; the SYN settles it for good"
-    yield Limit(claim, None, told, scale == _scale_for(cap) != alone, why, "host")
+    holds = scale == _scale_for(cap) if _scale_for(cap) != alone else None  # under 64 KiB there is no scale to be set
+    yield Limit(claim, None, told, holds, why, "host")
 
 
 def _scale_for(space: int) -> int:

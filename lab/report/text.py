@@ -152,6 +152,9 @@ def _next(verdict: Verdict, evidence: Evidence, run: Path | None) -> Iterator[Re
     spec = evidence.spec
     cured = f" with {page.plain(spec.remedy)}" if spec.remedy else ""
     yield page.uncut(f" played     {page.plain(spec.scenario.name)}{cured} on {page.plain(spec.testbed)}")
+    for key in spec.host_sysctls:
+        now, before = evidence.core.get(key), evidence.core_before.get(key)
+        yield page.uncut(f" host       net.core.{key} is {now} for this run, {before} without it")
     if run is not None:
         yield from _places(verdict, evidence, _near(run))
 

@@ -6,10 +6,12 @@ endpoint that waits at the barrier) and takes it down again whatever happens.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 
+from lab.kernel import hostsettings
+from lab.kernel.hostsettings import Say
 from lab.kernel.netns import Namespace
 from lab.spec import Pair, Spec
 from lab.testbed.barrier import Program
@@ -30,13 +32,25 @@ class Site:
     """How to look at the pair while it stands, in words."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What the manifest should say of this place."""
+    core_before: Mapping[str, str] = field(default_factory=dict)
+    """`net.core.*` of the host before the spec's `host_sysctls` were written; empty if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Testbed:
     name: str
     summary: str
-    site: Callable[[Spec], AbstractContextManager[Site]]
+    hosts: Callable[[Spec], AbstractContextManager[Site]]
+    """The two hosts alone, with the settings that are their own."""
+
+    @contextmanager
+    def site(self, spec: Spec, say: Say = hostsettings.silently) -> Iterator[Site]:
+        """The two hosts, and around them the settings that the spec wishes of the whole machine, for so long.
+
+        `say` gets a line for a person about those settings, such as that another lab has them and is waited for.
+        """
+        with hostsettings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec) as site:
+            yield replace(site, core_before=before)
 
 
 def catalogue() -> dict[str, Testbed]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import EnvironmentLacksError, LabError, TestbedError
-from lab.kernel import link
+from lab.kernel import journal, link
 from lab.kernel.netns import Namespace
 from lab.kernel.procfs import argv, parent_of
 from lab.spec import Pair, Role, Spec
@@ -187,7 +187,9 @@ def through_the_controller(spec: Spec, environment: Mapping[str, str], out: Pipe
     with engine.reached() as client:
         owner = engine.this_lab()
         _refuse_what_stands(client, spec.net)
-        mine = {"LAB_NET": spec.net, "LAB_OWNER": owner, "LAB_RUNS_ON_HOST": str(runs)}
+        # The engine makes the journal's folder, as root, and an engine without root may not: for who wishes it only.
+        state = str(journal.path()) if spec.host_sysctls else os.devnull
+        mine = {"LAB_NET": spec.net, "LAB_OWNER": owner, "LAB_RUNS_ON_HOST": str(runs), "LAB_STATE": state}
         with brought_up.services(client, {**environment, **mine}, "server", "client", "controller"):
             return brought_up.followed(brought_up.container(client, owner, spec.net, "controller"), out, err)
 

@@ -67,7 +67,7 @@ def _one_line(error: Exception) -> str:
 def this_lab() -> str:
     """The mark of this process on what it makes: `pid:start ticks:boot id:pid namespace`."""
     pid = os.getpid()
-    return f"{pid}:{procfs.start_of(pid)}:{_boot_id()}:{_pid_namespace()}"
+    return f"{pid}:{procfs.start_of(pid)}:{procfs.boot_id()}:{_pid_namespace()}"
 
 
 def lives(owner: str) -> bool | None:
@@ -77,15 +77,11 @@ def lives(owner: str) -> bool | None:
             pass
         case _:
             return None
-    if boot != _boot_id():
+    if boot != procfs.boot_id():
         return False
     if namespace != _pid_namespace():
         return None
     return procfs.is_alive(int(pid), int(start))
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def _pid_namespace() -> str:

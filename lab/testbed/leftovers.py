@@ -1,15 +1,17 @@
 """What killed labs left behind: finds it, and removes it without ever touching a lab that lives.
 
 The netns and loopback testbeds leave nothing by construction (anonymous namespaces, programs bound to die with the
-lab); their programs are looked for all the same.
+lab); their programs are looked for all the same. Settings of the whole host come first: nothing else may hinder that.
 """
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError
+from lab.kernel import hostsettings
+from lab.kernel.journal import OutOfReachError
 from lab.kernel.procfs import argv, parent_of
 from lab.testbed import engine
 from lab.testbed.engine import Thing
@@ -28,10 +30,30 @@ class Item:
 class Restored:
     removed: tuple[Item, ...]
     untouched: tuple[Item, ...]
+    put_back: tuple[Item, ...] = ()
+    """Settings that are now as they were before the lab."""
+    failed: tuple[Item, ...] = ()
+    """What a person has to see to."""
 
 
 def restore() -> Restored:
-    """Remove what killed labs left. Raises TestbedError for what cannot be removed."""
+    """Put back and remove what killed labs left. Raises TestbedError for what cannot be removed."""
+    settings, things = _restored_settings(), _restored_things()
+    return replace(settings, removed=things.removed, untouched=settings.untouched + things.untouched)
+
+
+def _restored_settings() -> Restored:
+    try:
+        settled = [(each.as_before, Item("setting", each.name, each.why)) for each in hostsettings.restore()]
+    except OutOfReachError as error:
+        return Restored((), (Item("settings", "net.core", str(error)),))
+    except EnvironmentLacksError as error:
+        return Restored((), (), failed=(Item("settings", "net.core", str(error)),))
+    put_back = tuple(item for as_before, item in settled if as_before)
+    return Restored((), tuple(item for as_before, item in settled if not as_before), put_back)
+
+
+def _restored_things() -> Restored:
     ended = tuple(Item("process", f"{pid} (lab.endpoint)", "its lab is gone") for pid in _end_orphans())
     try:
         with engine.reached() as client:

@@ -141,7 +141,7 @@ def test_every_flag_says_what_it_is_for_and_has_its_variable() -> None:
 def test_compose_passes_every_variable_on() -> None:
     text = (Path(__file__).parents[2] / "compose.yaml").read_text()
     missing = [str(parameter.envvar) for parameter in command_parameters() if str(parameter.envvar) not in text]
-    assert not [name for name in missing if name not in ("LAB_TESTBED", "LAB_HOST_SYSCTL")]
+    assert not [name for name in missing if name != "LAB_TESTBED"]
 
 
 def test_a_flag_beats_its_variable() -> None:
@@ -169,6 +169,17 @@ def test_on_loopback_socket_options_stand_in_for_its_sysctls() -> None:
     assert spec("echo").options.server.so_rcvbuf is None
 
 
-def test_the_hosts_own_sysctls_are_not_touched_in_this_version() -> None:
-    with pytest.raises(SpecError, match="--host-sysctl"):
-        spec("--host-sysctl", "net.core.rmem_max=1")
+def test_the_hosts_own_sysctls_add_up_a_later_value_wins_and_none_is_changed_unasked() -> None:
+    assert spec().host_sysctls == {}
+    made = spec("--host-sysctl", "net.core.rmem_max=128KiB", "--host-sysctl", "rmem_max=131071", LAB_HOST_SYSCTL="x")
+    assert made.host_sysctls == {"rmem_max": 131071}
+    joined = spec(LAB_HOST_SYSCTL="net.core.rmem_max=131071;net.core.wmem_default=4608")
+    assert joined.host_sysctls == {"rmem_max": 131071, "wmem_default": 4608}
+
+
+@pytest.mark.parametrize(
+    "text", ["rmem_max", "rmem_max=", "rmem_max=2303", "wmem_max=4607", "rmem_max=2g", "tcp_mem=1"]
+)
+def test_an_impossible_wish_for_the_host_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match=r"for example (net.core.rmem_max=)?131071"):
+        spec("--host-sysctl", text)

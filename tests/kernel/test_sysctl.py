@@ -5,7 +5,7 @@ import pytest
 from lab.errors import SpecError
 from lab.kernel import sysctl
 from lab.kernel.netns import Namespace
-from lab.spec import Pair
+from lab.spec import HOST_SYSCTLS, Pair
 
 KEYS = ("tcp_rmem", "tcp_wmem", "tcp_sack")
 
@@ -43,5 +43,5 @@ def test_a_value_that_the_kernel_refuses_changes_nothing(key: str, value: str) -
 
 def test_the_caps_of_socket_options_are_read_from_the_host() -> None:
     core = sysctl.read_core()
-    assert set(core) == set(sysctl.CORE_KEYS)
+    assert set(core) == set(HOST_SYSCTLS)
     assert all(int(value) > 0 for value in core.values())
