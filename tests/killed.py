@@ -32,11 +32,13 @@ class Killed:
     left: bool
     before: dict[str, str]
     after: dict[str, str]
-    """Once `lab restore` was through."""
+    """Once `lab restore` was through, as is `files`."""
+    files: list[str]
+    """What is left beside the journal's place."""
 
     @property
     def clean(self) -> bool:
-        return self.after == self.before and not _noted()
+        return self.after == self.before and not self.files
 
 
 def killed(seed: int, runs: Path, testbed: str = "netns", net: str = "198.18.100") -> Killed:
@@ -55,7 +57,7 @@ def killed(seed: int, runs: Path, testbed: str = "netns", net: str = "198.18.100
         if seed % 2:
             deadline = time.monotonic() + 30
             while not _noted() and lab_run.poll() is None and time.monotonic() < deadline:
-                time.sleep(0)
+                time.sleep(0.0005)
             instant_s = chance.expovariate(1 / 0.002)  # the writes come within a millisecond or two
         time.sleep(instant_s)
         noted = _noted()
@@ -65,7 +67,11 @@ def killed(seed: int, runs: Path, testbed: str = "netns", net: str = "198.18.100
     left = _noted()
     restored = lab("restore", LAB_STATE=str(journal.path()), **engine)
     assert restored.code == 0, restored.err
-    return Killed(number.name, noted, left, before, read_core())
+    return Killed(number.name, noted, left, before, read_core(), _files())
+
+
+def _files() -> list[str]:
+    return os.listdir(journal.path()) if journal.path().exists() else []
 
 
 def _noted() -> bool:

@@ -195,6 +195,15 @@ def test_an_impossible_spec_is_refused(changes: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
+    "wish", [{"rmem_max": 2303}, {"wmem_default": 4607}, {"rmem_default": 1 << 31}, {"somaxconn": 1}]
+)
+def test_an_impossible_setting_of_the_host_is_refused_with_a_good_one(wish: dict[str, int]) -> None:
+    with pytest.raises(SpecError, match=r"for example (net\.core\.rmem_max=)?131071"):
+        replace(SPEC, host_sysctls=wish)
+    assert replace(SPEC, host_sysctls={"rmem_max": 2304, "wmem_max": MAX_BUFFER}).host_sysctls["rmem_max"] == 2304
+
+
+@pytest.mark.parametrize(
     ("testbed", "ip", "client", "server"),
     [
         ("netns", 4, "198.18.20.20", "198.18.20.10"),

@@ -163,8 +163,8 @@ def _settle(folder: int) -> list[Settled]:
     """Undo what the journal of this boot says, and remove it. May be broken off anywhere, and done again."""
     found = journal.read(folder)
     if found is None:
-        return []
-    if found.boot_id == procfs.boot_id():
+        settled = []
+    elif found.boot_id == procfs.boot_id():
         settled = [_undone(each) for each in found.changes]
     else:
         settled = [Settled("net.core", True, "as this machine made it when it started, after a lab: nothing to undo")]

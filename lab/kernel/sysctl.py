@@ -48,11 +48,12 @@ def require_writable_core(keys: Iterable[str]) -> None:
 
 
 def _why_not_from_here(number: int | None) -> str:
+    instead = "run on the host as root, or by compose.yaml's controller"
     if number == errno.EROFS:
-        return "/proc/sys is read-only in this container: run on the host as root, or by compose.yaml's controller"
+        return f"/proc/sys is read-only in this container: {instead}"
     if os.geteuid() != 0:
         return "only its root may write it: run as root"
-    return "it can be written from the host's own namespaces only: run as root there, and not in a container"
+    return f"it can be written from the host's own namespaces only: {instead}"
 
 
 def _read(folder: Path, keys: tuple[str, ...]) -> dict[str, str]:

@@ -284,6 +284,15 @@ def test_after_a_new_start_of_the_machine_there_is_nothing_to_undo_and_it_says_s
     assert journals() == []
 
 
+def test_a_journal_that_was_never_finished_says_nothing_and_goes() -> None:
+    """Its lab was killed before the first write."""
+    noted(procfs.boot_id())
+    (journal.path() / journal.NAME).rename(journal.path() / journal.UNFINISHED)
+    assert hostsettings.restore() == []
+    assert sysctl.read_core() == BEFORE
+    assert journals() == []
+
+
 def test_a_torn_journal_stops_a_wish_and_a_restore_and_nothing_is_written() -> None:
     noted(procfs.boot_id())
     file = journal.path() / journal.NAME

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from lab import errors
+from lab.kernel.sysctl import read_core
 from lab.scenario import find
 from lab.spec import Limits, Role, Spec
+from lab.store import load
 from lab.testbed import brought_up, compose
 from tests.testbed import lab_on_docker as on_docker
 from tests.testbed.lab_on_docker import ROOT, docker, document, holds_nothing, lab, start, wait_until
@@ -193,25 +195,40 @@ def test_a_controller_without_a_pair_says_what_to_look_at(monkeypatch: pytest.Mo
         compose.site(spec(OTHER_NET, barrier_s=0.2)).__enter__()
 
 
-def test_the_controller_s_container_plays_for_who_may_only_use_docker(tmp_path: Path) -> None:
+@pytest.fixture
+def journal_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where settings of the host would be noted; it is not there yet."""
+    monkeypatch.setenv("LAB_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+def test_the_controller_s_container_plays_for_who_may_only_use_docker(tmp_path: Path, journal_folder: Path) -> None:
     out, err = StringIO(), StringIO()
-    tmp_path.chmod(0o755)
-    os.chown(tmp_path, 1000, 1000)
-    wishes = {"LAB_SCENARIO": "upper", "LAB_PAYLOAD": "32", "LAB_FORMAT": "json", "LAB_RUNS": str(tmp_path)}
-    assert compose.through_the_controller(spec(), wishes, out, err) == 0
+    runs = tmp_path / "runs"
+    runs.mkdir(mode=0o755)
+    os.chown(runs, 1000, 1000)
+    before = read_core()
+    wish = {"rmem_max": int(before["rmem_max"]) - 1}
+    wishes = {"LAB_SCENARIO": "upper", "LAB_PAYLOAD": "32", "LAB_FORMAT": "json", "LAB_RUNS": str(runs)}
+    wishes["LAB_HOST_SYSCTL"] = f"net.core.rmem_max={wish['rmem_max']}"
+    assert compose.through_the_controller(replace(spec(), host_sysctls=wish), wishes, out, err) == 0, err.getvalue()
     assert '"outcome": "completed"' in out.getvalue()
-    (run,) = (path for path in tmp_path.iterdir() if not path.is_symlink())
+    (run,) = (path for path in runs.iterdir() if not path.is_symlink())
     assert run.stat().st_uid == 1000
     assert f'"run": "{run}"' in out.getvalue()
+    assert (load(run).core["rmem_max"], load(run).core_before) == (str(wish["rmem_max"]), before)
+    assert read_core() == before
+    assert list(journal_folder.iterdir()) == []
     assert holds_nothing(NET)
 
 
-def test_the_controller_s_exit_code_and_errors_come_through(tmp_path: Path) -> None:
+def test_the_controller_s_exit_code_and_errors_come_through(tmp_path: Path, journal_folder: Path) -> None:
     out, err = StringIO(), StringIO()
     wishes = {"LAB_PAYLOAD": "-1", "LAB_FORMAT": "json", "LAB_RUNS": str(tmp_path)}
     assert compose.through_the_controller(spec(), wishes, out, err) == 2
     assert out.getvalue() == ""
     assert "size '-1'" in err.getvalue()
+    assert not journal_folder.exists(), "without a wish for the host the engine makes no folder for one"
 
 
 def test_who_may_not_use_docker_is_told_so() -> None:
