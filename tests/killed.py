@@ -8,6 +8,7 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -79,12 +80,13 @@ def _noted() -> bool:
 
 
 def main(many: int, testbed: str) -> int:
-    runs = Path(os.environ.get("LAB_RUNS", "/tmp/zero-window-lab-killed"))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has its background programs ignore it
     all_of_them = []
-    for seed in range(many):
-        all_of_them.append(killed(seed, runs, testbed))
-        if not all_of_them[-1].clean:
-            print("NOT AS BEFORE:", all_of_them[-1])
+    with tempfile.TemporaryDirectory() as runs:
+        for seed in range(many):
+            all_of_them.append(killed(seed, Path(runs), testbed))
+            if not all_of_them[-1].clean:
+                print("NOT AS BEFORE:", all_of_them[-1], flush=True)
     clean = sum(each.clean for each in all_of_them)
     print(f"{testbed}: as before in {clean} of {many}")
     for what in ("signal", "noted", "left"):

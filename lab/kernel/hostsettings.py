@@ -167,7 +167,8 @@ def _settle(folder: int) -> list[Settled]:
     elif found.boot_id == procfs.boot_id():
         settled = [_undone(each) for each in found.changes]
     else:
-        settled = [Settled("net.core", True, "as this machine made it when it started, after a lab: nothing to undo")]
+        why = "as this machine started with it, which was after a lab had changed it: there is nothing to undo"
+        settled = [Settled("net.core", True, why)]
     journal.remove(folder)
     return settled
 
