@@ -69,12 +69,13 @@ def applied(wish: Mapping[str, int], limit_s: float = WAIT_S, say: Say = silentl
         _lock(folder, limit_s, say)
         _tell(_settle(folder), say)
         before = sysctl.read_core()
-        # Twice: a signal may break into the first before it has masked signals.
-        with _settling(folder, say), _settling(folder, say):
+        differing = {key: str(value) for key, value in wish.items() if before[key] != str(value)}
+        changes = tuple(Change(key, before[key], value) for key, value in differing.items())
+        noted = Journal(procfs.boot_id(), os.getpid(), changes)
+        # Twice: a signal may break into the first, from memory, before it has masked signals.
+        with _at_the_end(lambda: _settle(folder), say), _at_the_end(lambda: _undo(folder, noted), say):
             with signals_held():
-                differing = {key: str(value) for key, value in wish.items() if before[key] != str(value)}
-                changes = tuple(Change(key, before[key], value) for key, value in differing.items())
-                journal.write(folder, Journal(procfs.boot_id(), os.getpid(), changes))
+                journal.write(folder, noted)
                 sysctl.write_core(differing)
             yield before
 
@@ -149,23 +150,26 @@ def _holder(folder: int) -> str:
 
 
 @contextmanager
-def _settling(folder: int, say: Say) -> Iterator[None]:
-    """What the journal says is settled at the end."""
+def _at_the_end(settle: Callable[[], list[Settled]], say: Say) -> Iterator[None]:
+    """Settle, however it ends, and tell what could not be put back."""
     try:
         yield
     finally:
         with signals_held():
-            found = _settle(folder)
+            found = settle()
         _tell([each for each in found if not each.as_before], say)
 
 
 def _settle(folder: int) -> list[Settled]:
-    """Undo what the journal of this boot says, and remove it. May be broken off anywhere, and done again."""
-    found = journal.read(folder)
-    if found is None:
-        settled = []
-    elif found.boot_id == procfs.boot_id():
-        settled = [_undone(each) for each in found.changes]
+    """Undo what the journal on disk says, and remove it."""
+    noted = journal.read(folder)
+    return _undo(folder, noted or Journal(procfs.boot_id(), 0, ()))
+
+
+def _undo(folder: int, noted: Journal) -> list[Settled]:
+    """Undo what it says, and remove it. May be broken off anywhere, and done again."""
+    if noted.boot_id == procfs.boot_id():
+        settled = [_undone(each) for each in noted.changes]
     else:
         why = "as this machine started with it, which was after a lab had changed it: there is nothing to undo"
         settled = [Settled("net.core", True, why)]

@@ -134,9 +134,10 @@ def write(folder: int, journal: Journal) -> None:
 def remove(folder: int) -> None:
     """It and one that a kill left unfinished, if they are there. Raises EnvironmentLacksError if one stays."""
     try:
-        for name in {UNFINISHED, NAME}.intersection(os.listdir(folder)):
-            os.unlink(name, dir_fd=folder)
-            os.fsync(folder)
+        with suppress(FileNotFoundError):  # of the folder itself, too
+            for name in {UNFINISHED, NAME}.intersection(os.listdir(folder)):
+                os.unlink(name, dir_fd=folder)
+                os.fsync(folder)
     except OSError as error:
         raise EnvironmentLacksError(
             f"the journal in {path()} cannot be removed ({error.strerror}): remove it"

@@ -170,6 +170,15 @@ def test_a_value_that_somebody_else_wrote_meanwhile_is_left_and_told(core: Path)
     assert journals() == []
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["the journal", "its folder"])
+def test_who_removes_the_journal_of_a_living_lab_does_not_keep_it_from_putting_back(whole: bool) -> None:
+    with applied(WISH):
+        (journal.path() / journal.NAME).unlink()
+        if whole:
+            journal.path().rmdir()
+    assert sysctl.read_core() == BEFORE
+
+
 def test_after_kill_9_restore_puts_it_back_and_names_it(living: Running) -> None:
     lab = living(WISH)
     assert sysctl.read_core() == LENT
