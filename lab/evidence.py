@@ -64,6 +64,8 @@ class SocketSample:
     """tcpi_rcv_wscale: the shift of the windows that this end advertises."""
     congestion: str | None = None
     """INET_DIAG_CONG: bbr lets the send buffer grow half as far again as the others do."""
+    sndbuf_locked: bool | None = None
+    """SO_BUF_LOCK: SO_SNDBUF was set, so that autotuning leaves the send buffer alone."""
     advmss: int | None = None
     """tcpi_advmss: the MSS that this end has announced to its peer."""
     ca_state: int | None = None

@@ -1,6 +1,6 @@
-"""Reads the time limits that another process has set on a socket, through a copy of its descriptor, closed at once.
+"""Reads the time limits and locks that another process has set on a socket, through a copy of its descriptor.
 
-pidfd_getfd(2) needs PTRACE_MODE_ATTACH permission and attaches nothing. getsockopt(2) is called by hand: Python's
+The copy is closed at once. pidfd_getfd(2) needs PTRACE_MODE_ATTACH permission and attaches nothing. getsockopt(2) is called by hand: Python's
 socket class may set O_NONBLOCK on what it wraps, and that flag is shared with the owner.
 """
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 SYS_PIDFD_GETFD = 438
 """The same on every architecture (asm-generic/unistd.h)."""
 TCP_USER_TIMEOUT = 18
+SO_BUF_LOCK, SOCK_SNDBUF_LOCK = 72, 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -25,6 +26,8 @@ class SocketOptions:
     receive_timeout_ns: int
     user_timeout_ms: int
     """Of TCP; 0 for other sockets."""
+    sndbuf_locked: bool
+    """Whether SO_SNDBUF was set, so that the kernel leaves the size alone; False also before Linux 5.14."""
 
 
 def options_of(pid: int, fd: int) -> SocketOptions | str:
@@ -42,6 +45,9 @@ def options_of(pid: int, fd: int) -> SocketOptions | str:
                 send_timeout_ns=_timeval(copy, socket.SO_SNDTIMEO),
                 receive_timeout_ns=_timeval(copy, socket.SO_RCVTIMEO),
                 user_timeout_ms=struct.unpack("=I", _get(copy, socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 4))[0],
+                sndbuf_locked=bool(
+                    struct.unpack("=I", _get(copy, socket.SOL_SOCKET, SO_BUF_LOCK, 4))[0] & SOCK_SNDBUF_LOCK
+                ),
             )
         finally:
             os.close(copy)

@@ -270,6 +270,7 @@ class Scene:
             send_timeout_ns=options.send_timeout_ns,
             receive_timeout_ns=options.receive_timeout_ns,
             user_timeout_ms=options.user_timeout_ms,
+            sndbuf_locked=options.sndbuf_locked,
         )
 
     def _read_options(self, inode: int) -> SocketOptions | None:

@@ -50,8 +50,8 @@ def largest_sndbuf(sender: SocketSample, peer: SocketSample, stack: Stack, rise:
 
 
 def is_fixed(sender: SocketSample) -> bool:
-    """Less than what every connection is given at once: SO_SNDBUF or tcp_wmem[2] holds it down."""
-    return sender.sndbuf < INIT_CWND * min(_steps(sender))
+    """Locked by SO_SNDBUF; or less than what every connection is given at once, so that it or tcp_wmem[2] holds it."""
+    return bool(sender.sndbuf_locked) or sender.sndbuf < INIT_CWND * min(_steps(sender))
 
 
 def _steps(sender: SocketSample, announced: int | None = None, headers: tuple[int, ...] = MAX_TCP_HEADERS) -> list[int]:

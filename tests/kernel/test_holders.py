@@ -102,14 +102,15 @@ def test_time_limits_of_a_socket_are_read_and_nothing_is_changed() -> None:
     code = """
 c, s = connection(); c.setsockopt(6, 18, 7000); c.setblocking(True)
 c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack('qq', 3, 500000))
+c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
 say(c.fileno(), s.fileno()); time.sleep(60)
 """
     with sleeper(code) as program:
         one, other = map(int, program.words)
         flags = Path(f"/proc/{program.pid}/fdinfo/{one}").read_text()
         descriptors = len(os.listdir("/proc/self/fd"))
-        assert options_of(program.pid, one) == SocketOptions(3_500_000_000, 0, 7000)
-        assert options_of(program.pid, other) == SocketOptions(0, 0, 0)
+        assert options_of(program.pid, one) == SocketOptions(3_500_000_000, 0, 7000, sndbuf_locked=True)
+        assert options_of(program.pid, other) == SocketOptions(0, 0, 0, sndbuf_locked=False)
         assert isinstance(options_of(program.pid, 99), str)
         assert Path(f"/proc/{program.pid}/fdinfo/{one}").read_text() == flags
         assert len(os.listdir("/proc/self/fd")) == descriptors

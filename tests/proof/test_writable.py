@@ -136,6 +136,12 @@ def test_a_send_buffer_that_autotuning_may_still_expand_is_room() -> None:
     assert could_write(client(**grown, snd_cwnd=14), server()).can is Can.NO, "expanded by less than a half"
 
 
+def test_a_send_buffer_that_its_program_has_set_is_left_alone() -> None:
+    asked = client(sndbuf=131_072, wmem_queued=131_072, snd_cwnd=300)
+    assert could_write(asked, server()).can is Can.YES
+    assert could_write(replace(asked, sndbuf_locked=True), server()).full
+
+
 def test_a_send_buffer_at_its_target_does_not_grow() -> None:
     """2 x 36 x 2304; without the name of the congestion control it may be bbr's 3 x 24 x 2304 on the way to 36."""
     at_target = client(sndbuf=165_888, wmem_queued=165_888, snd_cwnd=36)
