@@ -1,7 +1,7 @@
 """Reads the time limits and locks that another process has set on a socket, through a copy of its descriptor.
 
-The copy is closed at once. pidfd_getfd(2) needs PTRACE_MODE_ATTACH permission and attaches nothing. getsockopt(2) is called by hand: Python's
-socket class may set O_NONBLOCK on what it wraps, and that flag is shared with the owner.
+The copy is closed at once. pidfd_getfd(2) needs PTRACE_MODE_ATTACH permission and attaches nothing. getsockopt(2) is
+called by hand: Python's socket class may set O_NONBLOCK on what it wraps, and that flag is shared with the owner.
 """
 
 import ctypes
