@@ -96,7 +96,7 @@ def _played(spec: Spec) -> Evidence:
 
 def _trial(evidence: Evidence) -> Trial:
     verdict = judge(evidence)
-    began_ns = evidence.segments[0].time_ns if evidence.segments else evidence.started_ns
+    began_ns = evidence.wire.began.time_ns if evidence.wire.began else evidence.started_ns
     ended = [end.time_ns for end in evidence.ended if end]
     until_ns = max(ended) if len(ended) == len(tuple(Role)) else evidence.seen_ns
     return Trial(

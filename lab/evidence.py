@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lab.spec import Pair, Role, Spec
-from lab.tcp.frame import Frame
-from lab.tcp.segment import Segment
+from lab.tcp.connection import Kind
 
 UNKNOWN: Pair[int | None] = Pair(None, None)
 
@@ -235,11 +234,71 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class CaptureCount:
-    """The kernel's own counters of the capture: frames taken, and frames dropped for want of room."""
+    """How many frames the capture took, and how many were lost for want of room: by the kernel's own counter."""
 
     interface: str
     frames: int
-    dropped: int
+    dropped: int | None
+    """None: not known, since the run was killed before it could count."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A frame, by its number, and its time."""
+
+    frame: int
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A probe or a silly-window fragment; `number` counts those of this side, probes apart from fragments."""
+
+    moment: Moment
+    role: Role
+    kind: Kind
+    number: int
+    length: int
+
+
+NEVER = Pair(0, 0)
+NO_MOMENT: Pair[Moment | None] = Pair(None, None)
+NO_WINDOW: Pair[bool | None] = Pair(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class WireFacts:
+    """What the captured segments say of one connection, in constant memory; `lab.proof.wire` counts and dates them.
+
+    Zero windows belong to the side that advertised them, probes to the side that sent them.
+    """
+
+    ends: Pair[str] | None = None
+    """None: no segment was seen."""
+    roles_seen: bool = False
+    """Whether a SYN told who is the client; else the lower port was taken for the server's, or the caller knew."""
+    segments: int = 0
+    began: Moment | None = None
+    """The first segment."""
+    zero_windows: Pair[int] = NEVER
+    """Segments with window 0, SYN and RST excepted. Wireshark's mark excepts FIN too."""
+    first_zero_window: Pair[Moment | None] = NO_MOMENT
+    closed: Pair[bool | None] = NO_WINDOW
+    """Whether the last window advertised is 0. None: the side has advertised none."""
+    reopened: Pair[int] = NEVER
+    """How many times a closed window of this side was seen open again."""
+    probes: Pair[int] = NEVER
+    probes_since_still: Pair[int] = NEVER
+    """Probes after the last progress of either side."""
+    fragments: Pair[int] = NEVER
+    progress: Moment | None = None
+    """The last new byte, sent or acknowledged, or closed window that opened, of either side."""
+    fin: Pair[Moment | None] = NO_MOMENT
+    rst: Pair[Moment | None] = NO_MOMENT
+    carried: Pair[int | None] = UNKNOWN
+    """Payload bytes between a side's SYN and its FIN, else its RST, modulo 2**32. None: one of them was not seen."""
+    events: tuple[Event, ...] = ()
+    """The latest probes and fragments, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,9 +326,8 @@ class Evidence:
     connected: Pair[Connected | None]
     ended: Pair[Ended | None]
     snapshots: tuple[Snapshot, ...]
-    frames: tuple[Frame, ...]
-    """As captured, headers only; `segments` is what is in them."""
-    segments: tuple[Segment, ...]
+    wire: WireFacts
+    """Of this connection; the frames themselves are on disk, for there may be millions."""
     capture: CaptureCount | None
     """None: the wire could not be captured; `missing` says why."""
     logs: Pair[str]

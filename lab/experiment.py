@@ -2,7 +2,7 @@
 
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from typing import TypeVar
 
@@ -10,7 +10,7 @@ from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import Evidence, Settings
 from lab.kernel import link, sysctl
 from lab.kernel.capture import Capture
-from lab.observer import Observer
+from lab.observer import Observer, Record
 from lab.proof.verdict import judge, proven
 from lab.spec import Grade, Outcome, Pair, Role, Spec, Until
 from lab.testbed import Site
@@ -37,8 +37,11 @@ SLOW_READER_S = 1.0
 """How long a scenario that is judged while it moves is let move."""
 
 
-def play(spec: Spec, site: Site) -> Iterator[Evidence]:
-    """Tune, listen, capture, connect, watch. Yields the evidence about ten times a second; the last is the whole."""
+def play(spec: Spec, site: Site, record: Record | None = None) -> Generator[Evidence, None, None]:
+    """Tune, listen, capture, connect, watch. Yields the evidence about ten times a second; the last is the whole.
+
+    `record` is given the frames, as soon as they come.
+    """
     assert site.core_before or not spec.host_sysctls, "a site comes from Testbed.site, which writes them"
     with ExitStack() as stack:
         settings = Pair(*(_tune(spec, site, role) for role in Role))
@@ -48,7 +51,7 @@ def play(spec: Spec, site: Site) -> Iterator[Evidence]:
         capture, blind = _capture(spec, site, port)
         if capture is not None:
             stack.enter_context(closing(capture))
-        observer = stack.enter_context(closing(Observer(spec, site, settings, capture)))
+        observer = stack.enter_context(closing(Observer(spec, site, settings, capture, record)))
         if blind:
             observer.miss(blind)
         client.play(_job(spec, site, Role.CLIENT, port))
@@ -58,7 +61,7 @@ def play(spec: Spec, site: Site) -> Iterator[Evidence]:
         yield observer.evidence()
 
 
-def _watch(spec: Spec, site: Site, observer: Observer) -> Iterator[Evidence]:
+def _watch(spec: Spec, site: Site, observer: Observer) -> Generator[Evidence, None, None]:
     began = shown = time.monotonic()
     proven_at: float | None = None
     while True:

@@ -2,39 +2,50 @@
 
 import platform
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from lab.evidence import UNKNOWN, Connected, Evidence, Progress, Settings, Snapshot
+from lab.evidence import UNKNOWN, Connected, Evidence, Progress, Settings, Snapshot, WireFacts
 from lab.kernel import sysctl
 from lab.kernel.capture import Capture
 from lab.kernel.procfs import descendants, peak_resident
 from lab.kernel.scene import Scene, Target
 from lab.kernel.sendroom import max_tcp_header
 from lab.kernel.sockdiag import SocketDiag
-from lab.proof.wire import WireWitness
+from lab.proof.wire import WireWitness, notable
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
-from lab.tcp.segment import Segment
 from lab.testbed import Site
 
 KEEP_NS = 50_000_000
 """A snapshot is kept this long after the one before; the first of a state that lasts is kept always."""
 
 
-class Observer:
-    """Watches one pair from its connection on, and holds what was seen."""
+Record = Callable[[str, Sequence[Frame], Mapping[int, str]], None]
+"""Where captured frames go, by interface; with the comments, by number, on those that matter."""
 
-    def __init__(self, spec: Spec, site: Site, settings: Pair[Settings | None], capture: Capture | None) -> None:
-        self._frames: list[Frame] = []
+
+class Observer:
+    """Watches one pair from its connection on, and holds what was seen; not the frames: of those, what they say."""
+
+    def __init__(
+        self,
+        spec: Spec,
+        site: Site,
+        settings: Pair[Settings | None],
+        capture: Capture | None,
+        record: Record | None = None,
+    ) -> None:
         self._spec, self._site, self._settings, self._capture = spec, site, settings, capture
         self._started_ns = time.time_ns()
         self._core = sysctl.read_core()
-        self._segments: list[Segment] = []
-        self._wire = WireWitness()
+        self._record = record
+        self._wire: WireWitness | None = None
         self._snapshots: list[Snapshot] = []
         self._state_began: Snapshot | None = None
         self._latest: Snapshot | None = None
         self._taken = 0
+        self._counted: object = None
         self._moved: object = None
         self._moved_ns = self._started_ns
         self._missing: dict[str, None] = {}
@@ -53,22 +64,33 @@ class Observer:
             self._diag[role].close()
 
     def take(self) -> Snapshot | None:
-        """Look once: reports, frames, and one cut if there is a connection. None before that."""
+        """Look once: reports, frames, and a cut if there is a connection; else None.
+
+        Of a pair whose programs run a cut is taken now and then only, to leave them the processor.
+        """
         for role in Role:
             self._site.programs[role].read_reports()
-        if self._capture is not None:
-            self._dissect(self._capture.drain())
         connected = self._site.programs.client.connected
         if connected is None:
-            return None
+            return None  # what was captured until then is in the ring
+        if self._capture is not None:
+            self._take_frames(self._capture.drain(), connected)
         if self._scene is None:
             self._scene = self._around(connected)
+        if self._runs() and self._latest is not None and time.time_ns() - self._latest.time_ns < KEEP_NS:
+            return self._latest
         snapshot = self._cut(self._scene)
         self._keep(snapshot)
         moved = _moved(snapshot)
         if moved != self._moved:
             self._moved, self._moved_ns = moved, snapshot.time_ns
         return snapshot
+
+    def _runs(self) -> bool:
+        """Whether a program has counted a byte since it was asked last: a look at two shared pages."""
+        counters = [program.progress() for program in self._site.programs]
+        before, self._counted = self._counted, [each and (each.sent, each.received) for each in counters]
+        return before != self._counted
 
     def _around(self, connected: Connected) -> Scene:
         """Both ends; who holds them is known: the two programs and whatever they fork."""
@@ -109,15 +131,24 @@ class Observer:
         if not self._snapshots or snapshot.time_ns - self._snapshots[-1].time_ns >= KEEP_NS:
             self._snapshots.append(snapshot)
 
-    def _dissect(self, frames: list[Frame]) -> None:
-        self._frames += frames
+    def _take_frames(self, frames: list[Frame], connected: Connected) -> None:
+        """Fold what they say, and hand them on: there may be millions."""
+        if self._wire is None:
+            self._wire = WireWitness(Pair(connected.local, connected.remote))
+        elif not frames:
+            return
         for segment in filter(None, map(dissect, frames)):
-            self._segments.append(segment)
             self._wire.feed(segment)
+        if self._record is not None and self._capture is not None:
+            comments = notable(self._wire.facts(), frames[0].number) if frames else {}
+            self._record(self._capture.interface, frames, comments)
+
+    def _facts(self) -> WireFacts:
+        return self._wire.facts() if self._wire else WireFacts()
 
     def probed(self) -> bool:
         """Whether the wire has shown a probe of each side since the pair froze, or is not looked at."""
-        return self._capture is None or all(self._wire.facts().probes_since_still)
+        return self._capture is None or all(self._facts().probes_since_still)
 
     def given_up(self) -> bool:
         """Whether a program has ended its part and the connection still stands, so that the other may stay in it."""
@@ -138,7 +169,7 @@ class Observer:
         return all(thread.state == "S" for thread in latest.threads_after)
 
     def evidence(self, *, brief: bool = False) -> Evidence:
-        """All so far; `brief` leaves out all but the latest snapshot, which is what a proof needs."""
+        """All so far; `brief` leaves out the wire and all but the latest snapshot, which is what a proof needs."""
         programs = self._site.programs
         snapshots = [] if brief else self._snapshots.copy()
         if self._latest is not None and (not snapshots or self._latest.number > snapshots[-1].number):
@@ -152,8 +183,7 @@ class Observer:
             connected=Pair(programs.client.connected, programs.server.connected),
             ended=Pair(programs.client.ended, programs.server.ended),
             snapshots=tuple(snapshots),
-            frames=() if brief else tuple(self._frames),
-            segments=() if brief else tuple(self._segments),
+            wire=WireFacts() if brief else self._facts(),
             capture=self._capture.count() if self._capture else None,
             memory=self._memory,
             logs=Pair(*(programs[role].log().decode(errors="replace") for role in Role)),
@@ -165,8 +195,10 @@ class Observer:
 
     def settle(self) -> None:
         """Let the last frames come in, and ask how much memory the programs took."""
-        if self._capture is not None:
-            self._dissect(self._capture.settle())
+        connected = self._site.programs.client.connected
+        if self._capture is not None and connected is not None:
+            for frames in self._capture.settle():
+                self._take_frames(frames, connected)
         self._memory = Pair(*(self._grown(role) for role in Role))
 
     def _grown(self, role: Role) -> int | None:

@@ -19,6 +19,9 @@ MAX_BUFFER = 0x7FFFFFFF
 MAX_IO_SIZE = 1 << 24
 """Bytes given to one send() or recv() call."""
 
+MIN_CAPTURE_SIZE = 1 << 17
+"""Bytes: a capture file holds one frame of 64 KiB at least, and what is written around it."""
+
 MIN_RCVBUF = 2304
 """Bytes: SOCK_MIN_RCVBUF, what the kernel grants to a smaller SO_RCVBUF: 2048 and a struct sk_buff."""
 
@@ -259,6 +262,8 @@ class Spec:
     mtu: int | None = None
     capture: CaptureMode = CaptureMode.PROOF
     snaplen: int = 128
+    capture_size: int | None = None
+    """Bytes at which the capture goes on in another file. None: it stays in one."""
     until: Until | float = Until.PROBES
     """A float is seconds after the connection: the run is judged then, whatever it does."""
     host_sysctls: Mapping[str, int] = field(default_factory=dict)
@@ -277,6 +282,8 @@ class Spec:
             raise SpecError(f"mtu {self.mtu}: needs 1280 (RFC 8200) to 65535, for example 1500")
         if not 96 <= self.snaplen <= 65535:
             raise SpecError(f"snaplen {self.snaplen}: needs 96 (all headers fit) to 65535, for example 128")
+        if self.capture_size is not None and self.capture_size < MIN_CAPTURE_SIZE:
+            raise SpecError(f"capture size {self.capture_size}: needs {MIN_CAPTURE_SIZE} at least, for example 100MiB")
         if isinstance(self.until, float) and not 0 < self.until <= 3600:
             raise SpecError(f"until {self.until}: needs proof, probes, or 0 to 3600 seconds, for example 5")
         refuse_impossible(self.host_sysctls)

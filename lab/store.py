@@ -4,18 +4,21 @@
                                     progress.jsonl client.log server.log verdict.json
     runs/latest                     points to the newest
 
-A line of a .jsonl file is one sample and the number of its snapshot. What is whole is written at once; samples are
-appended as they come, so that a killed run leaves files that end with a whole record.
+A line of a .jsonl file is one sample and the number of its snapshot. What is whole is written at once; frames and
+samples are appended as they come, so that a killed run leaves files that end with a whole record. On a full disk the
+capture ends, the samples wait in memory, and what had to be left out is said in the manifest, for which room is kept.
 
 Nobody else may write into a run, whatever the umask is. The folder above may be somebody's who would like root to write
 elsewhere: no link is followed.
 """
 
+import errno
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -35,22 +38,26 @@ from lab.evidence import (
     Snapshot,
     SocketSample,
     ThreadSample,
+    WireFacts,
 )
 from lab.pcap import pcapng
 from lab.proof.verdict import Verdict
-from lab.proof.wire import notable, witness
+from lab.proof.wire import SEALED, WireWitness
 from lab.spec import Pair, Role, Spec
-from lab.tcp.frame import dissect
+from lab.tcp.frame import Frame, dissect
 
 T = TypeVar("T")
 
 SPEC, MANIFEST, WIRE, VERDICT = "spec.json", "manifest.json", "wire.pcapng", "verdict.json"
 LATEST = "latest"
 
+ROOM, ROOM_SIZE, ROOM_FOR_MANIFEST = ".room", 1 << 20, 1 << 16
+"""A file that holds disk space until the end, in bytes: for the samples that found none, and then for the manifest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What else was observed: once a run, not once a snapshot."""
+    """What else was observed: once a run, not once a snapshot. The first is written when the pair has connected."""
 
     host: Mapping[str, str]
     """Kernel, machine, versions, clock: for people, not for the judge."""
@@ -66,6 +73,10 @@ class Manifest:
     max_tcp_header: int | None = None
     memory: Pair[int | None] = UNKNOWN
     core_before: Mapping[str, str] = field(default_factory=dict)
+    finished: bool = True
+    """False: the run is on, or was killed."""
+    unwritten: tuple[str, ...] = ()
+    """What the disk had no room for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +101,34 @@ SAMPLES = {"sockets": SocketSample, "threads": ThreadSample, "progress": Progres
 
 
 class Run:
-    """A run directory that is being written."""
+    """A run directory that is being written. A full disk does not end the run: `finish` says what could not be kept."""
 
-    def __init__(self, path: Path, owner: tuple[int, int] | None) -> None:
+    def __init__(self, path: Path, spec: Spec, owner: tuple[int, int] | None) -> None:
         self.path = path
+        self._spec = spec
         self._owner = owner
         self._written = 0
+        self._wire: pcapng.Writer | None = None
+        self._frames = 0
+        self._connected: Pair[Connected | None] | None = None
+        self._failure: StoreError | None = None
+        """The first. From then on the capture is not written any more, and the samples at the end only."""
 
     @classmethod
     def create(cls, runs: Path, spec: Spec) -> "Run":
         """A new directory in `runs`, which is made if need be. Raises StoreError."""
         name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{spec.scenario.name}-{secrets.token_hex(3)}"
+        path = runs / name
         try:
             runs.mkdir(mode=0o755, parents=True, exist_ok=True)
-            path = runs / name
             path.mkdir(mode=0o755)
+            _take_room(path / ROOM)
         except OSError as error:
+            shutil.rmtree(path, ignore_errors=True)
             raise StoreError(
                 f"cannot write into {runs} ({error.strerror}): give another folder with --runs or LAB_RUNS"
             ) from None
-        run = cls(path, _owner_to_give(runs))
+        run = cls(path, spec, _owner_to_give(runs))
         run._write(SPEC, _json(spec))
         for name in SAMPLES:
             run._write(f"{name}.jsonl", b"")
@@ -120,82 +139,133 @@ class Run:
             raise
         return run
 
+    def record(self, interface: str, frames: Sequence[Frame], comments: Mapping[int, str]) -> None:
+        """Append captured frames, those whose number has a comment with it."""
+        self._frames += len(frames)
+        if self._failure is not None:
+            return
+        known = len(self._wire.files) if self._wire else 0
+        try:
+            if self._wire is None:
+                self._wire = pcapng.Writer(self.path / WIRE, interface, self._spec.snaplen, self._spec.capture_size)
+            self._wire.write(frames, comments)
+        except StoreError as error:
+            self._failure = error
+        for path in self._wire.files[known:] if self._wire else ():
+            self._give(path)
+
     def extend(self, evidence: Evidence) -> None:
         """Append the snapshots that came since the last call, but the last of all: evidence may yet replace it."""
-        self._extend(evidence.snapshots[:-1])
-
-    def _extend(self, snapshots: Iterable[Snapshot]) -> None:
-        lines: dict[str, list[bytes]] = {name: [] for name in SAMPLES}
-        for snapshot in snapshots:
-            if snapshot.number > self._written:
-                self._written = snapshot.number
-                _add_lines(lines, snapshot)
-        for name, each in lines.items():
-            if each:
-                self._append(f"{name}.jsonl", b"".join(each))
-
-    def finish(self, evidence: Evidence, seal_ns: int | None, host: Mapping[str, str]) -> None:
-        """All that is written once: the logs, the capture with its comments, and the manifest, which says: whole."""
-        self._extend(evidence.snapshots)
-        for role in Role:
-            self._write(f"{role}.log", evidence.logs[role].encode())
-        self._write_wire(evidence, seal_ns)
-        manifest = Manifest(
-            host=host,
-            started_ns=evidence.started_ns,
-            seen_ns=evidence.seen_ns,
-            settings=evidence.settings,
-            core=evidence.core,
-            connected=evidence.connected,
-            ended=evidence.ended,
-            capture=evidence.capture,
-            missing=evidence.missing,
-            release=evidence.release,
-            max_tcp_header=evidence.max_tcp_header,
-            memory=evidence.memory,
-            core_before=evidence.core_before,
-        )
-        self._write(MANIFEST, _json(manifest))
-
-    def _write_wire(self, evidence: Evidence, seal_ns: int | None) -> None:
-        """The capture, if there is one, with a comment on each packet that matters."""
-        if evidence.capture is None:
+        if self._failure is not None:
             return
-        ends = evidence.connected.client
-        facts = witness(evidence.segments, Pair(ends.local, ends.remote) if ends else None)
-        comments = notable(facts, evidence.segments, seal_ns)
-        path = self.path / WIRE
-        pcapng.write(path, evidence.frames, evidence.capture.interface, comments, evidence.spec.snaplen)
-        self._give(path)
+        try:
+            if evidence.connected != self._connected:
+                # For whoever judges a run that was killed.
+                self._write(MANIFEST, _json(_manifest(evidence, {}, finished=False)))
+                self._connected = evidence.connected
+            self._extend(evidence.snapshots[:-1])
+        except StoreError as error:
+            self._failure = error
+
+    def finish(self, evidence: Evidence, verdict: Verdict | None, host: Mapping[str, str]) -> None:
+        """All that is written once, the manifest last but for the verdict. Raises StoreError, after all that fits."""
+        with suppress(OSError), _opened(self.path / ROOM) as room:
+            room.truncate(ROOM_FOR_MANIFEST)
+        unwritten = [
+            *self._finish_logs(evidence.logs),
+            *self._finish_samples(evidence.snapshots),
+            *self._finish_wire(evidence.wire.ends, verdict.seal_ns if verdict else None),
+        ]
+        with suppress(OSError):
+            (self.path / ROOM).unlink()
+        self._write(MANIFEST, _json(_manifest(evidence, host, unwritten=tuple(unwritten))))
+        if verdict is not None:
+            self._write(VERDICT, _json(verdict))
+        if self._failure is not None and unwritten:
+            raise StoreError(f"{self._failure}; not kept: {' and '.join(unwritten)}")
+
+    def _finish_logs(self, logs: Pair[str]) -> Iterator[str]:
+        for role in Role:
+            try:
+                self._write(f"{role}.log", logs[role].encode())
+            except StoreError as error:
+                self._failure = self._failure or error
+                yield f"the {role}'s log"
+
+    def _finish_samples(self, snapshots: Sequence[Snapshot]) -> Iterator[str]:
+        """All snapshots that are not on disk yet; if there is no room for all, the latest."""
+        try:
+            self._extend(snapshots)
+        except StoreError as error:
+            self._failure = self._failure or error
+            pending = [snapshot for snapshot in snapshots if snapshot.number > self._written]
+            while pending:
+                try:
+                    self._append(pending[-1:])
+                except StoreError:
+                    yield f"{len(pending)} of {len(snapshots)} snapshots"
+                    return
+                pending.pop()
+
+    def _finish_wire(self, ends: Pair[str] | None, seal_ns: int | None) -> Iterator[str]:
+        """The comment that could not be given before the end; how many packets are not there, if so."""
+        if self._wire is not None:
+            self._wire.close()
+            if ends is not None and seal_ns is not None:
+                with suppress(StoreError):  # no room for it: a comment is no evidence
+                    self._wire.remark(SEALED, _until(seal_ns, ends))
+        absent = self._frames - (self._wire.frames if self._wire else 0)
+        if absent:
+            yield f"{absent:,} of {self._frames:,} captured packets"
 
     def discard(self) -> None:
         """Nothing was seen: the directory goes again, and `latest` with it if it points here."""
         latest = self.path.parent / LATEST
         if latest.is_symlink() and latest.readlink() == Path(self.path.name):
             latest.unlink(missing_ok=True)
+        if self._wire is not None:
+            self._wire.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def write_verdict(self, verdict: Verdict) -> None:
-        self._write(VERDICT, _json(verdict))
+    def _extend(self, snapshots: Iterable[Snapshot]) -> None:
+        new = [snapshot for snapshot in snapshots if snapshot.number > self._written]
+        if new:
+            self._append(new)
+            self._written = new[-1].number
+
+    def _append(self, snapshots: Iterable[Snapshot]) -> None:
+        """Each sample to its file; nothing at all, if one file does not take its samples. Raises StoreError."""
+        lines: dict[str, list[bytes]] = {name: [] for name in SAMPLES}
+        for snapshot in snapshots:
+            _add_lines(lines, snapshot)
+        sizes: list[tuple[Path, int]] = []
+        for name, each in lines.items():
+            path = self.path / f"{name}.jsonl"
+            try:
+                with _opened(path, os.O_APPEND) as stream:
+                    sizes.append((path, os.fstat(stream.fileno()).st_size))
+                    stream.write(b"".join(each))
+            except OSError as error:
+                for taken, size in sizes:
+                    with suppress(OSError), _opened(taken) as stream:
+                        stream.truncate(size)
+                raise StoreError(f"cannot write {path}: {error.strerror}") from None
 
     def _write(self, name: str, data: bytes) -> None:
         path = self.path / name
         unfinished = path.with_name(f".{name}.unfinished")
         try:
-            unfinished.unlink(missing_ok=True)
-            with _opened(unfinished, os.O_EXCL) as stream:
-                stream.write(data)
-            unfinished.replace(path)
+            try:
+                unfinished.unlink(missing_ok=True)
+                with _opened(unfinished, os.O_EXCL) as stream:
+                    stream.write(data)
+                unfinished.replace(path)
+            except OSError:
+                unfinished.unlink(missing_ok=True)
+                raise
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror}") from None
         self._give(path)
-
-    def _append(self, name: str, data: bytes) -> None:
-        try:
-            with _opened(self.path / name, os.O_APPEND) as stream:
-                stream.write(data)
-        except OSError as error:
-            raise StoreError(f"cannot write {self.path / name}: {error.strerror}") from None
 
     def _give(self, path: Path) -> None:
         if self._owner is None:
@@ -216,26 +286,52 @@ def load(path: Path) -> Evidence:
     spec = _read(path / SPEC, Spec)
     manifest = _read(path / MANIFEST, Manifest)
     samples = {name: tuple(_read_lines(path / f"{name}.jsonl", kind)) for name, kind in SAMPLES.items()}
-    frames = tuple(pcapng.read(path / WIRE)) if manifest.capture is not None else ()
+    snapshots = tuple(_snapshots(samples))
+    wire, capture = _read_wire(path / WIRE, manifest)
+    missing = [*manifest.missing, *(f"{each}, for which the disk had no room" for each in manifest.unwritten)]
+    seen_ns = manifest.seen_ns
+    if not manifest.finished:
+        missing.append("what came later: the run was killed before its end")
+        seen_ns = max([seen_ns, *(snapshot.time_ns for snapshot in snapshots[-1:])])
     return Evidence(
         spec=spec,
         started_ns=manifest.started_ns,
-        seen_ns=manifest.seen_ns,
+        seen_ns=seen_ns,
         settings=manifest.settings,
         core=dict(manifest.core),
         connected=manifest.connected,
         ended=manifest.ended,
-        snapshots=tuple(_snapshots(samples)),
-        frames=frames,
-        segments=tuple(filter(None, map(dissect, frames))),
-        capture=manifest.capture,
+        snapshots=snapshots,
+        wire=wire,
+        capture=capture,
         logs=Pair(*(_text(path / f"{role}.log") for role in Role)),
         memory=manifest.memory,
-        missing=manifest.missing,
+        missing=tuple(missing),
         release=manifest.release,
         max_tcp_header=manifest.max_tcp_header,
         core_before=dict(manifest.core_before),
     )
+
+
+def _read_wire(path: Path, manifest: Manifest) -> tuple[WireFacts, CaptureCount | None]:
+    """What the capture files say, and how much of the capture they hold: what they lack is lost as well."""
+    counted, ends = manifest.capture, manifest.connected.client
+    if counted is None:
+        return WireFacts(), None
+    from lab.pcap.connections import every_segment  # noqa: PLC0415 - numpy, which `lab run` does without
+
+    witness = WireWitness(Pair(ends.local, ends.remote) if ends else None)
+    last = 0
+    try:
+        for file in pcapng.files(path):
+            for segment in every_segment(file, last):
+                witness.feed(segment)
+                last = segment.frame  # every frame is a segment: the kernel's filter lets nothing else through
+    except BadInputError:
+        if manifest.finished and not manifest.unwritten:
+            raise
+    dropped = counted.dropped + counted.frames - last if manifest.finished and counted.dropped is not None else None
+    return witness.facts(), CaptureCount(counted.interface, last, dropped)
 
 
 def is_run(path: Path) -> bool:
@@ -286,10 +382,52 @@ _NOT_LOOKED = Holders(None, {}, 0)
 """A kill cut the line off: nothing is known of the holders."""
 
 
-def _opened(path: Path, flags: int) -> BinaryIO:
+def _manifest(
+    evidence: Evidence, host: Mapping[str, str], *, finished: bool = True, unwritten: tuple[str, ...] = ()
+) -> Manifest:
+    return Manifest(
+        host=host,
+        started_ns=evidence.started_ns,
+        seen_ns=evidence.seen_ns,
+        settings=evidence.settings,
+        core=evidence.core,
+        connected=evidence.connected,
+        ended=evidence.ended,
+        capture=evidence.capture,
+        missing=evidence.missing,
+        release=evidence.release,
+        max_tcp_header=evidence.max_tcp_header,
+        core_before=evidence.core_before,
+        memory=evidence.memory,
+        finished=finished,
+        unwritten=unwritten,
+    )
+
+
+def _opened(path: Path, flags: int = 0) -> BinaryIO:
     """To write; others may read it."""
     flags |= os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o644), "wb")
+
+
+def _until(seal_ns: int, ends: Pair[str]) -> Callable[[Frame], bool]:
+    """Whether a frame is of this connection, and not after the seal."""
+
+    def chosen(frame: Frame) -> bool:
+        segment = dissect(frame) if frame.time_ns <= seal_ns else None
+        return segment is not None and {segment.source, segment.destination} == set(ends)
+
+    return chosen
+
+
+def _take_room(path: Path) -> None:
+    """Raises OSError where there is none; a file system that cannot promise any has to do without."""
+    with _opened(path, os.O_EXCL) as stream:
+        try:
+            os.posix_fallocate(stream.fileno(), 0, ROOM_SIZE)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
 
 
 def _json(value: object) -> bytes:

@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.errors import BadInputError, EnvironmentLacksError
-from lab.evidence import Connected, Evidence, ProcessSample, Settings, Snapshot, SocketSample, ThreadSample
+from lab.evidence import (
+    Connected,
+    Evidence,
+    ProcessSample,
+    Settings,
+    Snapshot,
+    SocketSample,
+    ThreadSample,
+    WireFacts,
+)
 from lab.kernel import sysctl
 from lab.kernel.holders import network_namespaces
 from lab.kernel.netns import Namespace
@@ -237,8 +246,7 @@ class Watch:
             connected=Pair(Connected(Role.CLIENT, local, remote, last.rcvbuf, last.sndbuf), None),
             ended=Pair(None, None),
             snapshots=snapshots,
-            frames=(),
-            segments=(),
+            wire=WireFacts(),
             capture=None,
             logs=Pair("", ""),
             missing=_missing(connection),

@@ -4,7 +4,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,16 @@ def ending(process: "subprocess.Popen[str]") -> Said:
 
 def lab(*arguments: str | Path, **more: str) -> Said:
     return ending(started(*arguments, **more))
+
+
+@contextmanager
+def small_disk(path: Path, size: int) -> Iterator[Path]:
+    """A file system of so many bytes on the folder."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True, timeout=10)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "--lazy", path], check=True, timeout=10)
 
 
 def is_one_line(said: Said) -> bool:

@@ -1,6 +1,6 @@
 """Runs that were really played, once each for all tests that look at them: what the experiment yielded, as it did."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,12 @@ from typing import Any
 from lab.cli.wishes import Wish
 from lab.evidence import Evidence
 from lab.experiment import play
+from lab.observer import Record
 from lab.proof.verdict import judge
 from lab.spec import Spec
 from lab.store import Run
+from lab.tcp.frame import Frame, dissect
+from lab.tcp.segment import Segment
 from lab.testbed import catalogue
 
 SQUEEZED: dict[str, Any] = {"tcp_rmem": ("4096 8192 8192",), "tcp_wmem": ("4096 8192 8192",), "send_size": "1024"}
@@ -22,14 +25,23 @@ def wished(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> Spe
     return Wish(scenario=scenario, testbed=testbed, **flags).spec(testbed)
 
 
-def playing(spec: Spec) -> Iterator[Evidence]:
+def playing(spec: Spec, record: Record | None = None) -> Iterator[Evidence]:
     with catalogue()[spec.testbed].site(spec) as site:
-        yield from play(spec, site)
+        yield from play(spec, site, record)
+
+
+Taped = tuple[str, Sequence[Frame], Mapping[int, str]]
+
+_TAPES: dict[int, list[Taped]] = {}
+"""What was captured in each play, by the instant at which it started."""
 
 
 @cache
 def _yielded(scenario: str, testbed: str, flags: tuple[tuple[str, Any], ...]) -> tuple[Evidence, ...]:
-    return tuple(playing(wished(scenario, testbed, **dict(flags))))
+    tape: list[Taped] = []
+    evidences = tuple(playing(wished(scenario, testbed, **dict(flags)), lambda *each: tape.append(each)))
+    _TAPES[evidences[-1].started_ns] = tape
+    return evidences
 
 
 def yielded(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> tuple[Evidence, ...]:  # noqa: ANN401
@@ -46,12 +58,26 @@ def frozen() -> Evidence:
     return played("upper", until="1.5", **SQUEEZED)
 
 
+def frames(evidence: Evidence) -> list[Frame]:
+    """All that were captured of it."""
+    return [frame for _, some, _ in _TAPES[evidence.started_ns] for frame in some]
+
+
+def segments(evidence: Evidence) -> list[Segment]:
+    return [segment for segment in map(dissect, frames(evidence)) if segment]
+
+
+def keep(run: Run, evidences: tuple[Evidence, ...]) -> None:
+    """What `lab run` gives to the run directory while it plays; all that was captured, first of all."""
+    for each in _TAPES[evidences[0].started_ns]:
+        run.record(*each)
+    for evidence in evidences:
+        run.extend(evidence)
+
+
 def recorded(runs: Path, evidences: tuple[Evidence, ...]) -> Path:
     """The run directory of it, written as `lab run` writes it."""
     run = Run.create(runs, evidences[-1].spec)
-    for evidence in evidences:
-        run.extend(evidence)
-    verdict = judge(evidences[-1])
-    run.finish(evidences[-1], verdict.seal_ns, {})
-    run.write_verdict(verdict)
+    keep(run, evidences)
+    run.finish(evidences[-1], judge(evidences[-1]), {})
     return run.path

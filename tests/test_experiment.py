@@ -1,11 +1,13 @@
 """Plays on every place and with every wish that bears on it: the outcome, the sums and the bounds must be right."""
 
+import io
 import os
 import signal
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,15 +16,17 @@ from typing import Any
 import pytest
 
 from lab import errors, forecast
-from lab.evidence import Evidence
+from lab.evidence import CaptureCount, Evidence
 from lab.experiment import play
+from lab.kernel.capture import LARGE_RING_SIZE
 from lab.proof.account import imbalances
 from lab.proof.verdict import Verdict, judge
+from lab.report import text
 from lab.spec import CaptureMode, Limits, Outcome, Pair, Role, Spec, Until
 from lab.tcp.segment import ControlBits
 from lab.testbed import Site, catalogue
 from tests.commanded import lab
-from tests.played import SQUEEZED, played, playing, wished, yielded
+from tests.played import SQUEEZED, played, playing, segments, wished, yielded
 
 EXPECTED = {
     "upper": "deadlock",
@@ -126,7 +130,8 @@ def test_the_wishes_arrive() -> None:
     assert [end.sndbuf for end in asked.connected if end][1] == 2 * 8192
     jumbo = played("upper", **WISHES["jumbo frames"])
     assert [side.mtu for side in jumbo.settings if side] == [9000, 9000]
-    assert any(segment.length > 1500 for segment in jumbo.segments) or jumbo.snapshots[-1].sockets.client.snd_mss > 8000  # type: ignore[union-attr]
+    sent = jumbo.snapshots[-1].sockets.client
+    assert any(segment.length > 1500 for segment in segments(jumbo)) or (sent and sent.snd_mss > 8000)
     ported = played("upper", **WISHES["another port"])
     assert ported.connected.client is not None
     assert ported.connected.client.remote == "198.18.20.10:7"
@@ -137,7 +142,7 @@ def test_the_wishes_arrive() -> None:
 
 def test_the_first_frame_of_a_capture_is_the_first_syn() -> None:
     for evidence in (played("upper"), played("upper", "loopback"), played("upper", **WISHES["IPv6"])):
-        first = evidence.segments[0]
+        first = segments(evidence)[0]
         assert first.bits & (ControlBits.SYN | ControlBits.ACK) == ControlBits.SYN
         assert evidence.connected.client is not None
         assert first.source == evidence.connected.client.local
@@ -146,9 +151,29 @@ def test_the_first_frame_of_a_capture_is_the_first_syn() -> None:
 def test_a_full_capture_has_the_data_that_a_proof_leaves_out() -> None:
     full, proof = played("upper", **WISHES["a full capture"]), played("upper", **SQUEEZED)
     assert full.spec.capture is CaptureMode.FULL
-    data = [sum(s.length > 0 and s.wnd > 0 for s in evidence.segments) for evidence in (full, proof)]
+    data = [sum(s.length > 0 and s.wnd > 0 for s in segments(evidence)) for evidence in (full, proof)]
     assert data[0] > 0
     assert data[1] == 0
+
+
+def test_a_capture_that_nobody_reads_loses_packets_and_the_verdict_says_so() -> None:
+    """Two times the ring goes by; the pair is judged without the wire, which has seen the rest only."""
+    spec = wished("healthy", payload="1t", capture="full", snaplen=65535)
+    with catalogue()[spec.testbed].site(spec) as site, closing(play(spec, site)) as evidences:
+        assert (next(evidences).capture or CaptureCount("", 0, 1)).dropped == 0
+        deadline = time.monotonic() + 60
+        while (progress := site.programs.server.progress()) and progress.received < 3 * LARGE_RING_SIZE:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        evidence = next(each for each in evidences if each.capture and each.capture.dropped)
+    verdict = judge(evidence)
+    assert verdict.outcome in (Outcome.MOVING, Outcome.SLOW_READER)
+    assert verdict.witnesses.wire == "missing"
+    assert evidence.capture is not None
+    assert verdict.wire.dropped == evidence.capture.dropped
+    shown = io.StringIO()
+    text.show(verdict, evidence, None, (), stream=shown)
+    assert f"not observed: {evidence.capture.dropped:,} packets that the capture dropped" in shown.getvalue()
 
 
 def test_the_wire_shows_a_probe_of_each_side_unless_only_the_proof_was_asked_for() -> None:
@@ -192,7 +217,8 @@ def test_the_evidence_grows_and_the_last_is_the_whole() -> None:
     evidences = yielded("slow-reader")
     assert len(evidences) > 5
     for earlier, later in pairwise(evidences):
-        assert earlier.frames == later.frames[: len(earlier.frames)]
+        assert earlier.wire.segments <= later.wire.segments
+        assert earlier.wire.began == later.wire.began
         assert earlier.seen_ns < later.seen_ns
         numbers = [snapshot.number for snapshot in later.snapshots]
         assert numbers == sorted(set(numbers))

@@ -2,12 +2,13 @@
 
 from contextlib import closing
 
+from lab.evidence import WireFacts
 from lab.experiment import play
 from lab.observer import KEEP_NS, Observer
 from lab.proof.wire import witness
 from lab.spec import Pair
 from lab.testbed import catalogue
-from tests.played import SQUEEZED, frozen, played, wished
+from tests.played import SQUEEZED, frames, frozen, played, segments, wished
 
 
 def test_the_freeze_is_kept_from_its_first_cut_on() -> None:
@@ -36,7 +37,7 @@ def test_before_the_connection_there_is_no_cut_and_the_evidence_is_whole_all_the
         assert observer.still_s() == 0
         observer.miss("the wire: nobody looks at it")
         evidence = observer.evidence()
-    assert (evidence.snapshots, evidence.frames, evidence.capture) == ((), (), None)
+    assert (evidence.snapshots, evidence.wire, evidence.capture) == ((), WireFacts(), None)
     assert evidence.connected == Pair(None, None)
     assert evidence.missing == ("the wire: nobody looks at it",)
 
@@ -44,8 +45,10 @@ def test_before_the_connection_there_is_no_cut_and_the_evidence_is_whole_all_the
 def test_every_frame_that_was_captured_is_dissected() -> None:
     evidence = frozen()
     assert evidence.capture is not None
-    assert len(evidence.frames) == len(evidence.segments) == evidence.capture.frames
-    assert [frame.number for frame in evidence.frames] == [segment.frame for segment in evidence.segments]
+    taken = frames(evidence)
+    assert len(taken) == evidence.wire.segments == evidence.capture.frames
+    assert [frame.number for frame in taken] == list(range(1, len(taken) + 1))
+    assert evidence.wire == witness(segments(evidence), evidence.wire.ends)
 
 
 def test_a_probe_is_not_progress() -> None:
@@ -57,5 +60,5 @@ def test_a_probe_is_not_progress() -> None:
     assert all(shots[0]), "both sockets were there"
     moving = [(s.bytes_acked, s.bytes_received, s.rqueue) for pair in shots for s in pair if s]
     assert moving[:2] == moving[2:]
-    probes = witness(last.segments).probes
+    probes = last.wire.probes
     assert probes.client + probes.server > 0

@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import stat
+import subprocess
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,12 @@ from lab.cli.output import connections_json
 from lab.errors import BadInputError, StoreError
 from lab.proof.verdict import judge
 from lab.spec import Grade, Outcome, Pair
-from lab.store import Run, is_run, load
-from tests.played import SQUEEZED, played, recorded, wished, yielded
+from lab.store import SAMPLES, Run, is_run, load
+from tests.commanded import small_disk
+from tests.played import SQUEEZED, frames, keep, played, recorded, wished, yielded
+
+FULL: dict[str, Any] = {"capture": "full", "send_size": "1024", "snaplen": 1000}
+"""A freeze with all its packets: some hundred KiB. Larger messages, as in `SQUEEZED`."""
 
 NAMES = ["upper", "echo", "healthy", "idle", "one-sided-stall", "read-read", "slow-reader"]
 
@@ -72,17 +79,73 @@ def test_latest_is_the_newest_and_nothing_is_overwritten(tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 6
 
 
-def test_samples_are_on_disk_while_it_is_played(tmp_path: Path) -> None:
-    """What a kill leaves behind: whole lines, and no manifest."""
-    evidences = yielded("one-sided-stall")
+def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: Path) -> None:
+    evidences = yielded("one-sided-stall", until="1.5")
     run = Run.create(tmp_path, evidences[-1].spec)
-    for evidence in evidences[:-1]:
-        run.extend(evidence)
-    lines = (run.path / "sockets.jsonl").read_text()
-    assert lines.count("\n") >= 4
-    assert lines.endswith("\n")
     with pytest.raises(BadInputError, match=r"no manifest\.json.*did the run end"):
         load(run.path)
+    keep(run, evidences[:-1])
+    assert (run.path / "sockets.jsonl").read_text().endswith("\n")
+    seen = load(run.path)
+    assert len(seen.snapshots) >= 2
+    assert seen.snapshots == evidences[-1].snapshots[: len(seen.snapshots)]
+    verdict = judge(seen)
+    assert (verdict.outcome, verdict.witnesses.wire) == (Outcome.ONE_SIDED_STALL, "missing")
+    assert verdict.missing == ("what came later: the run was killed before its end",)
+    assert (verdict.age_s or 0) > 0
+    assert verdict.wire.frames == len(frames(evidences[-1]))
+    assert verdict.wire.dropped is None
+
+
+def test_a_capture_that_a_kill_cut_in_the_middle_of_a_packet_is_read_until_there(tmp_path: Path) -> None:
+    evidences = yielded("one-sided-stall", until="1.5")
+    run = Run.create(tmp_path, evidences[-1].spec)
+    keep(run, evidences[:-1])
+    os.truncate(run.path / "wire.pcapng", (run.path / "wire.pcapng").stat().st_size - 7)
+    assert judge(load(run.path)).wire.frames == len(frames(evidences[-1])) - 1
+
+
+def test_packets_that_are_not_in_the_file_are_lost_for_whoever_judges_it(frozen: Path) -> None:
+    """Whole records, and fewer than the manifest says: somebody has cut it."""
+    before = judge(load(frozen))
+    with (frozen / "wire.pcapng").open("r+b") as stream:
+        stream.seek(-4, os.SEEK_END)
+        stream.truncate(stream.tell() + 4 - int.from_bytes(stream.read(4), "little"))
+    after = judge(load(frozen))
+    assert (before.wire.dropped, after.wire.dropped) == (0, 1)
+    assert (before.wire.frames, after.wire.frames) == (after.wire.frames and after.wire.frames + 1, after.wire.frames)
+    assert (before.witnesses.wire, after.witnesses.wire) == ("agrees", "missing")
+
+
+def test_a_run_whose_capture_goes_on_in_other_files_is_judged_the_same(tmp_path: Path) -> None:
+    evidences = yielded("upper", **FULL)
+    wished = tuple(replace(each, spec=replace(each.spec, capture_size=1 << 17)) for each in evidences)
+    run = recorded(tmp_path, wished)
+    files = sorted(path.name for path in run.glob("wire*"))
+    assert files[-1] == "wire.pcapng"
+    assert "wire.1.pcapng" in files
+    assert max((run / name).stat().st_size for name in files) <= (1 << 17) + 100, "the last comment comes on top"
+    evidence = load(run)
+    assert evidence == wished[-1]
+    assert judge(evidence) == judge(evidences[-1])
+    commented = [row for name in files for row in comments(run / name)]
+    assert sum("first zero window" in text for text in commented) == 2
+    assert sum("last frame before the seal" in text for text in commented) == 1
+    (run / "wire.1.pcapng").unlink()
+    assert judge(load(run)).witnesses.wire == "missing"
+
+
+def test_the_packets_of_the_proof_carry_comments(frozen: Path) -> None:
+    texts = comments(frozen / "wire.pcapng")
+    for part in ("first zero window of the client", "first zero window of the server", "last frame before the seal"):
+        assert sum(part in text for text in texts) == 1
+    assert any("probe 1 of the" in text for text in texts)
+
+
+def comments(path: Path) -> list[str]:
+    command = ["tshark", "-n", "-r", str(path), "-Y", "frame.comment", "-T", "fields", "-e", "frame.comment"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.splitlines()
 
 
 def test_an_older_verdict_is_not_looked_at(frozen: Path) -> None:
@@ -176,11 +239,42 @@ def test_a_latest_that_cannot_be_replaced_is_said_and_nothing_of_the_attempt_sta
 def test_a_folder_that_vanishes_in_mid_run_is_a_store_error(tmp_path: Path) -> None:
     evidences = yielded("idle")
     run = Run.create(tmp_path, evidences[-1].spec)
-    for file in run.path.iterdir():
-        file.unlink()
-    run.path.rmdir()
+    shutil.rmtree(run.path)
     with pytest.raises(StoreError, match="cannot write"):
         run.finish(evidences[-1], None, {})
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("size", [(1 << 20) + (spare << 10) for spare in (36, 60, 100, 200)])
+def test_a_disk_that_fills_up_ends_the_capture_and_not_the_judgement(tmp_path: Path, size: int) -> None:
+    """The first has no room for the samples either. What is there is whole, is read, and says what is not there."""
+    evidences = yielded("upper", **FULL)
+    with small_disk(tmp_path, size) as runs:
+        run = Run.create(runs, evidences[-1].spec)
+        keep(run, evidences)
+        with pytest.raises(StoreError, match=r"cannot write .*: No space left on device; not kept: .* packets"):
+            run.finish(evidences[-1], judge(evidences[-1]), {})
+        assert json.loads((run.path / "verdict.json").read_text())["grade"] == "proven"
+        assert not [path.name for path in run.path.iterdir() if path.name.startswith(".")]
+        assert all((run.path / f"{name}.jsonl").read_bytes()[-1:] in (b"\n", b"") for name in SAMPLES)
+        evidence = load(run.path)
+        verdict = judge(evidence)
+        captured = len(frames(evidences[-1]))
+        assert evidence.capture is not None
+        assert (evidence.capture.frames + (evidence.capture.dropped or 0)) == captured
+        assert evidence.snapshots[-1] == evidences[-1].snapshots[-1]
+        assert (verdict.outcome, verdict.grade, verdict.witnesses.wire) == ("deadlock", "proven", "missing")
+        assert any(
+            f"of {captured:,} captured packets, for which the disk had no room" in each for each in verdict.missing
+        )
+
+
+@pytest.mark.root
+def test_a_disk_that_is_full_is_said_before_anything_is_played(tmp_path: Path) -> None:
+    with small_disk(tmp_path, 1 << 19) as runs:
+        with pytest.raises(StoreError, match=r"cannot write into .*No space left on device.*--runs or LAB_RUNS"):
+            Run.create(runs, wished())
+        assert list(runs.iterdir()) == []
 
 
 def test_root_leaves_a_run_to_the_owner_of_the_folder(tmp_path: Path) -> None:

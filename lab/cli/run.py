@@ -7,14 +7,17 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from lab.cli.say import complain, say
 from lab.cli.wishes import Playing, Wish, flag, format_flag, host_sysctls, run_flags, scenario_flags
-from lab.errors import EnvironmentLacksError, SpecError
+from lab.errors import EnvironmentLacksError, SpecError, StoreError
 from lab.spec import Outcome, Spec
+
+if TYPE_CHECKING:
+    from lab.proof.verdict import Verdict
 
 INCONCLUSIVE, OTHERWISE = 3, 1
 PREFERRED = "netns"
@@ -57,7 +60,7 @@ def _play(spec: Spec, *, hold: bool, expect: str | None, form: str, runs: Path) 
         run = store.Run.create(runs, spec)
         evidence = None
         try:
-            for evidence in play(spec, site):
+            for evidence in play(spec, site, run.record):
                 run.extend(evidence)
                 shown.show(evidence)
         except BaseException:
@@ -69,24 +72,33 @@ def _play(spec: Spec, *, hold: bool, expect: str | None, form: str, runs: Path) 
             raise
         assert evidence is not None
         verdict = judge(evidence)
-        run.finish(evidence, verdict.seal_ns, _host(site.notes))
-        run.write_verdict(verdict)
+        unkept = None
+        try:
+            run.finish(evidence, verdict, _host(site.notes))
+        except StoreError as error:
+            unkept = error
         shown.close()
         seen = forecast(spec, evidence.settings, evidence.core)
         may_be = (Outcome(expect),) if expect else expected(spec, seen)
-        if form == "json":
+        if form == "json" and unkept is None:
             from lab.cli.output import run_json  # noqa: PLC0415
 
             click.echo(run_json(verdict, evidence, run.path, may_be))
-        else:
+        elif form == "text":
             from lab.report import text  # noqa: PLC0415
 
             text.show(verdict, evidence, run.path, may_be)
+        if unkept is not None:
+            raise StoreError(f"{unkept}; judged from memory: {_named(verdict)}; --runs gives another folder")
         if hold:
             _hold(site.standing)
     if verdict.outcome in may_be:
         return 0
     return INCONCLUSIVE if verdict.outcome is Outcome.INCONCLUSIVE else OTHERWISE
+
+
+def _named(verdict: "Verdict") -> str:
+    return verdict.outcome if verdict.grade is None else f"{verdict.outcome} ({verdict.grade})"
 
 
 def chosen_testbed(wish: Wish) -> str:
@@ -139,7 +151,7 @@ def _host(notes: Mapping[str, str]) -> dict[str, str]:
         "clock": "CLOCK_REALTIME, nanoseconds since the epoch",
         "uid": str(os.getuid()),
     }
-    found |= {name: version(name) for name in ("scapy", "pyroute2", "docker", "msgspec", "python-pcapng")}
+    found |= {name: version(name) for name in ("scapy", "pyroute2", "docker", "msgspec")}
     return found | dict(notes)
 
 

@@ -119,6 +119,7 @@ def run_flags(command: Command) -> Command:
             flag("--capture", type=click.Choice([each.value for each in CaptureMode]), default="proof",
                  show_default=True, help="proof: SYN, FIN, RST, zero windows and segments without payload; full: all"),
             flag("--snaplen", type=int, default=128, show_default=True, metavar="BYTES", help="kept of each frame"),
+            flag("--capture-size", metavar="SIZE", help="go on in another file at this size, for example 100MiB"),
             flag("--until", default="probes", show_default=True, metavar="proof|probes|SECONDS",
                  help="stop at the verdict, at a probe of each side, or after SECONDS"),
         ]
@@ -153,6 +154,7 @@ class Wish:
     host_sysctl: Sequence[str] = ()
     capture: str = CaptureMode.PROOF
     snaplen: int = 128
+    capture_size: str | None = None
     until: str = Until.PROBES
 
     def spec(self, testbed: str) -> Spec:
@@ -174,6 +176,7 @@ class Wish:
             mtu=self.mtu,
             capture=CaptureMode(self.capture),
             snaplen=self.snaplen,
+            capture_size=parse_size(self.capture_size) if self.capture_size else None,
             until=_until(self.until),
             limits=Limits(),
             host_sysctls=host_sysctls(self.host_sysctl),

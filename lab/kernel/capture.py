@@ -12,6 +12,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lab.errors import EnvironmentLacksError
@@ -26,11 +27,15 @@ PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION = 5, 6, 10
 TPACKET_V3 = 2
 TP_STATUS_USER = 1
 
-BLOCK_SIZE = 1 << 18
-BLOCKS = 64
-"""16 MiB: 80 000 frames of a `proof` capture, read every few milliseconds."""
+RING_SIZE, LARGE_RING_SIZE = 1 << 24, 1 << 26
+"""Bytes: 80 000 frames cut at 128; the larger one where frames are kept nearly whole."""
+BLOCK_SIZE = 1 << 15
+"""Bytes of a block at least; a frame has to lie in one."""
+LARGE_SNAPLEN = 1 << 10
+AT_ONCE = 1 << 20
+"""Bytes of blocks that one call of `drain` hands over at most: some 5000 frames, however far the reader is behind."""
 RETIRE_MS = 8
-"""A block that is not full is handed over after this (two ticks at HZ=250)."""
+"""A block that is not full is handed over after this (two ticks at HZ=250): 512 of them last 4 s, if nobody reads."""
 
 _STATUS = struct.Struct("=I")
 _BLOCK = struct.Struct("=8x3I")  # block_status, num_pkts, offset_to_first_pkt
@@ -38,7 +43,7 @@ _PACKET = struct.Struct("=6I2H")  # next_offset, sec, nsec, snaplen, len, status
 
 
 class Capture:
-    """An open capture on one interface of one namespace. `drain()` it at least twice a second; `close()` it."""
+    """An open capture on one interface of one namespace. `drain()` it at least once a second; `close()` it."""
 
     def __init__(self, namespace: Namespace, interface: str, mode: CaptureMode, port: int, snaplen: int) -> None:
         self.interface = interface
@@ -47,7 +52,8 @@ class Capture:
         self._socket: socket.socket = self._listener.ins
         try:
             _attach(self._socket, packet_filter(mode, port, snaplen, loopback=interface == "lo"))
-            self._ring = _ring(self._socket)
+            self._block_size, self._blocks = _layout(snaplen)
+            self._ring = _ring(self._socket, self._block_size, self._blocks)
         except OSError as error:
             self._listener.close()
             raise EnvironmentLacksError(f"cannot capture on {interface}: {error.strerror}") from None
@@ -56,13 +62,13 @@ class Capture:
         self._seen = self._dropped = 0
 
     def drain(self) -> list[Frame]:
-        """The frames that the kernel has handed over since the last call."""
+        """The frames that the kernel has handed over since the last call; of very many, the first blocks."""
         frames: list[Frame] = []
-        while True:
-            start = self._block * BLOCK_SIZE
+        for _ in range(AT_ONCE // self._block_size):
+            start = self._block * self._block_size
             status, packets, first = _BLOCK.unpack_from(self._ring, start)
             if not status & TP_STATUS_USER:
-                return frames
+                break
             at = start + first
             for _ in range(packets):
                 following, seconds, nanoseconds, captured, length, _, mac, _ = _PACKET.unpack_from(self._ring, at)
@@ -71,23 +77,25 @@ class Capture:
                 frames.append(Frame(self._number, seconds * 1_000_000_000 + nanoseconds, length, data))
                 at += following
             _STATUS.pack_into(self._ring, start + 8, 0)
-            self._block = (self._block + 1) % BLOCKS
+            self._block = (self._block + 1) % self._blocks
+        return frames
 
-    def settle(self, limit_s: float = 0.5) -> list[Frame]:
-        """Drain until every frame that the kernel counted has come, or the limit has passed."""
-        frames: list[Frame] = []
+    def settle(self, limit_s: float = 0.5) -> Iterator[list[Frame]]:
+        """Drain until every frame that the kernel has counted by now has come, or for so long none has come."""
+        self._count()
+        expected = self._seen - self._dropped
         deadline = time.monotonic() + limit_s
-        while True:
-            frames += self.drain()
-            count = self.count()
-            if self._number >= count.frames or time.monotonic() > deadline:
-                return frames
-            select.select([self._socket], [], [], RETIRE_MS / 1000)
+        while self._number < expected and time.monotonic() < deadline:
+            if frames := self.drain():
+                yield frames
+                deadline = time.monotonic() + limit_s
+            else:
+                select.select([self._socket], [], [], RETIRE_MS / 1000)
 
     def count(self) -> CaptureCount:
-        """Frames that passed the filter and were taken, and those that the kernel dropped for want of room."""
+        """Frames that passed the filter and were drained, and those that the kernel dropped for want of room."""
         self._count()
-        return CaptureCount(self.interface, self._seen - self._dropped, self._dropped)
+        return CaptureCount(self.interface, self._number, self._dropped)
 
     def close(self) -> None:
         self._ring.close()
@@ -116,11 +124,17 @@ def _listen(interface: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - s
         raise EnvironmentLacksError(f"cannot capture on {interface}: there is no such interface") from None
 
 
-def _ring(packet_socket: socket.socket) -> mmap.mmap:
+def _layout(snaplen: int) -> tuple[int, int]:
+    """Bytes of a block, and how many of them the ring has. A frame has 48 bytes of header and some of padding."""
+    size = max(BLOCK_SIZE, 1 << (snaplen + 512).bit_length())
+    return size, (RING_SIZE if snaplen < LARGE_SNAPLEN else LARGE_RING_SIZE) // size
+
+
+def _ring(packet_socket: socket.socket, size: int, blocks: int) -> mmap.mmap:
     packet_socket.setsockopt(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
-    request = struct.pack("=7I", BLOCK_SIZE, BLOCKS, BLOCK_SIZE, BLOCKS, RETIRE_MS, 0, 0)
+    request = struct.pack("=7I", size, blocks, size, blocks, RETIRE_MS, 0, 0)
     packet_socket.setsockopt(SOL_PACKET, PACKET_RX_RING, request)
-    return mmap.mmap(packet_socket.fileno(), BLOCK_SIZE * BLOCKS)
+    return mmap.mmap(packet_socket.fileno(), size * blocks)
 
 
 def _attach(packet_socket: socket.socket, program: list[tuple[int, int, int, int]]) -> None:

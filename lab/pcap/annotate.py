@@ -10,11 +10,8 @@ from typing import BinaryIO
 
 from lab.errors import BadInputError, StoreError
 from lab.pcap.bulk import Bulk, Chunk, Interface
-from lab.pcap.layouts import BYTE_ORDER, Block
+from lab.pcap.pcapng import APPLICATION, COMMENT, END, NANOSECONDS, RESOLUTION, Block, block, option, section
 from lab.pcap.source import Source
-
-COMMENT, APPLICATION, RESOLUTION = 1, 4, 9
-"""Option codes: opt_comment, shb_userappl, if_tsresol."""
 
 
 def annotate(source: Source, out: Path, comments: Mapping[int, str]) -> None:
@@ -32,8 +29,7 @@ def annotate(source: Source, out: Path, comments: Mapping[int, str]) -> None:
 
 
 def _copy(source: Source, stream: BinaryIO, comments: Mapping[int, str]) -> None:
-    header = struct.pack("<IHHq", BYTE_ORDER, 1, 0, -1) + _option(APPLICATION, b"zero-window lab") + bytes(4)
-    stream.write(_block(Block.SECTION, header))
+    stream.write(section(option(APPLICATION, b"zero-window lab")))
     source.rewind()
     known: dict[Interface, int] = {}
     try:
@@ -41,8 +37,8 @@ def _copy(source: Source, stream: BinaryIO, comments: Mapping[int, str]) -> None
             for each in chunk.interfaces:
                 if each not in known:
                     known[each] = len(known)
-                    body = struct.pack("<HHI", each.link, 0, each.snaplen) + _option(RESOLUTION, b"\x09") + bytes(4)
-                    stream.write(_block(Block.INTERFACE, body))
+                    body = struct.pack("<HHI", each.link, 0, each.snaplen) + option(RESOLUTION, NANOSECONDS)
+                    stream.write(block(Block.INTERFACE, body + option(END)))
             _copy_chunk(chunk, stream, comments, known)
     except BadInputError:
         return
@@ -60,14 +56,5 @@ def _copy_chunk(chunk: Chunk, stream: BinaryIO, comments: Mapping[int, str], kno
         body = struct.pack("<5I", numbers[interface], ticks >> 32, ticks & 0xFFFFFFFF, captured, wire)
         body += chunk.data[start : start + captured] + bytes(-captured % 4)
         if frame in comments:
-            body += _option(COMMENT, comments[frame].encode()) + bytes(4)
-        stream.write(_block(Block.PACKET, body))
-
-
-def _option(code: int, value: bytes) -> bytes:
-    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
-
-
-def _block(kind: int, body: bytes | bytearray) -> bytes:
-    length = struct.pack("<I", len(body) + 12)
-    return struct.pack("<I", kind) + length + body + length
+            body += option(COMMENT, comments[frame].encode()) + option(END)
+        stream.write(block(Block.PACKET, body))

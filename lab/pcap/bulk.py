@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lab.errors import BadInputError
-from lab.pcap.layouts import BYTE_ORDER, FIXED_OF_PACKET, LARGEST, LARGEST_BLOCK, MICRO, NANO, Block, Pcap, Pcapng
+from lab.pcap.layouts import FIXED_OF_PACKET, LARGEST, LARGEST_BLOCK, MICRO, NANO, Pcap, Pcapng
+from lab.pcap.pcapng import BYTE_ORDER, Block
 from lab.pcap.source import BrokenError, Source
 from lab.pcap.walk import Offsets, run, walk
 
@@ -89,7 +90,8 @@ def _silent(_done: int, _size: int) -> None: ...
 class Bulk:
     """A capture file being read. Raises BadInputError where it is none."""
 
-    def __init__(self, source: Source, progress: Progress = _silent) -> None:
+    def __init__(self, source: Source, progress: Progress = _silent, *, before: int = 0) -> None:
+        """`before` is the number of the frame before its first: of the file that it continues."""
         self._source = source
         self._progress = progress
         self._chunk_size = CHUNK if source.compressed else min(CHUNK, source.size + 1)
@@ -105,6 +107,7 @@ class Bulk:
         self._fill()
         self.pcapng, state = self._open()
         self._state = state
+        state.frame = before
 
     def chunks(self) -> Iterator[Chunk]:
         """All of it, from the start."""

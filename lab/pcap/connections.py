@@ -106,11 +106,14 @@ def _comments(stalled: list[Judged]) -> dict[int, str]:
     return {frame: "; ".join(texts) for frame, texts in comments.items()}
 
 
-def every_segment(path: Path) -> Iterator[Segment]:
-    """All TCP segments of a capture, one by one. Raises BadInputError, after what stands before a damage."""
+def every_segment(path: Path, before: int = 0) -> Iterator[Segment]:
+    """All TCP segments of a capture, one by one. Raises BadInputError, after what stands before a damage.
+
+    `before` is the number of the frame before its first: of the file that it continues.
+    """
     with opened(path) as source:
         flows = Flows()
-        for chunk in Bulk(source).chunks():
+        for chunk in Bulk(source, before=before).chunks():
             columns = segments(chunk, flows.hashing)
             flow = flows.note(chunk, columns)
             from_high = columns.source > columns.destination

@@ -6,10 +6,10 @@ length, length on the wire. A block is its type, its length, a body padded to 4 
 
 import struct
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 
+from lab.pcap.pcapng import Block
 from lab.pcap.walk import STUCK, Offsets
 
 LARGEST = 1 << 18
@@ -23,17 +23,6 @@ NEAR, REACH, MOST_GUESSES = 1 << 13, 1 << 11, 16
 
 MICRO, NANO = 0xA1B2C3D4, 0xA1B23C4D
 
-
-class Block(IntEnum):
-    SECTION = 0x0A0D0D0A
-    INTERFACE = 1
-    OBSOLETE_PACKET = 2
-    SIMPLE_PACKET = 3
-    PACKET = 6
-
-
-BYTE_ORDER = 0x1A2B3C4D
-"""What a section header says in its own byte order."""
 
 FIXED_OF_PACKET = 28
 """Bytes of a packet block before its data."""

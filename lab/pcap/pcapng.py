@@ -1,19 +1,18 @@
-"""Frames to and from pcapng, the format that holds nanoseconds and a comment for each packet.
+"""Writes frames to pcapng as they come: the format that holds nanoseconds and a comment for each packet.
 
-Format: draft-ietf-opsawg-pcapng. The library writes a frame of 100 bytes in 18 us and reads it in 14 us.
+Format: draft-ietf-opsawg-pcapng. A file ends with a whole record whatever happens: every write is of whole records, and
+what a full disk has cut is taken back.
 """
 
+import os
 import platform
 import struct
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from enum import IntEnum
+from itertools import count
 from pathlib import Path
-from typing import BinaryIO
 
-from pcapng import FileScanner, FileWriter, blocks
-from pcapng.exceptions import PcapngException
-
-from lab.errors import BadInputError, StoreError
+from lab.errors import StoreError
 from lab.tcp.frame import Frame
 
 ETHERNET = 1
@@ -22,118 +21,198 @@ ETHERNET = 1
 NANOSECONDS = b"\x09"
 """if_tsresol: times count 10^-9 s."""
 
-DAMAGE = (PcapngException, ValueError, TypeError, RuntimeError, LookupError, AssertionError, MemoryError, struct.error)
-"""What the library raises when a length, a number or a text in the file is nonsense; RuntimeError is 'misaligned'."""
+BYTE_ORDER = 0x1A2B3C4D
+"""What a section header says in its own byte order."""
 
 
-def write(path: Path, frames: Iterable[Frame], interface: str, comments: Mapping[int, str], snaplen: int = 0) -> None:
-    """Write the frames, those whose number has a comment with it. The file appears whole or not at all.
+class Block(IntEnum):
+    SECTION = 0x0A0D0D0A
+    INTERFACE = 1
+    OBSOLETE_PACKET = 2
+    SIMPLE_PACKET = 3
+    PACKET = 6
 
-    `snaplen` is the length in bytes that frames were cut at, 0 for not at all. Raises StoreError.
-    """
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
+
+END, COMMENT, HARDWARE, SYSTEM, APPLICATION, NAME, RESOLUTION = 0, 1, 2, 3, 4, 2, 9
+"""Option codes: opt_endofopt, opt_comment, shb_hardware, shb_os, shb_userappl, if_name, if_tsresol."""
+
+TAIL = 8 << 20
+"""How many bytes before the end of a file a frame can lie to be given a comment after it was written."""
+
+_PACKET = struct.Struct("<7I")
+"""Type, length, interface, time (high, low), captured, wire."""
+_LENGTH = struct.Struct("<I")
+
+
+class Writer:
+    """A capture file that grows as frames come. One that would outgrow `size` bytes goes on in `wire.1.pcapng`."""
+
+    def __init__(self, path: Path, interface: str, snaplen: int = 0, size: int | None = None) -> None:
+        """`snaplen` is the length in bytes that frames were cut at, 0 for not at all. Raises StoreError."""
+        self._path, self._size = path, size
+        self._header = _header(interface, snaplen)
+        self.files: list[Path] = []
+        self.frames = 0
+        """How many are on disk."""
+        self._descriptor = -1
+        self._end = 0
+        self._begin()
+
+    def write(self, frames: Iterable[Frame], comments: Mapping[int, str]) -> None:
+        """Append the frames, those whose number has a comment with it. Raises StoreError, and the file ends whole."""
+        blocks: list[bytes] = []
+        end = self._end
+        for frame in frames:
+            block = packet(frame, comments.get(frame.number))
+            if self._size is not None and end + len(block) > self._size:
+                self._append(blocks)
+                self._begin()
+                blocks, end = [], self._end
+            blocks.append(block)
+            end += len(block)
+        self._append(blocks)
+
+    def remark(self, text: str, chosen: Callable[[Frame], bool]) -> None:
+        """Give a comment to the last frame that is chosen, if there is one within TAIL. Raises StoreError.
+
+        Nothing is to be written after it.
+        """
+        for path in reversed(self.files):
+            try:
+                if _remark(path, text, chosen):
+                    return
+            except OSError as error:
+                raise StoreError(f"cannot write {path}: {error.strerror}") from None
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _begin(self) -> None:
+        self.close()
+        path = nth(self._path, len(self.files))
         try:
-            with unfinished.open("wb") as stream:
-                _write(stream, frames, interface, comments, snaplen)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            try:
+                _put(self._descriptor, self._header)
+            except OSError:
+                path.unlink()
+                raise
+        except OSError as error:
+            raise StoreError(f"cannot write {path}: {error.strerror}") from None
+        self._end = len(self._header)
+        self.files.append(path)
 
-
-def read(path: Path) -> Iterator[Frame]:
-    """The frames, numbered from 1 as Wireshark does. What stands before a damage is given before it is raised.
-
-    Raises BadInputError, with the offset in bytes at which the damaged block starts.
-    """
-    try:
-        with path.open("rb") as stream:
-            yield from _frames(path, stream)
-    except OSError as error:
-        raise BadInputError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _write(
-    stream: BinaryIO, frames: Iterable[Frame], interface: str, comments: Mapping[int, str], snaplen: int
-) -> None:
-    section = blocks.SectionHeader(
-        options={
-            "shb_hardware": platform.machine(),
-            "shb_os": f"{platform.system()} {platform.release()}",
-            "shb_userappl": "zero-window lab",
-        }
-    )
-    section.new_member(
-        blocks.InterfaceDescription,
-        link_type=ETHERNET,
-        snaplen=snaplen,
-        options={"if_name": interface, "if_tsresol": NANOSECONDS},
-    )
-    with warnings.catch_warnings():
-        # The library deprecates its own way to hold if_tsresol, and offers no other.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        writer = FileWriter(stream, section)
-    for frame in frames:
-        comment = comments.get(frame.number)
-        block = section.new_member(
-            blocks.EnhancedPacket,
-            timestamp_high=frame.time_ns >> 32,
-            timestamp_low=frame.time_ns & 0xFFFFFFFF,
-            packet_len=frame.wire_length,
-            packet_data=frame.data,
-            options={} if comment is None else {"opt_comment": comment},
-        )
-        writer.write_block(block)
-
-
-def _frames(path: Path, stream: BinaryIO) -> Iterator[Frame]:
-    number = 0
-    for offset, block in _blocks(path, stream):
-        if isinstance(block, blocks.BasePacketBlock):
-            number += 1
-            yield _frame(number, block, f"{path}: frame {number} at byte {offset}")
-
-
-def _blocks(path: Path, stream: BinaryIO) -> Iterator[tuple[int, blocks.Block]]:
-    """Every block with the offset at which it starts.
-
-    The library ends in silence at a block that is cut between two of its fields: hence the look at where it stopped.
-    """
-    scanner = iter(FileScanner(stream))
-    offset = 0
-    while True:
+    def _append(self, blocks: list[bytes]) -> None:
+        data = b"".join(blocks)
         try:
-            with warnings.catch_warnings():
-                # As above; and an option that may stand only once is no damage when it stands twice.
-                warnings.simplefilter("ignore")
-                block = next(scanner, None)
-        except DAMAGE as error:
-            what = str(error) or type(error).__name__
-            raise BadInputError(f"{path}: not a pcapng file, or damaged, at byte {offset}: {what}") from error
-        if block is None:
-            break
-        yield offset, block
-        offset = stream.tell()
-    if stream.tell() != offset or not offset:
-        raise BadInputError(f"{path}: not a pcapng file, or cut short, at byte {offset}")
+            _put(self._descriptor, data)
+        except OSError as error:
+            self._take_back(blocks)
+            raise StoreError(f"cannot write {self.files[-1]}: {error.strerror}") from None
+        self._end += len(data)
+        self.frames += len(blocks)
+
+    def _take_back(self, blocks: list[bytes]) -> None:
+        """Cut the file behind the last of these blocks that is there as a whole."""
+        there = os.fstat(self._descriptor).st_size
+        for block in blocks:
+            if self._end + len(block) > there:
+                break
+            self._end += len(block)
+            self.frames += 1
+        os.ftruncate(self._descriptor, self._end)
 
 
-def _frame(number: int, block: blocks.BasePacketBlock, where: str) -> Frame:
-    if not isinstance(block, blocks.BlockWithTimestampMixin):
-        raise BadInputError(f"{where} carries no time (a simple packet block): capture it with time stamps")
-    if block.interface_id not in block.section.interfaces:
-        raise BadInputError(f"{where} names interface {block.interface_id}, which the file does not describe")
-    if block.interface.link_type != ETHERNET:
-        raise BadInputError(f"{where} is {block.interface.link_type_description}; only Ethernet can be read")
-    return Frame(number, _time_ns(block), block.packet_len, block.packet_data)
+def nth(path: Path, number: int) -> Path:
+    """The file that a capture goes on in: `wire.pcapng`, `wire.1.pcapng`, `wire.2.pcapng` ..."""
+    return path.with_suffix(f".{number}{path.suffix}") if number else path
 
 
-def _time_ns(block: blocks.BasePacketBlock) -> int:
-    """In integers: the library's own time is a float, which is good for 238 ns in this century."""
-    options = block.interface.options
-    resolution = (options.get("if_tsresol") or b"\x06")[0]
-    base, exponent = (2, resolution & 0x7F) if resolution & 0x80 else (10, resolution)
-    ticks = block.timestamp_high << 32 | block.timestamp_low
-    return int(ticks * 10**9 // base**exponent + options.get("if_tsoffset", 0) * 10**9)
+def files(path: Path) -> list[Path]:
+    """All files of a capture, in order; the first whether it is there or not."""
+    found = [path]
+    for number in count(1):
+        following = nth(path, number)
+        if not following.is_file():
+            return found
+        found.append(following)
+    raise AssertionError
+
+
+def packet(frame: Frame, comment: str | None = None) -> bytes:
+    """An enhanced packet block of the section's first interface."""
+    captured = len(frame.data)
+    padding = bytes(-captured % 4)
+    options = b"" if comment is None else option(COMMENT, comment.encode()) + option(END)
+    length = _PACKET.size + captured + len(padding) + len(options) + _LENGTH.size
+    ticks = frame.time_ns
+    fixed = _PACKET.pack(Block.PACKET, length, 0, ticks >> 32, ticks & 0xFFFFFFFF, captured, frame.wire_length)
+    return b"".join((fixed, frame.data, padding, options, _LENGTH.pack(length)))
+
+
+def option(code: int, value: bytes = b"") -> bytes:
+    return struct.pack("<HH", code, len(value)) + value + bytes(-len(value) % 4)
+
+
+def block(kind: int, body: bytes | bytearray) -> bytes:
+    length = _LENGTH.pack(len(body) + 12)
+    return _LENGTH.pack(kind) + length + body + length
+
+
+def section(*options: bytes) -> bytes:
+    return block(Block.SECTION, struct.pack("<IHHq", BYTE_ORDER, 1, 0, -1) + b"".join(options) + option(END))
+
+
+def _header(interface: str, snaplen: int) -> bytes:
+    description = struct.pack("<HHI", ETHERNET, 0, snaplen) + option(NAME, interface.encode())
+    return section(
+        option(HARDWARE, platform.machine().encode()),
+        option(SYSTEM, f"{platform.system()} {platform.release()}".encode()),
+        option(APPLICATION, b"zero-window lab"),
+    ) + block(Block.INTERFACE, description + option(RESOLUTION, NANOSECONDS) + option(END))
+
+
+def _put(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+
+
+def _remark(path: Path, text: str, chosen: Callable[[Frame], bool]) -> bool:
+    """Blocks tell their length at their end too, so the file is walked backwards; what follows the frame moves back."""
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+b") as stream:
+        size = stream.seek(0, os.SEEK_END)
+        start = max(0, size - TAIL)
+        stream.seek(start)
+        tail = stream.read()
+        end = len(tail)
+        while end >= _PACKET.size + _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(tail, end - _LENGTH.size)
+            at = end - length
+            if at < 0 or _LENGTH.unpack_from(tail, at)[0] != Block.PACKET:
+                return False
+            frame, options = _unpacked(tail, at)
+            if chosen(frame):
+                # What stood there ends with an end of options already; otherwise there were none.
+                comment = option(COMMENT, text.encode()) + (b"" if options < length - _LENGTH.size else option(END))
+                longer = length + len(comment)
+                # Room first: a full disk must not cut what is there.
+                os.posix_fallocate(stream.fileno(), size, len(comment))
+                stream.seek(start + at)
+                stream.write(
+                    tail[at : at + 4] + _LENGTH.pack(longer) + tail[at + 8 : at + options]
+                    + comment + tail[at + options : end - 4] + _LENGTH.pack(longer) + tail[end:]
+                )  # fmt: skip
+                return True
+            end = at
+    return False
+
+
+def _unpacked(data: bytes, at: int) -> tuple[Frame, int]:
+    """The frame in the packet block at `at`, numbered 0, and where in the block its options start."""
+    _, _, _, high, low, captured, wire = _PACKET.unpack_from(data, at)
+    start = at + _PACKET.size
+    frame = Frame(0, high << 32 | low, wire, data[start : start + captured])
+    return frame, _PACKET.size + captured + -captured % 4

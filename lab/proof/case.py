@@ -8,7 +8,6 @@ from itertools import pairwise
 from lab.evidence import Evidence, Snapshot, SocketSample, ThreadSample
 from lab.proof.autotune import MAX_TCP_HEADERS, Stack
 from lab.proof.waitfor import Analysis, Knot, analyse
-from lab.proof.wire import witness
 from lab.spec import Pair, Role
 
 SENDING = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg"})
@@ -26,7 +25,7 @@ class Case:
         self.evidence = evidence
         ends = evidence.connected.client
         self.ends = Pair(ends.local, ends.remote) if ends else None
-        self.wire = witness(evidence.segments, self.ends)
+        self.wire = evidence.wire
         self.last: Snapshot | None = evidence.snapshots[-1] if evidence.snapshots else None
         self.seal_ns = seal(evidence)
         moved = (self.seal_ns, _unchanged_since(evidence.snapshots, _moved_by_tcp))

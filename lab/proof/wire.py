@@ -13,65 +13,20 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from lab.evidence import Event, Moment, WireFacts
 from lab.spec import Pair, Role
 from lab.tcp.connection import PROBES, Connection, Kind, Marks
 from lab.tcp.segment import ControlBits, Segment
 
-__all__ = ["EVENTS", "PROBES", "Event", "Kind", "Moment", "WireFacts", "WireWitness", "notable", "witness"]
+__all__ = ["EVENTS", "PROBES", "SEALED", "Event", "Kind", "Moment", "WireFacts", "WireWitness", "notable", "witness"]
 
 EVENTS = 256
 """Events kept a connection, the latest. Probes double their gaps, so this is hours of a freeze."""
 
+SEALED = "last frame before the seal: neither program has accepted a byte since"
+"""The comment of that packet; which one it is, is known at the end only."""
+
 _SYN, _FIN, _RST, _ACK = (int(bit) for bit in (ControlBits.SYN, ControlBits.FIN, ControlBits.RST, ControlBits.ACK))
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A frame, by its number, and its time."""
-
-    frame: int
-    time_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """A probe or a silly-window fragment; `number` counts those of this side, probes apart from fragments."""
-
-    moment: Moment
-    role: Role
-    kind: Kind
-    number: int
-    length: int
-
-
-@dataclass(frozen=True, slots=True)
-class WireFacts:
-    """Zero windows belong to the side that advertised them, probes to the side that sent them."""
-
-    ends: Pair[str] | None
-    """None: no segment was seen."""
-    roles_seen: bool
-    """Whether a SYN told who is the client; else the lower port was taken for the server's, or the caller knew."""
-    segments: int
-    zero_windows: Pair[int]
-    """Segments with window 0, SYN and RST excepted. Wireshark's mark excepts FIN too."""
-    first_zero_window: Pair[Moment | None]
-    closed: Pair[bool | None]
-    """Whether the last window advertised is 0. None: the side has advertised none."""
-    reopened: Pair[int]
-    """How many times a closed window of this side was seen open again."""
-    probes: Pair[int]
-    probes_since_still: Pair[int]
-    """Probes after the last progress of either side."""
-    fragments: Pair[int]
-    progress: Moment | None
-    """The last new byte, sent or acknowledged, or closed window that opened, of either side."""
-    fin: Pair[Moment | None]
-    rst: Pair[Moment | None]
-    carried: Pair[int | None]
-    """Payload bytes between a side's SYN and its FIN, else its RST, modulo 2**32. None: one of them was not seen."""
-    events: tuple[Event, ...]
-    """The latest EVENTS probes and fragments, oldest first."""
 
 
 @dataclass(slots=True)
@@ -110,6 +65,7 @@ class WireWitness:
         self._client: str | None = None
         self._roles_seen = False
         self._segments = 0
+        self._began: Moment | None = None
         self._progress: Moment | None = None
         self._events: deque[tuple[str, Moment, Kind, int, int]] = deque(maxlen=EVENTS)
         if ends is not None:
@@ -127,6 +83,8 @@ class WireWitness:
         if count is None or segment.destination not in self._counts:
             return None
         self._segments += 1
+        if self._began is None:
+            self._began = Moment(segment.frame, segment.time_ns)
         marks = self.connection.feed(segment)
         bits = int(segment.bits)
         if bits & _RST:
@@ -150,6 +108,7 @@ class WireWitness:
             ends=ends,
             roles_seen=self._roles_seen,
             segments=self._segments,
+            began=self._began,
             zero_windows=Pair(client.zero_windows, server.zero_windows),
             first_zero_window=Pair(client.first_zero_window, server.first_zero_window),
             closed=Pair(*(sides[end].closed for end in ends)) if ends else Pair(None, None),
@@ -212,8 +171,8 @@ def witness(segments: Iterable[Segment], ends: Pair[str] | None = None) -> WireF
     return wire.facts()
 
 
-def notable(facts: WireFacts, segments: Iterable[Segment], seal_ns: int | None) -> dict[int, str]:
-    """A comment for each packet that matters, by frame number: first zero windows, probes, the last before the seal."""
+def notable(facts: WireFacts, since: int = 1) -> dict[int, str]:
+    """A comment for each packet that matters, by frame number, from frame `since` on: first zero windows, probes."""
     comments: dict[int, list[str]] = {}
     for role in Role:
         if first := facts.first_zero_window[role]:
@@ -222,20 +181,8 @@ def notable(facts: WireFacts, segments: Iterable[Segment], seal_ns: int | None) 
         name = "fragment" if event.kind is Kind.FRAGMENT else "probe"
         text = f"{name} {event.number} of the {event.role}: {event.kind.format(bytes=event.length)}"
         comments.setdefault(event.moment.frame, []).append(text)
-    last = _last_before(segments, facts.ends, seal_ns) if facts.ends and seal_ns is not None else None
-    if last is not None:
-        text = "last frame before the seal: neither program has accepted a byte since"
-        comments.setdefault(last, []).append(text)
-    return {frame: "; ".join(texts) for frame, texts in sorted(comments.items())}
+    return {frame: "; ".join(texts) for frame, texts in sorted(comments.items()) if frame >= since}
 
 
 def _port(address: str) -> int:
     return int(address.rpartition(":")[2])
-
-
-def _last_before(segments: Iterable[Segment], ends: Pair[str], seal_ns: int) -> int | None:
-    last = None
-    for segment in segments:
-        if segment.time_ns <= seal_ns and {segment.source, segment.destination} == {ends.client, ends.server}:
-            last = segment.frame
-    return last

@@ -56,7 +56,7 @@ def _sentence(verdict: Verdict, evidence: Evidence) -> str:
 
 def began_ns(evidence: Evidence) -> int:
     """When the connection began: its first captured segment; else the run."""
-    return evidence.segments[0].time_ns if evidence.segments else evidence.started_ns
+    return evidence.wire.began.time_ns if evidence.wire.began else evidence.started_ns
 
 
 def _deadlock(verdict: Verdict) -> str:

@@ -165,6 +165,8 @@ def _places(verdict: Verdict, evidence: Evidence, run: Path) -> Iterator[Rendera
     if evidence.capture is None:
         return
     yield page.uncut(f" packets    wireshark {run / 'wire.pcapng'}")
+    if more := len(list(run.glob("wire.*.pcapng"))):
+        yield page.uncut(f"            and on in wire.1.pcapng to wire.{more}.pcapng (mergecap joins them)")
     if any(verdict.wire.zero_windows):
         yield page.uncut(f" filter     {FILTER}")
     if any(verdict.wire.probes):

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from lab.evidence import Evidence, SocketSample, ThreadSample
 from lab.proof.verdict import Testimony, Verdict, Witness
-from lab.proof.wire import Kind, Moment, witness
+from lab.proof.wire import Kind, Moment
 from lab.report.conclusion import began_ns
 from lab.report.page import count, duration, plain
 from lab.report.side import Side
@@ -112,24 +112,18 @@ def _wire_rows(verdict: Verdict, evidence: Evidence, *, standing: bool) -> list[
         return [("not captured", "", "")]
     rows = [
         _row("zero windows", [count(number) for number in wire.zero_windows]),
-        _row("the first", [_moment(_at(evidence, time_ns), evidence) for time_ns in wire.first_zero_window_ns]),
+        _row("the first", [_moment(first, evidence) for first in evidence.wire.first_zero_window]),
     ]
     if standing:
         rows.append(_row("probes", [count(number) for number in wire.probes]))
-        rows.append(_row("the last", [_moment(last, evidence) for last in _last_probes(verdict, evidence)]))
-    rows.append(("captured", f"{taken.frames:,} packets, {taken.dropped:,} dropped", ""))
+        rows.append(_row("the last", [_moment(last, evidence) for last in _last_probes(evidence)]))
+    dropped = "not known how many were" if taken.dropped is None else f"{taken.dropped:,}"
+    rows.append(("captured", f"{taken.frames:,} packets, {dropped} dropped", ""))
     return rows
 
 
-def _at(evidence: Evidence, time_ns: int | None) -> Moment | None:
-    if time_ns is None:
-        return None
-    return next((Moment(each.frame, time_ns) for each in evidence.segments if each.time_ns == time_ns), None)
-
-
-def _last_probes(verdict: Verdict, evidence: Evidence) -> list[Moment | None]:
-    ends = Pair(verdict.client, verdict.server) if verdict.client and verdict.server else None
-    probes = [event for event in witness(evidence.segments, ends).events if event.kind is not Kind.FRAGMENT]
+def _last_probes(evidence: Evidence) -> list[Moment | None]:
+    probes = [event for event in evidence.wire.events if event.kind is not Kind.FRAGMENT]
     return [next((event.moment for event in reversed(probes) if event.role is role), None) for role in Role]
 
 

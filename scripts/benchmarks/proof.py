@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lab import store
-from lab.proof.wire import PROBES, Event, witness
-from lab.spec import Pair, Role
+from lab.proof.wire import PROBES, Event
+from lab.spec import Role
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SQUEEZED = ["--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192"]
@@ -45,8 +45,7 @@ def _milliseconds(flags: list[str]) -> tuple[float | None, float | None]:
         verdict = json.loads(done.stdout)
         evidence = store.load(Path(verdict["run"]))
     seal_ns = verdict["seal_ns"]
-    facts = witness(evidence.segments, Pair(verdict["client"], verdict["server"]))
-    first = [_first_probe_ns(facts.events, role, seal_ns) for role in Role]
+    first = [_first_probe_ns(evidence.wire.events, role, seal_ns) for role in Role]
     probed = [each for each in first if each is not None]
     proved_ns = verdict["proved_ns"]
     return (

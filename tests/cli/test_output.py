@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lab.cli.output import connections_json, document, run_json
+from lab.evidence import WireFacts
 from lab.proof.verdict import judge
 from lab.spec import Outcome, Pair
 from tests.played import SQUEEZED, frozen, played
@@ -35,8 +36,7 @@ def test_nothing_seen_is_null_throughout() -> None:
     nothing = replace(
         played("idle"),
         snapshots=(),
-        frames=(),
-        segments=(),
+        wire=WireFacts(),
         capture=None,
         connected=Pair(None, None),
         settings=Pair(None, None),

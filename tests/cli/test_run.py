@@ -1,11 +1,15 @@
 """`lab run` as a person starts it: the contract's keys, the contract's codes, and a run directory."""
 
 import json
+import re
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.commanded import lab
+from tests.commanded import below, ending, lab, small_disk, started
 
 KEYS = [
     *("outcome", "grade", "client", "server", "roles", "seal_ns", "proved_ns", "holds_until_ns", "age_s", "witnesses"),
@@ -82,11 +86,6 @@ def test_the_text_is_for_a_person(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_can_still_be_judged(tmp_path: Path) -> None:
     """What was seen until then is on disk, whole."""
-    import signal
-    import time
-
-    from tests.commanded import below, ending, started
-
     process = started("run", "healthy", "--payload", "1t", "--runs", tmp_path)
     try:
         deadline = time.monotonic() + 30
@@ -100,3 +99,55 @@ def test_an_interrupted_run_can_still_be_judged(tmp_path: Path) -> None:
     said = lab("judge", tmp_path, "--format", "json")
     assert said.code == 0, said.err
     assert [each["outcome"] for each in said.json["connections"]] in (["moving"], ["slow-reader"])
+
+
+def test_a_killed_run_can_still_be_judged(tmp_path: Path) -> None:
+    """kill -9: nobody tidies up, and what was seen is on disk all the same."""
+    process = started("run", "healthy", "--payload", "1t", "--capture", "full", "--runs", tmp_path)
+    try:
+        deadline = time.monotonic() + 30
+        while not any(path.stat().st_size for path in tmp_path.glob("*/sockets.jsonl")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.communicate(timeout=30)
+    (run,) = (path for path in tmp_path.iterdir() if not path.is_symlink())
+    (judged,) = lab("judge", run, "--format", "json").json["connections"]
+    assert judged["outcome"] in ("moving", "slow-reader")
+    assert judged["missing"] == ["what came later: the run was killed before its end"]
+    assert (judged["wire"]["frames"] > 0, judged["wire"]["dropped"]) == (True, None)
+    command = ["capinfos", "-T", "-r", "-c", "-M", str(run / "wire.pcapng")]
+    counted = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()[-1]
+    assert int(counted) == judged["wire"]["frames"]
+
+
+def test_a_capture_of_several_files_is_named_as_such(tmp_path: Path) -> None:
+    flags = ("--capture", "full", "--snaplen", "1000", "--capture-size", "128KiB", "--until", "proof")
+    said = lab("run", *flags, "--runs", tmp_path)
+    assert (said.code, said.err) == (0, "")
+    files = sorted(path.name for path in (tmp_path / "latest").glob("wire*.pcapng"))
+    assert len(files) > 2
+    assert f"and on in wire.1.pcapng to wire.{len(files) - 1}.pcapng" in " ".join(said.out.split())
+    refused = lab("run", "--capture-size", "100", "--runs", tmp_path)
+    assert refused.code == 2
+    assert "needs 131072 at least, for example 100MiB" in refused.err
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_full_disk_is_said_and_the_run_is_judged(tmp_path: Path, form: str) -> None:
+    with small_disk(tmp_path, 5 << 18) as runs:
+        flags = ("--capture", "full", "--snaplen", "1000", "--until", "0.5", "--payload", "1t")
+        said = lab("run", "healthy", *flags, "--format", form, "--runs", runs)
+        assert said.code == 4
+        assert "wire.pcapng: No space left on device; not kept: " in said.err
+        assert re.search("judged from memory: (moving|slow-reader)", said.err)
+        assert said.err.count("\n") == 1
+        assert said.out.startswith(("moving", "slow reader") if form == "text" else "")
+        assert bool(said.out) == (form == "text")
+        (judged,) = lab("judge", runs, "--format", "json").json["connections"]
+    assert judged["outcome"] in ("moving", "slow-reader")
+    assert judged["wire"]["dropped"] > 0
+    assert judged["witnesses"]["wire"] == "missing"
+    assert "captured packets, for which the disk had no room" in judged["missing"][0]

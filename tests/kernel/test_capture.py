@@ -14,7 +14,7 @@ import pytest
 from lab import errors
 from lab.evidence import CaptureCount
 from lab.kernel import link
-from lab.kernel.capture import BLOCK_SIZE, BLOCKS, Capture
+from lab.kernel.capture import RING_SIZE, Capture
 from lab.kernel.netns import Namespace, program_in
 from lab.spec import CaptureMode, Pair
 from lab.tcp.frame import Frame, dissect
@@ -65,6 +65,10 @@ def over(ip: int, segment: bytes, *, protocol: int = 6, ip_options: bytes = b"",
     )
 
 
+def settled(capture: Capture) -> list[Frame]:
+    return [frame for frames in capture.settle() for frame in frames]
+
+
 def put(host: Namespace, frames: list[bytes]) -> None:
     """Onto the cable."""
     with host.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW, 0) as cable:
@@ -107,7 +111,7 @@ FOREIGN = {
 def passing(host: Pair[Namespace], frames: list[bytes], mode: CaptureMode) -> list[Segment]:
     with capturing(host.client, mode) as capture:
         put(host.server, frames)
-        return segments(capture.settle())
+        return segments(settled(capture))
 
 
 @pytest.mark.parametrize("ip", [4, 6])
@@ -175,7 +179,7 @@ def test_a_frame_is_cut_at_the_snaplen_and_its_length_is_told(hosts: Pair[Namesp
     data = over(4, tcp(1, Bits.ACK, wnd=0, payload=bytes(range(250)) * 4))
     with capturing(hosts.client, snaplen=100) as capture:
         put(hosts.server, [data])
-        (frame,) = capture.settle()
+        (frame,) = settled(capture)
     assert frame.data == data[:100]
     assert frame.wire_length == len(data)
     assert frame.number == 1
@@ -186,7 +190,7 @@ def test_stamps_are_nanoseconds_of_the_real_clock_and_never_go_back(hosts: Pair[
         before = time.time_ns()
         put(hosts.server, [over(4, tcp(seq, Bits.ACK)) for seq in range(2000)])
         after = time.time_ns()
-        frames = capture.settle()
+        frames = settled(capture)
     stamps = [frame.time_ns for frame in frames]
     assert len(stamps) == 2000
     assert before <= stamps[0] <= stamps[-1] <= after
@@ -200,9 +204,9 @@ def test_settle_gives_at_once_what_the_kernel_still_holds_back(hosts: Pair[Names
     with capturing(hosts.client) as capture:
         put(hosts.server, [over(4, KEPT["SYN"])] * 3)
         began = time.monotonic()
-        assert len(capture.settle()) == 3
+        assert len(settled(capture)) == 3
         assert time.monotonic() - began < 0.25
-        assert capture.settle() == []
+        assert settled(capture) == []
 
 
 def test_both_directions_are_seen_each_frame_once(hosts: Pair[Namespace]) -> None:
@@ -210,7 +214,7 @@ def test_both_directions_are_seen_each_frame_once(hosts: Pair[Namespace]) -> Non
         with connected(hosts) as (client, server):
             client.shutdown(socket.SHUT_WR)
             assert server.recv(1) == b""
-        seen = segments(capture.settle())
+        seen = segments(settled(capture))
     assert [(each.bits & ~Bits.PSH) for each in seen][:3] == [Bits.SYN, Bits.SYN | Bits.ACK, Bits.ACK]
     assert len({(each.source, each.seq, each.ack, each.bits) for each in seen}) == len(seen)
 
@@ -225,7 +229,7 @@ def test_on_loopback_each_frame_is_seen_once() -> None:
                 with server:
                     client.sendall(bytes(1000))
                     assert len(server.recv(2000)) == 1000
-            seen = segments(capture.settle())
+            seen = segments(settled(capture))
     assert [each.bits for each in seen][:3] == [Bits.SYN, Bits.SYN | Bits.ACK, Bits.ACK]
     assert [each.length for each in seen if each.length] == [1000]
 
@@ -236,18 +240,18 @@ def test_an_interface_that_is_not_there_is_said_to_lack(hosts: Pair[Namespace]) 
 
 
 def test_a_reader_that_sleeps_loses_frames_and_every_one_of_them_is_counted(hosts: Pair[Namespace]) -> None:
-    """The ring has room for 16 MiB: 25 000 frames of 1500 bytes are 37."""
-    sent = 25_000
+    """The ring has room for 16 MiB: 40 000 frames cut at 1000 bytes are 38."""
+    sent, snaplen = 40_000, 1000
     frame = over(4, tcp(1, Bits.ACK, payload=bytes(1400)))
-    assert sent * len(frame) > 2 * BLOCK_SIZE * BLOCKS
-    with capturing(hosts.client, CaptureMode.FULL, snaplen=65535) as capture:
+    assert sent * snaplen > 2 * RING_SIZE
+    with capturing(hosts.client, CaptureMode.FULL, snaplen) as capture:
         put(hosts.server, [frame] * sent)
-        taken = len(capture.settle())
+        taken = len(settled(capture))
         count = capture.count()
-        assert count.dropped > 0
+        assert count.dropped
         assert (count.frames, count.frames + count.dropped) == (taken, sent)
         put(hosts.server, [frame] * 10)
-        assert len(capture.settle()) == 10, "it goes on"
+        assert len(settled(capture)) == 10, "it goes on"
         assert capture.count() == CaptureCount(link.INTERFACE, taken + 10, count.dropped)
 
 
@@ -286,7 +290,7 @@ def test_a_blast_of_a_gibibyte_loses_no_frame(hosts: Pair[Namespace]) -> None:
                 frames += capture.drain()
                 time.sleep(0.004)
         assert int(receiver.stdout.readline()) == 1 << 30
-        frames += capture.settle()
+        frames += settled(capture)
         count = capture.count()
     assert (count.dropped, count.frames) == (0, len(frames))
     assert len(frames) > 1000

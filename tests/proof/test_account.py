@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.evidence import Evidence, Progress, Snapshot, SocketSample
+from lab.evidence import Evidence, Progress, Snapshot, SocketSample, WireFacts
 from lab.kernel.netns import Namespace
 from lab.kernel.sockdiag import SocketDiag
 from lab.proof.account import Account, account, imbalances, last_with_both
@@ -150,8 +150,7 @@ def evidence_of(*snapshots: Snapshot, answer: Answer = Answer.ECHO) -> Evidence:
         connected=Pair(None, None),
         ended=Pair(None, None),
         snapshots=snapshots,
-        frames=(),
-        segments=(),
+        wire=WireFacts(),
         capture=None,
         logs=Pair("", ""),
     )

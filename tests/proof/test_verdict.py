@@ -23,9 +23,10 @@ from lab.evidence import (
 )
 from lab.proof.verdict import Testimony as Says
 from lab.proof.verdict import Verdict, Witness, judge
+from lab.proof.wire import witness
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.tcp.segment import ControlBits, Segment
-from tests.played import frozen, played
+from tests.played import frozen, played, segments
 
 Change = Callable[[Evidence], Evidence]
 ROLES = list(Role)
@@ -80,9 +81,10 @@ def without(role: Role, unwanted: Callable[[Segment], bool]) -> Change:
         ends = evidence.connected.client
         assert ends is not None
         address = ends.local if role is Role.CLIENT else ends.remote
-        kept = tuple(s for s in evidence.segments if not (s.source == address and unwanted(s)))
-        assert len(kept) < len(evidence.segments)
-        return replace(evidence, segments=kept)
+        seen = segments(evidence)
+        kept = [s for s in seen if not (s.source == address and unwanted(s))]
+        assert len(kept) < len(seen)
+        return replace(evidence, wire=witness(kept, Pair(ends.local, ends.remote)))
 
     return change
 
@@ -275,9 +277,10 @@ def opened(role: Role) -> Change:
         ends = evidence.connected.client
         assert ends is not None
         address = ends.local if role is Role.CLIENT else ends.remote
-        last = next(segment for segment in reversed(evidence.segments) if segment.source == address)
-        late = replace(last, frame=len(evidence.frames) + 1, wnd=7, time_ns=evidence.seen_ns)
-        return replace(evidence, segments=(*evidence.segments, late))
+        seen = segments(evidence)
+        last = next(segment for segment in reversed(seen) if segment.source == address)
+        late = replace(last, frame=seen[-1].frame + 1, wnd=7, time_ns=evidence.seen_ns)
+        return replace(evidence, wire=witness([*seen, late], Pair(ends.local, ends.remote)))
 
     return change
 
@@ -420,7 +423,8 @@ def test_a_completion_stands_on_what_the_wire_carried(role: Role) -> None:
         late = segment.source == address and ControlBits.FIN in segment.bits
         return replace(segment, seq=segment.seq + 1) if late else segment
 
-    verdict = judge(replace(evidence, segments=tuple(map(one_byte_more, evidence.segments))))
+    more = witness(map(one_byte_more, segments(evidence)), evidence.wire.ends)
+    verdict = judge(replace(evidence, wire=more))
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.contradictions == (
         f"the wire carried {PAYLOAD + 1} bytes of the {role}'s, and the client tells of {PAYLOAD}",

@@ -13,14 +13,15 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from lab.pcap import pcapng
+from lab.pcap.connections import every_segment
+from lab.pcap.pcapng import Writer
 from lab.proof.wire import EVENTS, Kind, Moment, WireFacts, WireWitness, notable, witness
 from lab.spec import Pair
 from lab.tcp.frame import Frame, dissect
@@ -250,7 +251,8 @@ def test_nothing_seen_is_no_connection() -> None:
     facts = witness([])
     assert facts.ends is None
     assert facts.closed == Pair(None, None)
-    assert notable(facts, [], 0) == {}
+    assert notable(facts) == {}
+    assert facts == WireFacts()
 
 
 def test_the_events_kept_are_bounded_and_the_latest() -> None:
@@ -267,15 +269,24 @@ def test_the_events_kept_are_bounded_and_the_latest() -> None:
 
 def test_the_packets_that_matter_carry_comments() -> None:
     segments = flow(FROZEN + "0.212 > . 1000:1000(0) ack 1001 win 0")
-    comments = notable(witness(segments), segments, seal_ns=11_500_000)
+    facts = witness(segments)
+    comments = notable(facts)
     assert comments == {
-        5: "first zero window of the server: it has no room for a byte; "
-        "last frame before the seal: neither program has accepted a byte since",
+        5: "first zero window of the server: it has no room for a byte",
         6: "first zero window of the client: it has no room for a byte",
         7: "probe 1 of the client: 0 bytes at SND.UNA-1 into a zero window; Wireshark calls this Keep-Alive",
     }
-    assert 5 in notable(witness(segments), segments, seal_ns=None)
-    assert "seal" not in "".join(notable(witness(segments), segments, seal_ns=None).values())
+    assert notable(facts, since=6) == {frame: text for frame, text in comments.items() if frame >= 6}
+
+
+def test_the_comments_told_as_the_packets_come_are_those_told_at_the_end() -> None:
+    segments = flow(FROZEN + "0.212 > . 1000:1000(0) ack 1001 win 0")
+    wire = WireWitness()
+    told: dict[int, str] = {}
+    for segment in segments:
+        wire.feed(segment)
+        told |= notable(wire.facts(), segment.frame)
+    assert told == notable(wire.facts())
 
 
 # Real traffic: two namespaces, squeezed buffers, a raw packet socket, and tshark for a second opinion.
@@ -437,11 +448,15 @@ def frozen(hosts: Pair[str]) -> Played:
     return play(hosts, upper, write_only, lambda facts: min(facts.probes_since_still) >= 2)
 
 
+def write(path: Path, frames: list[Frame], comments: dict[int, str]) -> None:
+    with closing(Writer(path, "eth0", 128)) as writer:
+        writer.write(frames, comments)
+
+
 @pytest.fixture(scope="module")
 def frozen_file(frozen: Played, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("frozen") / "wire.pcapng"
-    comments = notable(frozen.facts, frozen.segments, frozen.frames[-1].time_ns)
-    pcapng.write(path, frozen.frames, "eth0", comments, snaplen=128)
+    write(path, frozen.frames, notable(frozen.facts))
     return path
 
 
@@ -476,14 +491,13 @@ def test_probes_of_a_real_freeze_are_those_that_tshark_calls_keep_alives(frozen:
 
 @pytest.mark.root
 def test_what_was_written_and_read_again_says_the_same(frozen: Played, frozen_file: Path) -> None:
-    again = [segment for frame in pcapng.read(frozen_file) if (segment := dissect(frame))]
-    assert witness(again) == frozen.facts
+    assert witness(every_segment(frozen_file)) == frozen.facts
 
 
 @pytest.mark.root
 def test_tshark_shows_the_comments_of_a_real_freeze(frozen: Played, frozen_file: Path) -> None:
     commented = [number for number, _ in tshark(frozen_file, "frame.comment")]
-    assert commented == sorted(notable(frozen.facts, frozen.segments, frozen.frames[-1].time_ns))
+    assert commented == sorted(notable(frozen.facts))
     assert len(tshark(frozen_file, 'frame.comment contains "first zero window"')) == 2
 
 
@@ -504,7 +518,7 @@ def test_the_frames_that_a_kernel_filter_of_mode_proof_keeps_show_the_same_freez
 def test_a_healthy_echo_closes_windows_and_opens_every_one_again(hosts: Pair[str], tmp_path: Path) -> None:
     played = play(hosts, upper_then_close, write_while_reading, lambda facts: all(facts.fin))
     path = tmp_path / "wire.pcapng"
-    pcapng.write(path, played.frames, "eth0", {}, snaplen=128)
+    write(path, played.frames, {})
     facts = played.facts
     assert by_side(tshark(path, "tcp.window_size_value == 0 && tcp.flags.syn == 0 && tcp.flags.reset == 0")) == (
         facts.zero_windows

@@ -12,10 +12,12 @@ from lab.evidence import (
     Snapshot,
     SocketSample,
     ThreadSample,
+    WireFacts,
 )
 from lab.forecast import Range
 from lab.proof.account import Account
 from lab.proof.verdict import Edge, ForecastSummary, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.proof.wire import witness
 from lab.scenario import find
 from lab.spec import Buffers, Grade, Outcome, Pair, Role, Spec, Triple
 from lab.tcp.segment import ControlBits, Segment
@@ -161,8 +163,7 @@ def evidence(**changes: object) -> Evidence:
         ),
         ended=Pair(None, None),
         snapshots=(snapshot(),),
-        frames=(),
-        segments=FROZEN_SEGMENTS,
+        wire=witness(FROZEN_SEGMENTS, Pair(CLIENT, SERVER)),
         capture=CaptureCount("eth0", 39, 0),
         logs=Pair("", ""),
     )
@@ -238,7 +239,7 @@ COMPLETED = (
         spec=spec(payload=32),
         ended=Pair(Ended(Role.CLIENT, at(2.31), 32, 32, None), Ended(Role.SERVER, at(2.2), 32, 32, None)),
         snapshots=(snapshot(Pair(socket(Role.CLIENT, state="FIN-WAIT-1"), None), ()),),
-        segments=FROZEN_SEGMENTS[:3],
+        wire=witness(FROZEN_SEGMENTS[:3], Pair(CLIENT, SERVER)),
         capture=CaptureCount("eth0", 12, 0),
     ),
 )
@@ -255,6 +256,7 @@ HEALTHY = (
             Ended(Role.CLIENT, at(608), 67_108_864, 67_108_864, None),
             Ended(Role.SERVER, at(601), 67_108_864, 67_108_864, None),
         ),
+        wire=witness(FROZEN_SEGMENTS[:4], Pair(CLIENT, SERVER)),
         capture=CaptureCount("eth0", 14878, 0),
     ),
 )
@@ -282,7 +284,7 @@ READ_READ = (
                 Pair((0, 0), (0, 0)),
             ),
         ),
-        segments=FROZEN_SEGMENTS[:3],
+        wire=witness(FROZEN_SEGMENTS[:3], Pair(CLIENT, SERVER)),
         capture=CaptureCount("eth0", 3, 0),
     ),
 )
@@ -305,7 +307,7 @@ UNCAPTURED = (
             "the wire: a packet socket needs CAP_NET_RAW in the namespace of the pair",
         ),
     ),
-    evidence(segments=(), capture=None),
+    evidence(wire=WireFacts(), capture=None),
 )
 ABORTED = (
     without_freeze(Outcome.ABORTED, account=Account()),
@@ -323,6 +325,7 @@ ONE_SIDED = (
     ),
     evidence(
         spec=spec("one-sided-stall"),
+        wire=witness((*FROZEN_SEGMENTS[:4], replace(FROZEN_SEGMENTS[7], wnd=502)), Pair(CLIENT, SERVER)),
         snapshots=(
             snapshot(
                 Pair(
