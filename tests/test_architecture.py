@@ -38,7 +38,6 @@ DOORS = {
     "click": {"cli"},
     "rich": {"cli", "report"},
     "msgspec": {"store", "cli"},
-    "pcapng": {"pcap"},
     "numpy": {"pcap"},
     "zstandard": {"pcap"},
 }
@@ -113,6 +112,6 @@ def test_no_room_is_nameless(path: Path) -> None:
 
 def test_no_heavy_library_is_imported_before_it_is_needed() -> None:
     """`lab --help` answers at once: the door itself imports click and nothing heavier."""
-    heavy = {"pyroute2", "scapy", "docker", "rich", "msgspec", "pcapng", "numpy"}
+    heavy = {"pyroute2", "scapy", "docker", "rich", "msgspec", "numpy"}
     for path in (ROOT / "lab/__main__.py", ROOT / "lab/cli/__init__.py"):
         assert not {module.split(".")[0] for module in imports(path)} & heavy

@@ -79,7 +79,7 @@ def _text() -> _Shown:
 def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | None) -> list[str]:
     """Judge one run or one capture; what of it could not be read."""
     if path != STDIN and path.is_dir():
-        from lab import store  # noqa: PLC0415 - msgspec, pcapng
+        from lab import store  # noqa: PLC0415 - msgspec
         from lab.proof.verdict import judge  # noqa: PLC0415
 
         verdict = judge(store.load(path))
@@ -124,7 +124,7 @@ def _found(path: Path) -> Iterator[Path]:
     if path == STDIN or path.is_file():
         yield path
         return
-    from lab import store  # noqa: PLC0415 - msgspec, pcapng
+    from lab import store  # noqa: PLC0415 - msgspec
 
     if store.is_run(path):
         yield path

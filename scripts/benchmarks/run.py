@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SQUEEZED = ["--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192"]
-ANCHOR = [sys.executable, "-I", "-c", "import click, msgspec, pcapng, pyroute2, rich.console, scapy.arch.linux"]
+ANCHOR = [sys.executable, "-I", "-c", "import click, msgspec, pyroute2, rich.console, scapy.arch.linux"]
 CASES = {
     "upper": [],
     "upper, squeezed": SQUEEZED,

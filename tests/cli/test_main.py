@@ -164,5 +164,5 @@ def test_help_needs_no_heavy_library() -> None:
         check=True,
     )
     modules = done.stdout.splitlines()[-1]
-    for heavy in ("scapy", "pyroute2", "docker", "msgspec", "rich", "pcapng"):
+    for heavy in ("scapy", "pyroute2", "docker", "msgspec", "rich", "numpy"):
         assert f"'{heavy}'" not in modules
