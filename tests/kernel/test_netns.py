@@ -55,7 +55,7 @@ def test_an_answer_that_found_no_room_is_told_in_one_line() -> None:
 
 
 def test_an_answer_that_was_lost_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netns, "ANSWER_S", 0.05)
+    monkeypatch.setattr(netns, "ANSWER_S", 1)
     for_ever = threading.Event()
     with Namespace.create() as made, pytest.raises(errors.TestbedError, match="did not answer within"):
         made.call(for_ever.wait)
