@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TypeVar
 
@@ -51,15 +51,21 @@ def main(argv: Sequence[str]) -> int:
             paced(stack.enter_context(ground.ground(name)), wishes.net, alone=not wishes.shared)
             for name in wishes.testbeds
         ]
-        for trial in campaign(wishes.runs, wishes.faults, grounds, wishes.seed, wishes.net, alone=not wishes.shared):
-            trials.append(trial)
-            told = f"{len(trials)}/{wishes.runs} {trial.fault} on {trial.ground}: exit {trial.code}, {trial.judged}"
-            print(f"{told} ({trial.took_s} s)", *trial.differences, sep="\n  DIFFERENCE ", file=sys.stderr, flush=True)
+        with suppress(KeyboardInterrupt):  # what there is by then is told
+            alone = not wishes.shared
+            for trial in campaign(wishes.runs, wishes.faults, grounds, wishes.seed, wishes.net, alone=alone):
+                trials.append(trial)
+                _tell(f"{len(trials)}/{wishes.runs}", trial)
     if wishes.format == "json":
         print(json.dumps(table.document(trials), indent=1))
     else:
         print("\n".join(table.lines(trials)))
     return 1 if any(trial.differences for trial in trials) else 0
+
+
+def _tell(which: str, trial: Trial) -> None:
+    told = f"{which} {trial.fault} on {trial.ground}: exit {trial.code}, {trial.judged} ({trial.took_s} s)"
+    print(told, *trial.differences, sep="\n  DIFFERENCE ", file=sys.stderr, flush=True)
 
 
 def paced(place: Ground, net: str, *, alone: bool) -> Ground:
