@@ -12,6 +12,7 @@ import random
 import signal
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -77,14 +78,24 @@ def paced(place: Ground, net: str, *, alone: bool) -> Ground:
 def campaign(
     runs: int, faults: Sequence[Fault], grounds: Sequence[Ground], seed: int, net: str, *, alone: bool
 ) -> Iterator[Trial]:
-    """So many runs, every fault on every testbed about equally often, in an order and at instants that `seed` draws."""
+    """So many faults, each on every testbed about equally often, in an order and at instants that `seed` draws.
+
+    One that came too late is tried again, so that there are more runs than faults; at most twice as many.
+    """
     pairs = [(fault, place) for place in grounds for fault in faults if place.name in fault.grounds]
     dice = random.Random(seed)
     drawn: list[tuple[Fault, Ground]] = []
     while len(drawn) < runs:
         drawn += dice.sample(pairs, len(pairs))
-    for number, (fault, place) in enumerate(drawn[:runs]):
-        yield tried(seed * 100_000 + number, fault, place, net, alone=alone)
+    waiting = deque(drawn[:runs])
+    for number in range(2 * runs):
+        if not waiting:
+            return
+        fault, place = waiting.popleft()
+        trial = tried(seed * 100_000 + number, fault, place, net, alone=alone)
+        yield trial
+        if not trial.hurt:
+            waiting.append((fault, place))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -34,7 +34,7 @@ MAY_BE = {
 """What an unhurt run comes to. A fault may make of it any of OTHERWISE, but no other one of these."""
 OTHERWISE = {"aborted", "blackhole", "suspended", "inconclusive", "moving", "slow-reader", "one-sided-stall", "idle"}
 NO_RUN = "no run directory"
-UNTILS = ("proof", "probes", "1.5")
+UNTILS = ("proof", "probes", "2", "3")
 
 
 @dataclass(frozen=True, slots=True)
