@@ -1,6 +1,5 @@
 """The fault campaign's short form: eight runs, each hurt once, and everything as before. The long form is a script."""
 
-import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -21,8 +20,8 @@ from tests.testbed.lab_on_docker import docker
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.xdist_group("docker")]
 
 NET = "198.18.149"
-ALONE = os.environ.get("CI") == "true"
-"""In CI nobody else plays labs on the machine, so that every difference counts."""
+ALONE = False
+"""Other tests may run beside these; the long form, alone on a machine, looks at all of it."""
 SEED = 7
 HURT = ("kill-controller", "kill-program", "stop-kill-endpoint", "disk-small", "netlink-enobufs")
 HURT_ON_DOCKER = ("kill-controller", "engine-dies", "container-removed")
