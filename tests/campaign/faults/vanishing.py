@@ -5,6 +5,7 @@ close that. A container's can, with the container.
 """
 
 import subprocess
+import time
 
 from tests.campaign.faults import BROKE_AWAY, PLAYED, Fault
 from tests.campaign.scene import NoTargetError, Scene
@@ -28,9 +29,10 @@ def link_is_deleted(scene: Scene) -> None:
 def _ip(scene: Scene, *words: str) -> None:
     pid = scene.awaited(scene.hosts)
     enter = ["nsenter", "--target", str(pid), "--net", "ip", *words]
-    done = subprocess.run(enter, capture_output=True, text=True, check=False, timeout=20)
-    if done.returncode != 0:
-        raise NoTargetError  # not raised yet, or gone already
+    while subprocess.run(enter, capture_output=True, check=False, timeout=20).returncode != 0:
+        if scene.ended():
+            raise NoTargetError
+        time.sleep(0.01)  # it has not been raised yet
 
 
 def container_is_removed(scene: Scene) -> None:
