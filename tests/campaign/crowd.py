@@ -11,6 +11,7 @@ from typing import Any
 
 from lab import store
 from lab.evidence import Evidence
+from lab.pcap.connections import judge_capture
 from tests.commanded import ROOT, environment
 
 END_S = 120.0
@@ -77,7 +78,7 @@ def wrong(labs: Sequence[Lab], told: Sequence[dict[str, Any]]) -> list[str]:
             found.append(f"{lab}: {verdict['outcome']} ({verdict['grade']}), {verdict['contradictions']}")
         evidence = store.load(Path(verdict["run"]))
         programs.update(_programs(evidence))
-        found += [f"{lab}: has captured {each}" for each in _strangers(evidence)]
+        found += [f"{lab}: has captured {each}" for each in _strangers(evidence, Path(verdict["run"], store.WIRE))]
     found += [f"process {pid} is in the evidence of {times} labs" for pid, times in programs.items() if times > 1]
     return found
 
@@ -86,10 +87,11 @@ def _programs(evidence: Evidence) -> set[int]:
     return {thread.pid for snapshot in evidence.snapshots for thread in snapshot.threads_after}
 
 
-def _strangers(evidence: Evidence) -> set[str]:
-    """Segments of other connections than the pair's, as `source > destination`."""
+def _strangers(evidence: Evidence, capture: Path) -> set[str]:
+    """Captured connections other than the pair's, as `client > server`."""
     ends = evidence.connected.client
     assert ends is not None
     ours = {(ends.local, ends.remote), (ends.remote, ends.local)}
-    seen = {(segment.source, segment.destination) for segment in evidence.segments}
+    judged = judge_capture(capture, lambda *_: None)
+    seen = {(each.verdict.client, each.verdict.server) for each in (*judged.stalled, *judged.others)}
     return {f"{source} > {destination}" for source, destination in seen - ours}

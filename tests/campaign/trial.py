@@ -251,10 +251,9 @@ def _damage(path: Path) -> Sequence[str]:
             for line in data.splitlines():
                 json.loads(line)
         elif path.suffix == ".pcapng":
-            from lab.pcap import pcapng
+            from lab.pcap.connections import judge_capture
 
-            for _ in pcapng.read(path):
-                pass
+            return judge_capture(path, lambda *_: None).errors
     except Exception as error:  # noqa: BLE001 - whatever it is, it is a difference
         return [f"{path.name} is damaged: {error!r}"]
     return []
