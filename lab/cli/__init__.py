@@ -77,9 +77,11 @@ def _called() -> int:
         complain(str(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
+        _be_deaf()
         complain("interrupted")
         return 130
     except Terminated as signal_:
+        _be_deaf()
         return 128 + int(str(signal_))
     except BrokenPipeError:
         raise
@@ -90,6 +92,12 @@ def _called() -> int:
         say(traceback.format_exc(), err=True)
         complain("this is a defect of the lab; please report it with the lines above")
         return 5
+
+
+def _be_deaf() -> None:
+    """All is undone, and the exit code is known: an impatient second Ctrl-C must not spoil it while Python ends."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
 
 
 def _terminate(number: int, _: FrameType | None) -> None:

@@ -146,6 +146,7 @@ class Host:
 
     def _terminate(self, *_: object) -> NoReturn:
         if self.child is not None:
-            with contextlib.suppress(ProcessLookupError):  # It may have been reaped an instant ago.
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):  # It may have been reaped an instant ago.
                 signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
+                os.waitpid(self.child.pid, 0)  # Not every init reaps what is left to it: a zombie a run would remain.
         os._exit(0)

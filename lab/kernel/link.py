@@ -1,9 +1,14 @@
 """Links and addresses inside namespaces, by rtnetlink (pyroute2)."""
 
+from collections.abc import Callable
 from ipaddress import ip_interface
+from typing import ParamSpec, TypeVar
 
 from lab.errors import TestbedError
 from lab.kernel.netns import Namespace
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 IFA_F_NODAD = 0x02
 """Without it an IPv6 address is tentative for a second and bind() to it fails (RFC 4862 section 5.4)."""
@@ -24,9 +29,19 @@ def _make_pair(peer_fd: int | None, mtu: int | None) -> None:
         ip.link("add", ifname=INTERFACE, kind="veth", peer={"ifname": INTERFACE, "net_ns_fd": peer_fd, **size}, **size)
 
 
+def _ask(namespace: Namespace, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """`function`'s result in the namespace. Raises TestbedError when its link is not there any more."""
+    from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415
+
+    try:
+        return namespace.call(function, *args, **kwargs)
+    except (ValueError, IndexError, OSError, NetlinkError) as error:
+        raise TestbedError(f"a link went away while the lab was looking ({error}): deleted by somebody?") from None
+
+
 def bring_up(namespace: Namespace, addresses: tuple[str, ...]) -> None:
     """Give the interface its addresses (`ip/prefix`) and set it and `lo` up."""
-    namespace.call(_bring_up, addresses)
+    _ask(namespace, _bring_up, addresses)
 
 
 def _bring_up(addresses: tuple[str, ...]) -> None:
@@ -44,7 +59,7 @@ def _bring_up(addresses: tuple[str, ...]) -> None:
 
 def interface_of(namespace: Namespace, address: str) -> str:
     """The name of the interface that has this address."""
-    name = namespace.call(_interface_of, address)
+    name = _ask(namespace, _interface_of, address)
     if name is None:
         raise TestbedError(f"no interface with the address {address} in the program's network namespace")
     return name
@@ -65,7 +80,7 @@ def _interface_of(address: str) -> str | None:
 
 def mtu_of(namespace: Namespace, interface: str) -> int:
     """Bytes. Asked by netlink: /sys/class/net shows the namespace of whoever mounted /sys."""
-    return namespace.call(_mtu_of, interface)
+    return _ask(namespace, _mtu_of, interface)
 
 
 def _mtu_of(interface: str) -> int:

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import ENOBUFS
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -17,6 +18,9 @@ R = TypeVar("R")
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
+
+ANSWER_S = 10
+"""The longest that a call may take inside a namespace: the kernel answers in milliseconds, or the answer was lost."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -76,7 +80,12 @@ class Namespace:
 
         def inside() -> R:
             self.enter()
-            return function(*args, **kwargs)
+            try:
+                return function(*args, **kwargs)
+            except OSError as error:
+                if error.errno != ENOBUFS:
+                    raise
+                raise TestbedError("the kernel had no room for its answer (netlink, ENOBUFS): run it again") from None
 
         return _in_thread(inside)
 
@@ -112,9 +121,14 @@ def _in_thread(function: Callable[[], R]) -> R:
     # A daemon: who is interrupted while it works does not wait for it at exit.
     thread = threading.Thread(target=run, name="netns", daemon=True)
     thread.start()
-    thread.join()
+    for _ in range(ANSWER_S):
+        thread.join(1.0)  # second by second: one in which a Ctrl-Z stopped us all is one
+        if not thread.is_alive():
+            break
     if failure:
         raise failure[0]
+    if not box:
+        raise TestbedError(f"the kernel did not answer within {ANSWER_S} s (netlink): run it again")
     return box[0]
 
 

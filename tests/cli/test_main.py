@@ -136,6 +136,24 @@ def test_what_nobody_foresaw_is_the_labs_fault_and_exits_5(tmp_path: Path) -> No
     assert said.err.splitlines()[-1].startswith("lab: this is a defect of the lab")
 
 
+def test_a_second_ctrl_c_changes_nothing_any_more() -> None:
+    code = """
+import os, signal, sys
+import lab.cli
+
+def interrupted(**_):
+    raise KeyboardInterrupt
+
+lab.cli.app.main = interrupted
+code = lab.cli.main()
+os.kill(os.getpid(), signal.SIGINT)
+sys.exit(code)
+"""
+    call = [sys.executable, "-c", code]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "lab: interrupted\n")
+
+
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "lab", "list", "--format", "json"],

@@ -72,12 +72,15 @@ def test_a_killed_child_is_told_and_the_parent_lives_on(stage: Stage) -> None:
 
 
 def test_sigterm_ends_both_while_they_are_frozen(stage: Stage) -> None:
+    """And the parent has reaped the child: not every init does so soon, or at all."""
     freeze(stage)
-    pidfd = os.pidfd_open(stage.child("client"))
+    child = stage.child("client")
+    pidfd = os.pidfd_open(child)
     stage.processes["client"].terminate()
     assert stage.processes["client"].wait(1.0) == 0
     assert has_ended(pidfd, 1.0)
     os.close(pidfd)
+    assert not Path(f"/proc/{child}").exists()
 
 
 def test_sigint_belongs_to_the_controller(stage: Stage) -> None:

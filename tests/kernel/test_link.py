@@ -41,3 +41,10 @@ def test_an_address_that_nobody_has_is_said_to_be_missing(hosts: Pair[Namespace]
 def test_both_ends_have_the_mtu_that_was_asked_for(asked: int | None, got: int) -> None:
     with cabled(asked) as hosts:
         assert [link.mtu_of(host, link.INTERFACE) for host in hosts] == [got, got]
+
+
+def test_a_link_that_somebody_has_deleted_is_told_in_one_line() -> None:
+    with Namespace.create() as without:
+        for look in (lambda: link.bring_up(without, ("198.18.131.10/24",)), lambda: link.mtu_of(without, "eth0")):
+            with pytest.raises(errors.TestbedError, match="a link went away"):
+                look()

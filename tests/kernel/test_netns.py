@@ -1,5 +1,6 @@
 """A namespace lives as long as its descriptor, and whoever calls into it stays where he is."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab import errors
-from lab.kernel import link
+from lab.kernel import link, netns
 from lab.kernel.capture import Capture
 from lab.kernel.netns import Namespace, may_make_namespaces, program_in
 from lab.kernel.sockdiag import SocketDiag
@@ -43,6 +44,22 @@ def test_here_is_where_the_caller_is_and_needs_no_thread() -> None:
 def test_a_new_namespace_is_empty_but_for_its_own_loopback() -> None:
     with Namespace.create() as made:
         assert made.call(links) == {"lo"}
+
+
+def test_an_answer_that_found_no_room_is_told_in_one_line() -> None:
+    def fails() -> None:
+        raise OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS))
+
+    with Namespace.create() as made, pytest.raises(errors.TestbedError, match="no room for its answer"):
+        made.call(fails)
+
+
+def test_an_answer_that_was_lost_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netns, "ANSWER_S", 1)
+    for_ever = threading.Event()
+    with Namespace.create() as made, pytest.raises(errors.TestbedError, match="did not answer within"):
+        made.call(for_ever.wait)
+    for_ever.set()
 
 
 def test_an_error_inside_comes_out_as_it_was() -> None:
