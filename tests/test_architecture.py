@@ -19,7 +19,7 @@ STOREYS = [
     {"testbed", "report"},
     {"observer"},
     {"experiment"},
-    {"doctor", "watch", "comparison", "limits"},
+    {"doctor", "watch", "comparison", "limits", "sweep"},
     {"cli"},
 ]
 """From the ground up. A room knows itself and lower storeys; neighbours do not know each other."""
@@ -37,7 +37,7 @@ DOORS = {
     "subprocess": {"testbed", "doctor"},
     "click": {"cli"},
     "rich": {"cli", "report"},
-    "msgspec": {"store", "cli"},
+    "msgspec": {"store", "sweep", "cli"},
     "numpy": {"pcap"},
     "zstandard": {"pcap"},
 }

@@ -1,0 +1,110 @@
+"""Plays one point: an experiment of its own on the netns testbed, judged, with its forecast, as a row."""
+
+import json
+import os
+import platform
+import time
+from dataclasses import fields
+from typing import Any
+
+from lab.errors import LabError, SpecError
+from lab.evidence import Evidence
+from lab.experiment import play as play_spec
+from lab.forecast import expected, forecast, most_buffered
+from lab.proof.verdict import judge
+from lab.spec import Outcome, Role, Spec
+from lab.sweep.grid import Point
+from lab.sweep.row import Row
+from lab.testbed import catalogue
+
+
+def play(point: Point) -> Row:
+    """What became of it. Whatever goes wrong is in the row's `error`, and never raised."""
+    started_ns, began = time.time_ns(), time.monotonic()
+    known: dict[str, Any] = dict.fromkeys(_COLUMNS) | _of_spec(point.spec)
+    try:
+        if point.host_global:
+            raise SpecError("host_sysctl: a sweep cannot set what belongs to the whole host")
+        with catalogue()[point.spec.testbed].site(point.spec) as site:
+            *_, evidence = play_spec(point.spec, site)
+        known |= _of_evidence(evidence)
+    except LabError as error:
+        known["error"] = str(error)
+    except Exception as error:  # noqa: BLE001 - a point that fails is a row with its reason, never a crash of the sweep
+        known["error"] = f"a defect of the lab: {type(error).__name__}: {error}"
+    known |= {
+        "key": point.key,
+        "settings": json.dumps(dict(point.settings)),
+        "repetition": point.repetition,
+        "started_ns": started_ns,
+        "seconds": time.monotonic() - began,
+        "kernel": platform.release(),
+        "host": os.uname().nodename,
+    }
+    return Row(**known)
+
+
+_COLUMNS = [field.name for field in fields(Row)]
+
+
+def _of_spec(spec: Spec) -> dict[str, Any]:
+    """What is known of a point before it is played."""
+    load = spec.scenario.load
+    known: dict[str, Any] = {
+        "scenario": spec.scenario.name,
+        "remedy": spec.remedy,
+        "payload": load.payload,
+        "send_size": load.send_size,
+        "recv_size": load.recv_size,
+        "server_block": load.server_block,
+        "paced_s": load.paced_s,
+        "ip": spec.ip,
+        "mtu": spec.mtu,
+    }
+    for role in Role:
+        options, buffers = spec.options[role], spec.buffers[role]
+        known |= {
+            f"{role}_nodelay": options.nodelay,
+            f"{role}_congestion": options.congestion,
+            f"{role}_so_rcvbuf": options.so_rcvbuf,
+            f"{role}_so_sndbuf": options.so_sndbuf,
+            f"{role}_tcp_rmem": str(buffers.tcp_rmem) if buffers.tcp_rmem else None,
+            f"{role}_tcp_wmem": str(buffers.tcp_wmem) if buffers.tcp_wmem else None,
+        }
+    return known
+
+
+def _of_evidence(evidence: Evidence) -> dict[str, Any]:
+    """What was seen, the verdict on it, and what the forecast had said."""
+    spec, verdict = evidence.spec, judge(evidence)
+    seen = forecast(spec, evidence.settings, evidence.core)
+    may_be = expected(spec, seen)
+    known: dict[str, Any] = {
+        "outcome": verdict.outcome.value,
+        "grade": verdict.grade and verdict.grade.value,
+        "expected": " or ".join(may_be),
+        "as_expected": None if verdict.outcome is Outcome.INCONCLUSIVE else verdict.outcome in may_be,
+        "client_accepted": verdict.account.client_accepted,
+        "server_processed": verdict.account.server_processed,
+        "seal_ns": verdict.seal_ns,
+        "proved_ns": verdict.proved_ns,
+        "buffers_most": most_buffered(spec, evidence.settings, evidence.core),
+    }
+    for name, bounds in (("client_accepted", seen.client_accepted), ("server_processed", seen.server_processed)):
+        known |= {f"{name}_low": bounds.low, f"{name}_point": bounds.point, f"{name}_high": bounds.high}
+    for role in Role:
+        known |= _of_side(evidence, role)
+    return known
+
+
+def _of_side(evidence: Evidence, role: Role) -> dict[str, Any]:
+    settings = evidence.settings[role]
+    last = evidence.snapshots[-1].sockets[role] if evidence.snapshots else None
+    said = last or evidence.connected[role]
+    known: dict[str, Any] = {f"{role}_rcvbuf": said and said.rcvbuf, f"{role}_sndbuf": said and said.sndbuf}
+    if settings is not None:
+        sysctls = settings.sysctls
+        own = evidence.spec.options[role].congestion
+        known |= {f"{role}_{key}": sysctls.get(key) for key in ("tcp_rmem", "tcp_wmem")}
+        known |= {f"{role}_congestion": own or sysctls.get("tcp_congestion_control"), "mtu": settings.mtu}
+    return known
