@@ -29,8 +29,8 @@ SETTINGS_KEYS = (
     "tcp_adv_win_scale",
     "tcp_retries2",
 )
-TICK_MS, IDLE_TICK_MS = 1, 4
-"""Between two looks at the pair while it plays, and once it is known to be stuck."""
+IDLE_TICK_S = 0.004
+"""Between two looks at the pair once it is known to be stuck."""
 SHOW_S = 0.1
 """Between two yields of the evidence so far, and between two judgements of a pair that moves."""
 SLOW_READER_S = 1.0
@@ -83,7 +83,7 @@ def _watch(spec: Spec, site: Site, observer: Observer) -> Generator[Evidence, No
         if now - shown >= SHOW_S:
             shown = now
             yield observer.evidence()
-        _rest(site, TICK_MS if proven_at is None else IDLE_TICK_MS)
+        _rest(site, spec.limits.tick_s if proven_at is None else max(spec.limits.tick_s, IDLE_TICK_S))
 
 
 def _enough(spec: Spec, observer: Observer, played_s: float) -> bool:
@@ -107,13 +107,13 @@ def _enough(spec: Spec, observer: Observer, played_s: float) -> bool:
     return verdict.outcome not in (Outcome.MOVING, Outcome.SLOW_READER)
 
 
-def _rest(site: Site, tick_ms: int) -> None:
+def _rest(site: Site, tick_s: float) -> None:
     """Until a program has something to say, or a tick has passed."""
     poll = select.poll()
     for role in Role:
         if not site.programs[role].gone:  # the end of a connection is news for ever
             poll.register(site.programs[role], select.POLLIN)
-    poll.poll(tick_ms)
+    poll.poll(tick_s * 1000)
 
 
 def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T:
@@ -125,7 +125,7 @@ def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T
         for end in (site.programs[role].ended for role in Role):
             if end and end.error:
                 raise TestbedError(f"waited for {what}, but the {end.role}'s program ended: {end.error}")
-        _rest(site, TICK_MS)
+        _rest(site, spec.limits.tick_s)
         for role in Role:
             site.programs[role].read_reports()
     return value
