@@ -1,47 +1,86 @@
 """Plays one point: an experiment of its own on the netns testbed, judged, with its forecast, as a row."""
 
 import json
-import os
 import platform
 import time
-from dataclasses import fields
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import fields, replace
 from typing import Any
 
 from lab.errors import LabError, SpecError
 from lab.evidence import Evidence
-from lab.experiment import play as play_spec
+from lab.experiment import play
 from lab.forecast import expected, forecast, most_buffered
 from lab.proof.verdict import judge
 from lab.spec import Outcome, Role, Spec
 from lab.sweep.grid import Point
 from lab.sweep.row import Row
-from lab.testbed import catalogue
+from lab.testbed import Site, netns
+
+TICK_S = 0.02
+"""Between two looks. Twenty times the tick of `lab run`: the looks are what a point costs, and nobody waits for it."""
 
 
-def play(point: Point) -> Row:
-    """What became of it. Whatever goes wrong is in the row's `error`, and never raised."""
-    started_ns, began = time.time_ns(), time.monotonic()
-    known: dict[str, Any] = dict.fromkeys(_COLUMNS) | _of_spec(point.spec)
-    try:
+class Player:
+    """Plays one point after the other between warm hosts. Belongs to the thread that made it: its hosts die with it."""
+
+    def __init__(self) -> None:
+        self._hosts = ExitStack()
+        self._site: Callable[[Spec], AbstractContextManager[Site]] | None = None
+
+    def __enter__(self) -> "Player":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hosts.close()
+
+    def play(self, point: Point) -> Row:
+        """What became of it. Whatever goes wrong is in the row's `error`, and never raised."""
+        started_ns, began = time.time_ns(), time.monotonic()
+        known: dict[str, Any] = {}
+        try:
+            known = _of_evidence(self._played(point))
+        except LabError as error:
+            known["error"] = str(error)
+        except Exception as error:  # noqa: BLE001 - a point that fails is a row with its reason, never a crash
+            known["error"] = f"a defect of the lab: {type(error).__name__}: {error}"
+        if "error" in known:
+            self._start_anew()
+        return _row(point, started_ns, known | {"seconds": time.monotonic() - began})
+
+    def _played(self, point: Point) -> Evidence:
         if point.host_global:
             raise SpecError("host_sysctl: a sweep cannot set what belongs to the whole host")
-        with catalogue()[point.spec.testbed].site(point.spec) as site:
-            *_, evidence = play_spec(point.spec, site)
-        known |= _of_evidence(evidence)
-    except LabError as error:
-        known["error"] = str(error)
-    except Exception as error:  # noqa: BLE001 - a point that fails is a row with its reason, never a crash of the sweep
-        known["error"] = f"a defect of the lab: {type(error).__name__}: {error}"
-    known |= {
+        if self._site is None:
+            self._site = self._hosts.enter_context(netns.warm())
+        spec = replace(point.spec, limits=replace(point.spec.limits, tick_s=TICK_S))
+        with self._site(spec) as site:
+            *_, evidence = play(spec, site)
+        return evidence
+
+    def _start_anew(self) -> None:
+        """A host may be what failed."""
+        self._hosts.close()
+        self._site = None
+
+
+def failed(point: Point, why: str) -> Row:
+    """The row of a point that could not be played."""
+    return _row(point, time.time_ns(), {"error": why})
+
+
+def _row(point: Point, started_ns: int, known: dict[str, Any]) -> Row:
+    columns: dict[str, Any] = dict.fromkeys(_COLUMNS) | _of_spec(point.spec) | known
+    columns |= {
         "key": point.key,
         "settings": json.dumps(dict(point.settings)),
         "repetition": point.repetition,
         "started_ns": started_ns,
-        "seconds": time.monotonic() - began,
         "kernel": platform.release(),
-        "host": os.uname().nodename,
+        "host": platform.node(),
     }
-    return Row(**known)
+    return Row(**columns)
 
 
 _COLUMNS = [field.name for field in fields(Row)]

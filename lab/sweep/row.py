@@ -60,7 +60,7 @@ class Row:
     server_processed_high: int | None
 
     started_ns: int
-    seconds: float
+    seconds: float | None
     """From the namespaces to the verdict."""
     seal_ns: int | None
     proved_ns: int | None
