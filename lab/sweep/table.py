@@ -27,7 +27,7 @@ GRID, LOG, CSV, PARQUET = "grid.toml", "points.jsonl", "points.csv", "points.par
 LOCK_S = 3.0
 """How long the sweep before, if it was killed an instant ago, may take to let go."""
 
-INSTALL = "lab sweep needs its extra: scripts/setup --venv sweep, or pip install 'zero-window-lab[sweep]'"
+INSTALL = "lab sweep needs duckdb, altair and vl-convert-python: scripts/setup --venv sweep installs them"
 
 
 class Table:
