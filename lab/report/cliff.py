@@ -52,13 +52,13 @@ class Bounds:
 
 def write(dots: Sequence[Dot], bounds: Sequence[Bounds], html: Path, png: Path) -> None:
     """One drawing, twice: interactive, with all its scripts inside, and as an image that no browser was needed for."""
-    chart = _chart(dots, bounds)
+    chart = drawing(dots, bounds)
     actions = {"export": True, "source": False, "compiled": False, "editor": False}  # the editor is somebody's site
     chart.save(html, inline=True, embed_options={"actions": actions})
     chart.save(png, scale_factor=SCALE)
 
 
-def _chart(dots: Sequence[Dot], bounds: Sequence[Bounds]) -> alt.LayerChart:
+def drawing(dots: Sequence[Dot], bounds: Sequence[Bounds]) -> alt.LayerChart:
     points, wrong = sum(dot.points for dot in dots), sum(dot.wrong for dot in dots)
     title = alt.TitleParams(
         f"{points:,} points, {wrong:,} on the wrong side of the forecast",
