@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import fields, replace
 from typing import Any
 
-from lab.errors import LabError, SpecError
+from lab.errors import LabError
 from lab.evidence import Evidence
 from lab.experiment import play
 from lab.forecast import expected, forecast, most_buffered
@@ -16,7 +16,7 @@ from lab.proof.verdict import judge
 from lab.spec import Outcome, Role, Spec
 from lab.sweep.grid import Point
 from lab.sweep.row import Row
-from lab.testbed import Site, netns
+from lab.testbed import Site, catalogue, netns
 
 TICK_S = 0.02
 """Between two looks. Twenty times the tick of `lab run`: the looks are what a point costs, and nobody waits for it."""
@@ -27,7 +27,7 @@ class Player:
 
     def __init__(self) -> None:
         self._hosts = ExitStack()
-        self._site: Callable[[Spec], AbstractContextManager[Site]] | None = None
+        self._warm: Callable[[Spec], AbstractContextManager[Site]] | None = None
 
     def __enter__(self) -> "Player":
         return self
@@ -50,19 +50,22 @@ class Player:
         return _row(point, started_ns, known | {"seconds": time.monotonic() - began})
 
     def _played(self, point: Point) -> Evidence:
-        if point.host_global:
-            raise SpecError("host_sysctl: a sweep cannot set what belongs to the whole host")
-        if self._site is None:
-            self._site = self._hosts.enter_context(netns.warm())
         spec = replace(point.spec, limits=replace(point.spec.limits, tick_s=TICK_S))
-        with self._site(spec) as site:
+        with self._site(point, spec) as site:
             *_, evidence = play(spec, site)
         return evidence
+
+    def _site(self, point: Point, spec: Spec) -> AbstractContextManager[Site]:
+        if point.host_global:
+            return catalogue()["netns"].site(spec)  # which takes the host's lock
+        if self._warm is None:
+            self._warm = self._hosts.enter_context(netns.warm())
+        return self._warm(spec)
 
     def _start_anew(self) -> None:
         """A host may be what failed."""
         self._hosts.close()
-        self._site = None
+        self._warm = None
 
 
 def failed(point: Point, why: str) -> Row:

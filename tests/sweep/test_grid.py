@@ -1,11 +1,13 @@
 """A grid means its points and no others, and says on which line it is wrong."""
 
 import pickle
+import re
 
 import pytest
 
 from lab.errors import SpecError
 from lab.spec import Until
+from tests.commanded import ROOT
 from tests.sweep.swept import SQUEEZED, parsed, points
 
 
@@ -103,3 +105,8 @@ def test_what_is_wrong_is_said_with_its_line_and_an_example(text: str, says: str
 def test_a_key_in_a_comment_does_not_mislead_the_line() -> None:
     with pytest.raises(SpecError, match=r"^line 3: ip: "):
         parsed("# ip = 4\npayload = 1 # ip = 7\nip = 7\n")
+
+
+def test_the_readmes_grid_means_what_its_picture_shows() -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(points(text)) == 720
