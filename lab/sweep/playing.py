@@ -18,8 +18,8 @@ from lab.sweep.grid import Point
 from lab.sweep.row import Row
 from lab.testbed import Site, catalogue, netns
 
-TICK_S = 0.02
-"""Between two looks. Twenty times the tick of `lab run`: the looks are what a point costs, and nobody waits for it."""
+TICK_S = 0.04
+"""Between two looks. Forty times the tick of `lab run`: the looks are what a point costs, and nobody waits for it."""
 
 
 class Player:

@@ -6,6 +6,7 @@
 raises net.core and tcp buffer limits for good, so it is run with /proc/sys read-only, in a mount namespace of its own.
 """
 
+import csv
 import json
 import os
 import shutil
@@ -15,10 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import duckdb
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
+from lab.kernel.machine import available_memory
 from lab.kernel.procfs import descendants
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -54,25 +54,25 @@ def _sweep(scenario: str, number: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         grid, out = Path(folder, "squeezed.toml"), Path(folder, "out")
         grid.write_text(GRID.format(scenario, SQUEEZED, SQUEEZED, number))
-        free = _available()
+        free = available_memory()
         process = subprocess.Popen([LAB, "sweep", str(grid), "--out", str(out), "--format", "json"], stdout=-1)
         peak = more = 0
         while process.poll() is None:
-            peak, more = max(peak, _resident(process.pid)), max(more, free - _available())
+            peak, more = max(peak, _resident(process.pid)), max(more, free - available_memory())
             time.sleep(LOOK_S)
         assert process.stdout is not None
         told = json.load(process.stdout)
-        ((rows, keys),) = duckdb.sql(f"select count(*), count(distinct key) from '{out}/points.parquet'").fetchall()
-    missing = max(number - rows, number - keys)
-    outcomes = ", ".join(f"{each['points']} {each['outcome']}" for each in told["counts"])
+        keys = [line["key"] for line in csv.DictReader((out / "points.csv").read_text().splitlines())]
+    missing = number - len(set(keys)) + len(keys) - len(set(keys))
+    bad: int = missing + told["failed"] + told["wrong"]
+    outcomes = ", ".join(f"{each['points']} {each['outcome']} {each['grade'] or ''}".strip() for each in told["counts"])
     came = f"{outcomes}; {missing} missing, {told['failed']} failed, {told['wrong']} wrong"
-    _line(f"sweep of {number}, {scenario}", number, told["seconds"], came, peak, more)
-    return missing + int(told["failed"]) + int(told["wrong"])
+    _line(f"sweep of {number}, {scenario}", number, told["seconds"], f"{peak >> 20:>10}{more >> 20:>10}  {came}")
+    return bad
 
 
-def _line(what: str, number: int, seconds: float, came: str, peak: int | None = None, more: int | None = None) -> None:
-    memory = "".join(f"{(each >> 20) if each is not None else '-':>10}" for each in (peak, more))
-    print(f"{what:34}{number / seconds:10.1f}{seconds / number:9.3f}{memory}  {came}", flush=True)
+def _line(what: str, number: int, seconds: float, rest: str) -> None:
+    print(f"{what:34}{number / seconds:10.1f}{seconds / number:9.3f}{rest}", flush=True)
 
 
 def _resident(root: int) -> int:
@@ -87,17 +87,12 @@ def _resident(root: int) -> int:
     return total
 
 
-def _available() -> int:
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
-
-
 def _loop(command: list[str]) -> tuple[float, str]:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as runs:
         for _ in range(TIMES):
             subprocess.run(command, check=True, capture_output=True, env=os.environ | {"LAB_RUNS": runs}, timeout=120)
-    return time.monotonic() - began, f"{TIMES} times"
+    return time.monotonic() - began, f"{'-':>10}{'-':>10}  {TIMES} times"
 
 
 def _mininet() -> list[str]:
