@@ -42,7 +42,7 @@ class Point:
     @property
     def host_global(self) -> bool:
         """Whether it changes what belongs to the whole host: one such point at a time on a host."""
-        return bool(self.settings.get("host_sysctl"))
+        return bool(self.spec.host_sysctls)
 
 
 @dataclass(frozen=True, slots=True)

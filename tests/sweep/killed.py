@@ -32,7 +32,8 @@ def kill_and_go_on(folder: Path, kills: int, seed: int) -> int:
             killed += 1
     done = lab("sweep", folder / "grid.toml", "--out", out, "--resume", "--format", "json")
     assert done.code == 0, done.err
-    assert lab("restore").code == 0
+    restored = lab("restore")
+    assert restored.code == 0, restored.err
     assert not {pid for pid in endpoints() if parent_of(pid) == 1}
     wanted = sorted((point.key, point.spec.scenario.load.payload) for point in points(GRID))
     found = table(out)

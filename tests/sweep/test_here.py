@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from lab.kernel import machine
+from lab.kernel import machine, sysctl
 from lab.kernel.procfs import children_of
 from lab.sweep.here import AT_MOST, Spare, play_all
 from lab.sweep.row import Row
@@ -95,3 +95,18 @@ def test_workers_are_added_while_a_core_is_idle_and_memory_is_left(monkeypatch: 
     assert not bears(idle=5, memory=800, workers=2), "all cores are busy"
     assert not bears(idle=50, memory=300, workers=2), "a worker takes 350, and 250 are never touched"
     assert not bears(idle=50, memory=1000, workers=AT_MOST * cores)
+
+
+@pytest.mark.xdist_group("host settings")
+def test_points_that_change_the_whole_host_are_played_one_at_a_time_and_all_is_put_back() -> None:
+    before = sysctl.read_core()
+    other = int(before["rmem_max"]) + 4096
+    small = SQUEEZED + 'payload = "4KiB"\nrepetitions = 2\n'
+    rows: list[Row] = []
+    play_all(points(small + f'host_sysctl = "rmem_max={other}"\n') + points(small), rows.append)
+    assert sysctl.read_core() == before
+    assert [row.outcome for row in rows] == ["completed"] * 4, rows
+    assert ["rmem_max" in row.settings for row in rows] == [False, False, True, True]
+    ends = [row.started_ns + int((row.seconds or 0) * 1e9) for row in rows]
+    assert max(ends[:2]) < rows[2].started_ns
+    assert ends[2] < rows[3].started_ns
