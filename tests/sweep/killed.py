@@ -33,7 +33,7 @@ def kill_and_go_on(folder: Path, kills: int, seed: int) -> int:
     done = lab("sweep", folder / "grid.toml", "--out", out, "--resume", "--format", "json")
     assert done.code == 0, done.err
     restored = lab("restore")
-    assert restored.code == 0, restored.err
+    assert restored.code == 0, restored
     assert not {pid for pid in endpoints() if parent_of(pid) == 1}
     wanted = sorted((point.key, point.spec.scenario.load.payload) for point in points(GRID))
     found = table(out)
