@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lab.cli import run
+from lab.cli.say import complain
 from lab.cli.wishes import Wish, flag, format_flag
 from lab.errors import BadInputError, EnvironmentLacksError, SpecError
 from lab.spec import Spec
@@ -63,7 +64,7 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
         except BaseException:
             # Interrupted, or the disk is full: what was played is left ready for use.
             results.write(table)
-            click.echo(f"lab: {len(table.played)} of {len(wanted)} points are in {folder}; --resume goes on", err=True)
+            complain(f"{len(table.played)} of {len(wanted)} points are in {folder}; --resume goes on")
             raise
         seconds = time.monotonic() - began
         swept = results.write(table)

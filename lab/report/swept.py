@@ -81,4 +81,4 @@ def _lines(swept: Swept, played: int, seconds: float) -> Sequence[Text]:
         Text(f" {swept.wrong:9,}  on the wrong side of the forecast", "red" if swept.wrong else ""),
         Text(),
     ]
-    return [*lines, *(page.uncut(f" {path}") for path in swept.files)]
+    return [*lines, *(page.uncut(f" {page.plain(path)}") for path in swept.files)]

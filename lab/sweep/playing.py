@@ -125,7 +125,7 @@ def _of_evidence(evidence: Evidence) -> dict[str, Any]:
         "outcome": verdict.outcome.value,
         "grade": verdict.grade and verdict.grade.value,
         "expected": " or ".join(may_be),
-        "as_expected": None if verdict.outcome is Outcome.INCONCLUSIVE else verdict.outcome in may_be,
+        "as_expected": verdict.outcome in may_be if _is_foretold(spec, verdict.outcome) else None,
         "client_accepted": verdict.account.client_accepted,
         "server_processed": verdict.account.server_processed,
         "seal_ns": verdict.seal_ns,
@@ -137,6 +137,12 @@ def _of_evidence(evidence: Evidence) -> dict[str, Any]:
     for role in Role:
         known |= _of_side(evidence, role)
     return known
+
+
+def _is_foretold(spec: Spec, outcome: Outcome) -> bool:
+    """Whether the forecast says yes or no to it: of scenarios that freeze it knows no other end than these two."""
+    ends = (Outcome.COMPLETED, spec.scenario.expected)
+    return outcome in ends if spec.scenario.freezes else outcome is not Outcome.INCONCLUSIVE
 
 
 def _of_side(evidence: Evidence, role: Role) -> dict[str, Any]:

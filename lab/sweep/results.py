@@ -1,5 +1,6 @@
 """What a sweep leaves for people: the tables, the picture of the cliff, and a count of what came of it."""
 
+from lab.errors import StoreError
 from lab.report.swept import Count, Swept
 from lab.sweep.table import CSV, PARQUET, Table
 
@@ -7,11 +8,14 @@ HTML, PNG = "cliff.html", "cliff.png"
 
 
 def write(table: Table) -> Swept:
-    """Write all files anew, from what the table holds."""
-    table.write()
+    """Write all files anew, from what the table holds. Raises StoreError."""
     files = [table.folder / name for name in (CSV, PARQUET)]
-    if _draw(table):
-        files += [table.folder / name for name in (HTML, PNG)]
+    try:
+        table.write()
+        if _draw(table):
+            files += [table.folder / name for name in (HTML, PNG)]
+    except OSError as error:
+        raise StoreError(f"{table.folder}: cannot write there ({error.strerror}): make room, then --resume") from None
     counts = table.select(
         "select outcome, grade, count(*) from points where outcome is not null group by all order by 3 desc, 1, 2"
     )

@@ -45,6 +45,7 @@ class Row:
     expected: str | None
     """What the forecast allows: one outcome, or two with ` or ` between."""
     as_expected: bool | None
+    """None for an end that no forecast speaks of: inconclusive, or another stall of a scenario that freezes."""
     client_accepted: int | None
     server_processed: int | None
     client_rcvbuf: int | None

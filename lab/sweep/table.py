@@ -117,11 +117,16 @@ class Table:
         os.close(self._log)
 
     def write(self) -> None:
-        """`points.csv` and `points.parquet`, each whole or as it was before."""
+        """`points.csv` and `points.parquet`, each whole or as it was before. Raises StoreError."""
+        import duckdb  # noqa: PLC0415
+
         with _connected(self.folder) as database:
             for name, form in ((CSV, "format csv, header"), (PARQUET, "format parquet, compression zstd")):
                 path, partial = self.folder / name, self.folder / f".{name}"
-                database.execute(f"copy points to {_quoted(partial)} ({form})")
+                try:
+                    database.execute(f"copy points to {_quoted(partial)} ({form})")
+                except duckdb.IOException as error:
+                    raise StoreError(f"{path}: cannot be written ({error}): make room, then --resume") from None
                 partial.replace(path)
 
     def select(self, query: str) -> list[tuple[Any, ...]]:

@@ -88,6 +88,16 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path) -> None:
         pass
 
 
+def test_a_full_disk_is_said_and_keeps_the_rows(tmp_path: Path) -> None:
+    with opened(tmp_path) as rows:
+        rows.add(row("a"))
+        (tmp_path / ".points.csv").symlink_to("/dev/full")
+        with pytest.raises(StoreError, match=r"points\.csv: cannot be written .*make room, then --resume"):
+            results.write(rows)
+    with opened(tmp_path) as again:
+        assert again.played == {"a"}
+
+
 def test_results_count_what_came_of_it_and_draw_it(tmp_path: Path) -> None:
     with opened(tmp_path) as rows:
         for number in range(6):
