@@ -29,8 +29,10 @@ SETTINGS_KEYS = (
     "tcp_adv_win_scale",
     "tcp_retries2",
 )
-TICK_MS, IDLE_TICK_MS = 1, 4
-"""Between two looks at the pair while it plays, and once it is known to be stuck."""
+REST = 0.02
+"""Of the time that a pair has stood still already: what has not moved for so long is looked at after a bit more."""
+JUDGE_AGAIN_S, JUDGE_AGAIN = 0.02, 0.1
+"""Between two judgements, and of the time that a pair has stood still already: judging is dearer than a look."""
 SHOW_S = 0.1
 """Between two yields of the evidence so far, and between two judgements of a pair that moves."""
 SLOW_READER_S = 1.0
@@ -62,7 +64,7 @@ def play(spec: Spec, site: Site, record: Record | None = None) -> Generator[Evid
 
 
 def _watch(spec: Spec, site: Site, observer: Observer) -> Generator[Evidence, None, None]:
-    began = shown = time.monotonic()
+    began = shown = judge_from = time.monotonic()
     proven_at: float | None = None
     while True:
         observer.take()
@@ -78,16 +80,18 @@ def _watch(spec: Spec, site: Site, observer: Observer) -> Generator[Evidence, No
         elif proven_at is not None:
             if spec.until is Until.PROOF or observer.probed() or now - proven_at >= spec.limits.probes_s:
                 return
-        elif _enough(spec, observer, now - began):
-            return
+        elif now >= judge_from:
+            if _enough(spec, observer, now - began):
+                return
+            judge_from = now + max(JUDGE_AGAIN_S, JUDGE_AGAIN * observer.still_s())
         if now - shown >= SHOW_S:
             shown = now
             yield observer.evidence()
-        _rest(site, TICK_MS if proven_at is None else IDLE_TICK_MS)
+        _rest(site, max(spec.limits.tick_s, REST * observer.still_s()))
 
 
 def _enough(spec: Spec, observer: Observer, played_s: float) -> bool:
-    """Whether there is nothing more to wait for, without a proof. Judging is the last test, since it is the dearest."""
+    """Whether there is nothing more to wait for, without a proof."""
     still_s = observer.still_s()
     if played_s >= spec.limits.run_s or still_s >= spec.limits.probes_s:
         return True
@@ -107,13 +111,13 @@ def _enough(spec: Spec, observer: Observer, played_s: float) -> bool:
     return verdict.outcome not in (Outcome.MOVING, Outcome.SLOW_READER)
 
 
-def _rest(site: Site, tick_ms: int) -> None:
+def _rest(site: Site, tick_s: float) -> None:
     """Until a program has something to say, or a tick has passed."""
     poll = select.poll()
     for role in Role:
         if not site.programs[role].gone:  # the end of a connection is news for ever
             poll.register(site.programs[role], select.POLLIN)
-    poll.poll(tick_ms)
+    poll.poll(tick_s * 1000)
 
 
 def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T:
@@ -125,7 +129,7 @@ def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T
         for end in (site.programs[role].ended for role in Role):
             if end and end.error:
                 raise TestbedError(f"waited for {what}, but the {end.role}'s program ended: {end.error}")
-        _rest(site, TICK_MS)
+        _rest(site, spec.limits.tick_s)
         for role in Role:
             site.programs[role].read_reports()
     return value

@@ -94,6 +94,13 @@ def forecast(spec: Spec, settings: Pair[Settings | None], core: Mapping[str, str
     return Forecast(_range(client, fixed), _range(server, fixed), _reason(spec, known))
 
 
+def most_buffered(spec: Spec, settings: Pair[Settings | None], core: Mapping[str, str]) -> int | None:
+    """Bytes that the four buffers may hold together at the most, as charged; None if a setting is not known."""
+    four = [side(spec, settings, core, role) for side in (_receive_buffer, _send_buffer) for role in Role]
+    known = [buffer.most for buffer in four if isinstance(buffer, _Buffer)]
+    return sum(known) if len(known) == len(four) else None
+
+
 def expected(spec: Spec, forecast: Forecast) -> tuple[Outcome, ...]:
     """The outcomes that this run may come to: one, or either if the payload lies between the bounds."""
     if not spec.scenario.freezes:

@@ -243,6 +243,8 @@ class Limits:
     still_s: float = 0.5
     """Squeezed buffers were seen to move again after 0.383 s of stillness."""
     barrier_s: float = 20.0
+    tick_s: float = 0.001
+    """Between two looks at a pair that may still move: a look costs about as much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ STOREYS = [
     {"testbed", "report"},
     {"observer"},
     {"experiment"},
-    {"doctor", "watch", "comparison", "limits"},
+    {"doctor", "watch", "comparison", "limits", "sweep"},
     {"cli"},
 ]
 """From the ground up. A room knows itself and lower storeys; neighbours do not know each other."""
@@ -37,8 +37,10 @@ DOORS = {
     "subprocess": {"testbed", "doctor"},
     "click": {"cli"},
     "rich": {"cli", "report"},
-    "msgspec": {"store", "cli"},
+    "msgspec": {"store", "sweep", "cli"},
     "numpy": {"pcap"},
+    "duckdb": {"sweep"},
+    "altair": {"report"},
     "zstandard": {"pcap"},
 }
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "base", "misc"}
@@ -112,6 +114,6 @@ def test_no_room_is_nameless(path: Path) -> None:
 
 def test_no_heavy_library_is_imported_before_it_is_needed() -> None:
     """`lab --help` answers at once: the door itself imports click and nothing heavier."""
-    heavy = {"pyroute2", "scapy", "docker", "rich", "msgspec", "numpy"}
+    heavy = {"pyroute2", "scapy", "docker", "rich", "msgspec", "numpy", "duckdb", "altair"}
     for path in (ROOT / "lab/__main__.py", ROOT / "lab/cli/__init__.py"):
         assert not {module.split(".")[0] for module in imports(path)} & heavy

@@ -16,7 +16,7 @@ import click
 from lab.cli.say import complain, say
 from lab.errors import LabError
 
-COMMANDS = ("run", "list", "judge", "watch", "forecast", "remedies", "limits", "doctor", "restore")
+COMMANDS = ("run", "list", "judge", "watch", "forecast", "remedies", "limits", "sweep", "doctor", "restore")
 
 
 class Terminated(BaseException):

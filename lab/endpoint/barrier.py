@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 MAX_LINE = 64 << 10
 """Bytes of a job; a real one has some 400."""
@@ -50,8 +51,17 @@ def say(controller: socket.socket, event: str, **values: Value) -> None:
         controller.send(json.dumps(message).encode() + b"\n", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
 
 
+class Handed(NamedTuple):
+    """Descriptors that come with a job."""
+
+    page: int
+    log: int
+    namespace: int | None
+    """The network namespace to play in; None: the host's own."""
+
+
 class Caller:
-    """A controller that has connected and has yet to deliver its line and its two descriptors."""
+    """A controller that has connected and has yet to deliver its line and its descriptors."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -70,7 +80,7 @@ class Caller:
     def read(self) -> bytes | None:
         """The line when it is complete, None when more must come."""
         try:
-            data, descriptors, flags, _ = socket.recv_fds(self.connection, MAX_LINE, 2, socket.MSG_CMSG_CLOEXEC)
+            data, descriptors, flags, _ = socket.recv_fds(self.connection, MAX_LINE, 3, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return None
         except OSError as error:
@@ -79,8 +89,8 @@ class Caller:
             self.deadline = time.monotonic() + READING_S
         self.descriptors += descriptors
         self.line += data
-        if flags & socket.MSG_CTRUNC or len(self.descriptors) > 2:
-            raise RefusedError("more than two descriptors: needs the progress page and the log")
+        if flags & socket.MSG_CTRUNC or len(self.descriptors) > 3:
+            raise RefusedError("more than three descriptors: needs the progress page, the log, and a namespace at most")
         return self._line(at_end=not data)
 
     def _line(self, at_end: bool) -> bytes | None:
@@ -95,11 +105,13 @@ class Caller:
             raise RefusedError("the connection ended before a line did")
         return None
 
-    def page_and_log(self) -> tuple[int, int]:
-        if len(self.descriptors) != 2:
-            raise RefusedError("no descriptors: needs two by SCM_RIGHTS, the progress page and the log")
-        page, log = self.descriptors
-        return page, log
+    def handed(self) -> Handed:
+        match self.descriptors:
+            case [page, log]:
+                return Handed(page, log, None)
+            case [page, log, namespace]:
+                return Handed(page, log, namespace)
+        raise RefusedError("no descriptors: needs two by SCM_RIGHTS, the progress page and the log")
 
     def refuse(self, why: str) -> None:
         say(self.connection, "refused", error=why)

@@ -1,7 +1,8 @@
 """The warm host: a parent that waits for jobs and plays each in a child, so that a new run need not start Python again.
 
 It holds no TCP socket: the child opens its own after the fork, so the programs that hold the connection are the two
-children alone. It waits in one poll() for controllers and for the end of its child, and blocks on neither.
+children alone. A job may come with a network namespace: its child plays there, so that many runs, each in new
+namespaces, need one host. It waits in one poll() for controllers and for the end of its child, and blocks on neither.
 """
 
 import contextlib
@@ -15,14 +16,15 @@ from typing import NamedTuple, NoReturn
 
 from lab.endpoint import job as jobs
 from lab.endpoint import progress
-from lab.endpoint.barrier import Caller, RefusedError, say
+from lab.endpoint.barrier import Caller, Handed, RefusedError, say
 from lab.endpoint.play import play
 
 MAX_CALLERS = 16
 """Controllers that have connected without a job yet; one is the rule."""
 
 PR_SET_PDEATHSIG = 1
-_prctl = ctypes.CDLL(None, use_errno=True).prctl
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Child(NamedTuple):
@@ -84,9 +86,9 @@ class Host:
             if (line := caller.read()) is None:
                 return
             job = jobs.parse(line, self.role)
-            page, log = caller.page_and_log()
-            progress.check(page)
-            self._play(job, caller.connection, page, log)
+            handed = caller.handed()
+            progress.check(handed.page)
+            self._play(job, caller.connection, handed)
         except RefusedError as refused:
             caller.refuse(str(refused))
         else:
@@ -100,7 +102,7 @@ class Host:
                 del self.callers[descriptor]
                 caller.refuse("no complete line came in time")
 
-    def _play(self, job: jobs.Job, controller: socket.socket, page: int, log: int) -> None:
+    def _play(self, job: jobs.Job, controller: socket.socket, handed: Handed) -> None:
         if self.child is not None:
             # A frozen pair left standing gives way. SIGKILL wakes a thread that is blocked in send() or recv().
             signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
@@ -111,26 +113,28 @@ class Host:
         except OSError as error:
             raise RefusedError(f"cannot fork: {error.strerror}") from None
         if pid == 0:
-            self._become_child(parent, job, controller, page, log)
+            self._become_child(parent, job, controller, handed)
         self.child = Child(pid, os.pidfd_open(pid), controller)
 
-    def _become_child(self, parent: int, job: jobs.Job, controller: socket.socket, page: int, log: int) -> NoReturn:
+    def _become_child(self, parent: int, job: jobs.Job, controller: socket.socket, handed: Handed) -> NoReturn:
         status = 70
         try:
             # A handled signal could end the freeze, so a proof must name it: the child handles none.
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != parent:
                 os._exit(status)  # The parent died before the prctl: nothing would ever end us.
             self.listener.close()
             for caller in self.callers.values():
                 if caller.connection is not controller:
                     caller.close()
-            status = play(self.role, job, controller, page, log)
+            if handed.namespace is not None:
+                enter(handed.namespace)
+            status = play(self.role, job, controller, handed.page, handed.log)
         except BaseException:  # noqa: BLE001 - The end of the line: what is not written here is seen by nobody.
             import traceback  # noqa: PLC0415
 
-            os.write(log, traceback.format_exc().encode())
+            os.write(handed.log, traceback.format_exc().encode())
         finally:
             os._exit(status)
 
@@ -150,3 +154,10 @@ class Host:
                 signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
                 os.waitpid(self.child.pid, 0)  # Not every init reaps what is left to it: a zombie a run would remain.
         os._exit(0)
+
+
+def enter(namespace: int) -> None:
+    """Move into a network namespace, and keep no descriptor of it: it shall end with its programs."""
+    if _libc.setns(namespace, CLONE_NEWNET) != 0:
+        raise OSError(errno := ctypes.get_errno(), f"cannot enter the network namespace: {os.strerror(errno)}")
+    os.close(namespace)

@@ -113,7 +113,8 @@ def _listen(interface: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - s
     from scapy.arch.linux import L2ListenSocket  # noqa: PLC0415 - 0.3 s to import
     from scapy.config import conf  # noqa: PLC0415
 
-    conf.ifaces.reload()  # scapy knows the interfaces of the namespace that it was imported in
+    if not _is_known(interface):
+        conf.ifaces.reload()  # 20 ms
     try:
         return L2ListenSocket(iface=interface)
     except PermissionError:
@@ -122,6 +123,19 @@ def _listen(interface: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - s
         raise EnvironmentLacksError(f"cannot capture on {interface}: {error.strerror or error}") from None
     except ValueError:
         raise EnvironmentLacksError(f"cannot capture on {interface}: there is no such interface") from None
+
+
+def _is_known(name: str) -> bool:
+    """Whether scapy has the right index for this name: it remembers the namespace in which it looked last.
+
+    Of all that it remembers, a packet socket takes these two.
+    """
+    from scapy.config import conf  # noqa: PLC0415
+
+    try:
+        return bool(conf.ifaces.dev_from_name(name).index == socket.if_nametoindex(name))
+    except (ValueError, OSError):
+        return False
 
 
 def _layout(snaplen: int) -> tuple[int, int]:

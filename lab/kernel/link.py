@@ -1,5 +1,8 @@
-"""Links and addresses inside namespaces, by rtnetlink (pyroute2)."""
+"""Links and addresses inside namespaces, by rtnetlink (pyroute2); what one system call answers is asked by that."""
 
+import fcntl
+import socket
+import struct
 from collections.abc import Callable
 from ipaddress import ip_interface
 from typing import ParamSpec, TypeVar
@@ -14,6 +17,9 @@ IFA_F_NODAD = 0x02
 """Without it an IPv6 address is tentative for a second and bind() to it fails (RFC 4862 section 5.4)."""
 
 INTERFACE = "eth0"
+
+SIOCGIFMTU = 0x8921
+"""netdevice(7)"""
 
 
 def join(client: Namespace, server: Namespace, mtu: int | None) -> None:
@@ -47,9 +53,8 @@ def bring_up(namespace: Namespace, addresses: tuple[str, ...]) -> None:
 def _bring_up(addresses: tuple[str, ...]) -> None:
     from pyroute2 import IPRoute  # noqa: PLC0415
 
+    index, loopback = socket.if_nametoindex(INTERFACE), socket.if_nametoindex("lo")
     with IPRoute() as ip:
-        (index,) = ip.link_lookup(ifname=INTERFACE)
-        (loopback,) = ip.link_lookup(ifname="lo")
         for address in map(ip_interface, addresses):
             flags = {"flags": IFA_F_NODAD} if address.version == 6 else {}
             ip.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **flags)
@@ -73,19 +78,16 @@ def _interface_of(address: str) -> str | None:
         for message in ip.get_addr():
             own = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             if own and ip_interface(own).ip == wanted:
-                links = ip.get_links(message["index"])
-                return str(links[0].get_attr("IFLA_IFNAME"))
+                return socket.if_indextoname(message["index"])
     return None
 
 
 def mtu_of(namespace: Namespace, interface: str) -> int:
-    """Bytes. Asked by netlink: /sys/class/net shows the namespace of whoever mounted /sys."""
+    """Bytes. /sys/class/net would show the namespace of whoever mounted /sys."""
     return _ask(namespace, _mtu_of, interface)
 
 
 def _mtu_of(interface: str) -> int:
-    from pyroute2 import IPRoute  # noqa: PLC0415
-
-    with IPRoute() as ip:
-        (index,) = ip.link_lookup(ifname=interface)
-        return int(ip.get_links(index)[0].get_attr("IFLA_MTU"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        answer = fcntl.ioctl(any_socket, SIOCGIFMTU, struct.pack("16si12x", interface.encode(), 0))
+    return int(struct.unpack("16si12x", answer)[1])

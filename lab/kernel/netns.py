@@ -187,17 +187,19 @@ def may_make_namespaces() -> str | None:
 
 
 def program_in(namespace: Namespace) -> Callable[[], Any]:
-    """What a forked child does before exec: enter `namespace`, and be bound to die with its parent.
-
-    The kernel kills it when the thread that forked it ends (prctl(2), PR_SET_PDEATHSIG), a kill -9 of the lab included.
-    """
+    """What a forked child does before exec: enter `namespace`, and be bound to die with its parent."""
     parent = os.getpid()
 
     def prepare() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
-        _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)  # the parent ended before the kernel was asked
+        die_with(parent)
         namespace.enter()
 
     return prepare
+
+
+def die_with(parent: int) -> None:
+    """In a forked child: the kernel kills it when the thread that forked it ends (prctl(2), PR_SET_PDEATHSIG)."""
+    _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # the parent ended before the kernel was asked

@@ -55,6 +55,8 @@ class Program:
         """The client that a server was made for, once it is known: what it says of any other is passed over."""
         self.gone = False
         """Whether it has said its last word."""
+        self.plays_in: Namespace | None = None
+        """Where, if not in its host's namespace: so one host serves many runs, each in a namespace of its own."""
         self._connection = connection
         connection.setblocking(False)
         self._pending = b""
@@ -98,7 +100,8 @@ class Program:
         self._job = job
         try:
             line = json.dumps(job).encode() + b"\n"
-            socket.send_fds(self._connection, [line], [self._page_fd, self._log_fd])
+            own = [self.plays_in.fd] if self.plays_in and self.plays_in.fd is not None else []
+            socket.send_fds(self._connection, [line], [self._page_fd, self._log_fd, *own])
         except OSError as error:
             raise _refuse(self.role, f"has left the barrier ({error.strerror})") from None
 

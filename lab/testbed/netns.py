@@ -6,8 +6,8 @@ nothing behind.
 
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from lab.kernel import link, netns
 from lab.kernel.netns import Namespace
@@ -19,19 +19,61 @@ PREFIX = {4: 24, 6: 120}
 
 @contextmanager
 def site(spec: Spec) -> Iterator[Site]:
-    if os.geteuid() != 0:
-        netns.become_root_of_a_user_namespace()
+    """Two hosts and their programs, for one run."""
+    _become_root()
     identity = secrets.token_hex(8)
     with ExitStack() as stack:
-        namespaces = Pair(*(stack.enter_context(Namespace.create()) for _ in Role))
+        namespaces = stack.enter_context(_namespaces())
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
-        addresses = Pair(*(spec.address(role) for role in Role))
-        link.join(namespaces.client, namespaces.server, spec.mtu)
-        for role in Role:
-            link.bring_up(namespaces[role], (f"{addresses[role]}/{PREFIX[spec.ip]}",))
+        addresses = _cable(namespaces, spec)
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
         standing = f"nsenter -n -t {programs.client.host_pid} ss -tnoiem, and {programs.server.host_pid} for the server"
         yield Site(namespaces, programs, addresses, link.INTERFACE, standing=standing)
+
+
+@contextmanager
+def warm() -> Iterator[Callable[[Spec], AbstractContextManager[Site]]]:
+    """Raises one site after the other, without starting Python for each.
+
+    Only the endpoints' hosts stay, in a namespace apart. The two namespaces of a site, their link and their programs
+    are new, so a run cannot see what was before it: no metrics of old connections, no TIME_WAIT, no route, no sysctl.
+    """
+    _become_root()
+    identity = secrets.token_hex(8)
+    with Namespace.create() as apart, process.endpoints(Pair(apart, apart), identity) as hosts:
+
+        @contextmanager
+        def next_site(spec: Spec) -> Iterator[Site]:
+            with ExitStack() as stack:
+                namespaces = stack.enter_context(_namespaces())
+                addresses = _cable(namespaces, spec)
+                met = process.programs(Pair(apart, apart), identity, spec.limits.barrier_s, hosts)
+                programs = stack.enter_context(met)
+                for role in Role:
+                    programs[role].plays_in = namespaces[role]
+                yield Site(namespaces, programs, addresses, link.INTERFACE)
+
+        yield next_site
+
+
+def _become_root() -> None:
+    if os.geteuid() != 0:
+        netns.become_root_of_a_user_namespace()
+
+
+@contextmanager
+def _namespaces() -> Iterator[Pair[Namespace]]:
+    with Namespace.create() as client, Namespace.create() as server:
+        yield Pair(client, server)
+
+
+def _cable(namespaces: Pair[Namespace], spec: Spec) -> Pair[str]:
+    """Join the two; the addresses that they have now."""
+    addresses = Pair(*(spec.address(role) for role in Role))
+    link.join(namespaces.client, namespaces.server, spec.mtu)
+    for role in Role:
+        link.bring_up(namespaces[role], (f"{addresses[role]}/{PREFIX[spec.ip]}",))
+    return addresses
 
 
 TESTBED = Testbed("netns", "two network namespaces and a veth pair; no Docker, root or a user namespace", site)

@@ -91,7 +91,7 @@ def test_a_job_without_two_descriptors_is_refused(stage: Stage) -> None:
     page, log = controller.page_descriptor, controller.log_descriptor
     assert "no descriptors" in refused(stage, line, [])
     assert "no descriptors" in refused(stage, line, [page])
-    assert "more than two" in refused(stage, line, [page, log, log])
+    assert "more than three" in refused(stage, line, [page, log, log, log])
     assert "less than 4096 bytes" in refused(stage, line, [log, log])
 
 

@@ -1,11 +1,13 @@
 """The parent process: nothing outlives it, it holds no TCP socket, and a new job takes the place of a frozen pair."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 from pathlib import Path
 
+from lab.kernel.netns import Namespace
 from tests.endpoint.endpoint_stage import JOB, SQUEEZED, Controller, Stage, has_ended, still, wait_until
 
 
@@ -159,3 +161,22 @@ def test_a_hundred_jobs_leave_no_descriptor_and_no_zombie(stage: Stage) -> None:
         assert stage.give("server", **JOB).event()["event"] == "listening"
     wait_until(lambda: len(list(Path(f"/proc/{pid}/fd").iterdir())) == before)
     assert stage.child("server")
+
+
+def test_a_job_with_a_namespace_is_played_there_and_the_host_stays(stage: Stage) -> None:
+    with Namespace.create() as elsewhere:
+        assert elsewhere.fd is not None
+        stage.start("server")
+        controller = stage.call("server")
+        line = json.dumps(JOB | {"address": "0.0.0.0"}).encode() + b"\n"
+        controller.send(line, [controller.page_descriptor, controller.log_descriptor, elsewhere.fd])
+        assert controller.event()["event"] == "listening"
+        host, child = stage.processes["server"].pid, stage.child("server")
+        assert namespace_of(child) == os.fstat(elsewhere.fd).st_ino
+        assert namespace_of(host) == namespace_of(os.getpid())
+        held = [os.readlink(entry) for entry in Path(f"/proc/{child}/fd").iterdir()]
+    assert not [each for each in held if each.startswith("net:")], "the namespace shall end with its programs"
+
+
+def namespace_of(pid: int) -> int:
+    return Path(f"/proc/{pid}/ns/net").stat().st_ino

@@ -295,3 +295,26 @@ def test_a_blast_of_a_gibibyte_loses_no_frame(hosts: Pair[Namespace]) -> None:
     assert (count.dropped, count.frames) == (0, len(frames))
     assert len(frames) > 1000
     assert sum(bool(segment.bits & Bits.FIN) for segment in segments(frames)) == 2
+
+
+def test_an_interface_of_the_same_name_is_found_in_the_next_namespace(hosts: Pair[Namespace]) -> None:
+    """scapy remembers the index that it had in the one before."""
+    with capturing(hosts.client), Namespace.create() as other, Namespace.create() as peer:
+        peer.call(_make_link, "first")
+        link.join(other, peer, None)
+        for host in (other, peer):
+            link.bring_up(host, ())
+        assert peer.call(socket.if_nametoindex, link.INTERFACE) != hosts.client.call(
+            socket.if_nametoindex, link.INTERFACE
+        )
+        with capturing(peer) as capture, closing(peer.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW)) as raw:
+            raw.bind((link.INTERFACE, 0))
+            raw.send(over(4, tcp(1, Bits.SYN)))
+            assert len(capture.settle()) == 1
+
+
+def _make_link(name: str) -> None:
+    from pyroute2 import IPRoute
+
+    with IPRoute() as ip:
+        ip.link("add", ifname=name, kind="veth")

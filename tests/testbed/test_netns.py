@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from lab.experiment import play
+from lab.kernel import sysctl
 from lab.kernel.netns import Namespace
-from lab.spec import Role
-from lab.testbed import catalogue
+from lab.proof.verdict import judge
+from lab.spec import Outcome, Role
+from lab.testbed import catalogue, netns
 from tests.commanded import LIMIT_S, Said, below, ending, endpoints, parent_of, started
 from tests.played import wished
 
@@ -147,3 +150,35 @@ def test_a_pair_that_is_held_stands_until_ctrl_c(tmp_path: Path) -> None:
         assert said.code == 0
         assert said.json["outcome"] == "deadlock"
         lab.has_left_nothing()
+
+
+def test_each_site_of_warm_hosts_is_new_and_only_the_hosts_stay() -> None:
+    """So a run can see nothing of the one before: what a namespace remembers went with it."""
+    spec = wished("upper", payload="4KiB", tcp_rmem=("4096 8192 8192",))
+    seen: set[int] = set()
+    hosts = set()
+    with netns.warm() as sites, ExitStack() as kept:
+        for _ in range(2):
+            with sites(spec) as site:
+                for namespace in site.namespaces:
+                    assert namespace.fd is not None
+                    kept.callback(os.close, os.dup(namespace.fd))  # the kernel gives the number of a dead one again
+                    seen.add(os.fstat(namespace.fd).st_ino)
+                    assert sysctl.read(namespace, ["tcp_rmem"]) != {"tcp_rmem": "4096 8192 8192"}
+                *_, evidence = play(spec, site)
+                assert judge(evidence).outcome is Outcome.COMPLETED
+                assert all(
+                    settings and settings.sysctls["tcp_rmem"] == "4096 8192 8192" for settings in evidence.settings
+                )
+                hosts |= {program.host_pid for program in site.programs}
+    assert len(seen) == 4, "two namespaces a site, and none of them twice"
+    assert len(hosts) == 2
+    assert not [pid for pid in hosts if parent_of(pid) is not None]
+
+
+def test_the_warm_hosts_are_in_none_of_the_namespaces_that_they_play_in() -> None:
+    with netns.warm() as sites, sites(wished("upper")) as site:
+        for role in Role:
+            fd = site.namespaces[role].fd
+            assert fd is not None
+            assert Path(f"/proc/{site.programs[role].host_pid}/ns/net").stat().st_ino != os.fstat(fd).st_ino

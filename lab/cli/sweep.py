@@ -1,0 +1,128 @@
+"""`lab sweep`: plays every point of a grid, and leaves a table and a picture of the cliff."""
+
+import importlib
+import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import asdict, fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lab.cli import run
+from lab.cli.say import complain
+from lab.cli.wishes import Wish, flag, format_flag
+from lab.errors import BadInputError, EnvironmentLacksError, SpecError
+from lab.spec import Spec
+
+if TYPE_CHECKING:
+    from lab.sweep.grid import Grid, Point, Settings
+    from lab.sweep.row import Row
+
+    PlayAll = Callable[[Iterable[Point], Callable[[Row], None]], None]
+
+FLAGS = {
+    each.name: each
+    for each in run.command.params
+    if each.name in {field.name for field in fields(Wish)} - {"testbed"}  # a sweep plays on netns
+}
+"""The keys of a grid, and the flags of `lab run` that they are."""
+
+
+@click.command("sweep")
+@click.argument("grid", type=click.Path(path_type=Path), metavar="GRID.toml")
+@flag("--out", type=click.Path(path_type=Path), metavar="DIR", help="for the results; GRID without .toml if not given")
+@flag("--resume", is_flag=True, help="go on with the results that are there")
+@flag("--cluster", metavar="ADDRESS", help="play on the Dask cluster of this scheduler, e.g. tcp://host:8786")
+@format_flag
+def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, form: str) -> int:
+    """Play every point of GRID.toml: a key is a flag of `lab run` with underscores, a list of values is an axis.
+
+    Further keys: repetitions (of every point), sample (so many points of all, at random), seed.
+    """
+    from lab.report import swept as report  # noqa: PLC0415 - rich
+    from lab.sweep import results  # noqa: PLC0415
+    from lab.sweep.table import Table, check_installed  # noqa: PLC0415
+
+    check_installed()
+    play_all = _on_cluster(cluster) if cluster else _here()
+    wanted, text = _read(grid)
+    folder = out or grid.with_suffix("")
+    with closing(Table(folder, text, lambda kept: _parsed(kept).identity == wanted.identity, resume=resume)) as table:
+        points = [point for point in wanted.points(specify) if point.key not in table.played]
+        began = time.monotonic()
+        try:
+            with report.bar(len(wanted), len(wanted) - len(points)) as shown:
+
+                def keep(row: "Row") -> None:
+                    table.add(row)
+                    shown.advance()
+
+                play_all(points, keep)
+        except BaseException:
+            # Interrupted, or the disk is full: what was played is left ready for use.
+            results.write(table)
+            complain(f"{len(table.played)} of {len(wanted)} points are in {folder}; --resume goes on")
+            raise
+        seconds = time.monotonic() - began
+        swept = results.write(table)
+    if form == "json":
+        from lab.cli.output import document  # noqa: PLC0415
+
+        click.echo(document({"out": str(folder), "played": len(points), "seconds": seconds, **asdict(swept)}))
+    else:
+        report.show(swept, len(points), seconds)
+    return 0
+
+
+def _read(path: Path) -> "tuple[Grid, str]":
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise BadInputError(f"{path}: cannot be read ({why}): needs a grid in TOML, see `lab sweep --help`") from None
+    try:
+        return _parsed(text), text
+    except SpecError as error:
+        raise SpecError(f"{path}: {error}") from None
+
+
+def _parsed(text: str) -> "Grid":
+    from lab.sweep import grid  # noqa: PLC0415
+
+    return grid.parse(text, FLAGS, specify)
+
+
+def specify(settings: "Settings") -> Spec:
+    """What `lab run` makes of the same flags on the netns testbed; the environment has no say in it."""
+    context = click.Context(run.command)
+    given: dict[str, Any] = {}
+    for name, text in settings.items():
+        parameter = FLAGS[name]
+        value = text.split(";") if parameter.multiple else text
+        try:
+            given[name] = parameter.type_cast_value(context, value)
+        except click.BadParameter as error:
+            raise SpecError(error.message) from None
+    return Wish(**given).spec("netns")
+
+
+def _here() -> "PlayAll":
+    from lab.kernel.netns import may_make_namespaces  # noqa: PLC0415
+    from lab.sweep import here  # noqa: PLC0415
+
+    if why := may_make_namespaces():
+        raise EnvironmentLacksError(f"lab sweep plays in network namespaces, and {why}: run as root, or on a host")
+    return here.play_all
+
+
+def _on_cluster(address: str) -> "PlayAll":
+    try:
+        cluster = importlib.import_module("lab.sweep.cluster")
+    except ModuleNotFoundError as error:
+        raise EnvironmentLacksError(
+            f"--cluster needs {error.name}, of the extra `cluster`: pip install 'zero-window-lab[cluster]'"
+        ) from None
+    return partial(cluster.play_all, address)

@@ -1,0 +1,84 @@
+"""A sweep while it plays, and what came of it."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from lab.report import page
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """So many points came to the same."""
+
+    outcome: str
+    grade: str | None
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """All the points of a table, those of earlier sweeps into it included."""
+
+    points: int
+    counts: tuple[Count, ...]
+    failed: int
+    """Points without an outcome."""
+    first_failure: str | None
+    wrong: int
+    """Points whose outcome the forecast had excluded."""
+    files: tuple[str, ...]
+
+
+class Bar:
+    """A line that counts; drawn by whoever advances it, since a thread of its own would not survive a fork."""
+
+    def __init__(self, progress: Progress, total: int, done: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=total, completed=done, rate="")
+        self._began, self._done = progress.get_time(), 0
+
+    def advance(self) -> None:
+        self._done += 1
+        rate = self._done / max(self._progress.get_time() - self._began, 0.001)
+        self._progress.update(self._task, advance=1, rate=f"{rate:.1f}/s")
+        self._progress.refresh()
+
+
+@contextmanager
+def bar(total: int, done: int) -> Iterator[Bar]:
+    """On standard error, and only if it is a terminal."""
+    console = Console(file=sys.stderr)
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, auto_refresh=False, transient=True, disable=not sys.stderr.isatty()
+    ) as progress:
+        yield Bar(progress, total, done)
+
+
+def show(swept: Swept, played: int, seconds: float) -> None:
+    """`played` of the points in `seconds`: the others were there already."""
+    page.show(_lines(swept, played, seconds))
+
+
+def _lines(swept: Swept, played: int, seconds: float) -> Sequence[Text]:
+    rate = f" in {seconds:.1f} s, {played / seconds:.1f} a second" if played and seconds > 0 else ""
+    there = f", {swept.points - played:,} were there already" if swept.points > played else ""
+    lines = [Text(f"{played:,} points played{rate}{there}", "bold"), Text()]
+    for each in swept.counts:
+        grade = f" ({each.grade})" if each.grade else ""
+        lines.append(Text(f" {each.points:9,}  {each.outcome}{grade}"))
+    if swept.failed:
+        why = page.plain(swept.first_failure or "")
+        lines.append(Text(f" {swept.failed:9,}  failed, and are played again by --resume; the first: {why}", "red"))
+    lines += [
+        Text(),
+        Text(f" {swept.wrong:9,}  on the wrong side of the forecast", "red" if swept.wrong else ""),
+        Text(),
+    ]
+    return [*lines, *(page.uncut(f" {page.plain(path)}") for path in swept.files)]

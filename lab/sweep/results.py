@@ -1,0 +1,49 @@
+"""What a sweep leaves for people: the tables, the picture of the cliff, and a count of what came of it."""
+
+from lab.errors import StoreError
+from lab.report.swept import Count, Swept
+from lab.sweep.table import CSV, PARQUET, Table
+
+HTML, PNG = "cliff.html", "cliff.png"
+
+
+def write(table: Table) -> Swept:
+    """Write all files anew, from what the table holds. Raises StoreError."""
+    files = [table.folder / name for name in (CSV, PARQUET)]
+    try:
+        table.write()
+        if _draw(table):
+            files += [table.folder / name for name in (HTML, PNG)]
+    except OSError as error:
+        raise StoreError(f"{table.folder}: cannot write there ({error.strerror}): make room, then --resume") from None
+    counts = table.select(
+        "select outcome, grade, count(*) from points where outcome is not null group by all order by 3 desc, 1, 2"
+    )
+    ((points, failed, wrong, first),) = table.select(
+        "select count(*), count(error), count(*) filter (where not as_expected), first(error) filter (where error is "
+        "not null) from points"
+    )
+    return Swept(points, tuple(Count(*each) for each in counts), failed, first, wrong, tuple(map(str, files)))
+
+
+def _draw(table: Table) -> bool:
+    """Whether there was something to draw: buffers that are known."""
+    from lab.report import cliff  # noqa: PLC0415 - altair: a second
+
+    dots = [
+        cliff.Dot(*each)
+        for each in table.select(
+            "select buffers_most, payload, outcome, count(*), count(*) filter (where not as_expected) from points "
+            "where buffers_most is not null and payload > 0 and outcome is not null group by all order by all"
+        )
+    ]
+    bounds = [
+        cliff.Bounds(*each)
+        for each in table.select(
+            "select buffers_most, min(client_accepted_low), max(client_accepted_high) from points "
+            "where buffers_most is not null and client_accepted_low > 0 group by all order by all"
+        )
+    ]
+    if dots:
+        cliff.write(dots, bounds, table.folder / HTML, table.folder / PNG)
+    return bool(dots)
