@@ -310,7 +310,7 @@ def test_an_interface_of_the_same_name_is_found_in_the_next_namespace(hosts: Pai
         with capturing(peer) as capture, closing(peer.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW)) as raw:
             raw.bind((link.INTERFACE, 0))
             raw.send(over(4, tcp(1, Bits.SYN)))
-            assert len(capture.settle()) == 1
+            assert len(settled(capture)) == 1
 
 
 def _make_link(name: str) -> None:
