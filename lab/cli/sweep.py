@@ -123,6 +123,6 @@ def _on_cluster(address: str) -> "PlayAll":
         cluster = importlib.import_module("lab.sweep.cluster")
     except ModuleNotFoundError as error:
         raise EnvironmentLacksError(
-            f"--cluster needs {error.name}, of the extra `cluster`: pip install 'zero-window-lab[cluster]'"
+            f"--cluster needs {error.name}: scripts/setup --venv cluster installs Dask's distributed"
         ) from None
     return partial(cluster.play_all, address)
