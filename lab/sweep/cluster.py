@@ -12,14 +12,16 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from distributed import Client, Future
+from distributed.comm import get_address_host_port
 from distributed.scheduler import KilledWorker
 
 from lab.errors import EnvironmentLacksError, LabError, SpecError, TestbedError
+from lab.kernel.netns import signals_held
 from lab.sweep import there
 from lab.sweep.grid import Point
 from lab.sweep.playing import failed
@@ -73,25 +75,32 @@ def play_all(address: str, points: Iterable[Point], done: Callable[[Row], None])
 @contextmanager
 def _connected(address: str) -> Iterator[Client]:
     """A client; whatever it has in flight at the end is cancelled. What Dask logs is silent: what matters is raised."""
-    logging.disable(logging.CRITICAL)
+    with ExitStack() as stack:
+        logging.disable(logging.CRITICAL)
+        stack.callback(logging.disable, logging.NOTSET)
+        stack.enter_context(warnings.catch_warnings(action="ignore"))  # of versions: those that matter are refused
+        with signals_held():  # a client that is interrupted while it is made would hang at exit
+            client = _client(address)
+            stack.callback(_close, client)
+        yield client
+
+
+def _client(address: str) -> Client:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of versions that differ: those that matter are refused
-            try:
-                client = Client(address, timeout=CONNECT_S, set_as_default=False, name="zero-window-lab")
-            except ValueError as error:
-                raise SpecError(f"--cluster '{address}': {error}; for example tcp://host:8786") from None
-            except OSError:
-                raise EnvironmentLacksError(
-                    f"no Dask scheduler answers at {address} within {CONNECT_S:g} s: `dask scheduler` starts one"
-                ) from None
-            try:
-                yield client
-            finally:
-                with suppress(OSError):  # the scheduler is gone, and what was in flight with it
-                    client.close(timeout=END_S)
-    finally:
-        logging.disable(logging.NOTSET)
+        get_address_host_port(address, strict=True)
+    except ValueError as error:
+        raise SpecError(f"--cluster '{address}': {error}; for example tcp://host:8786") from None
+    try:
+        return Client(address, timeout=CONNECT_S, set_as_default=False, name="zero-window-lab")
+    except OSError:
+        raise EnvironmentLacksError(
+            f"no Dask scheduler answers at {address} within {CONNECT_S:g} s: `dask scheduler` starts one"
+        ) from None
+
+
+def _close(client: Client) -> None:
+    with suppress(OSError):  # the scheduler is gone, and what was in flight with it
+        client.close(timeout=END_S)
 
 
 def _check_versions(client: Client, address: str) -> None:
