@@ -19,6 +19,7 @@ from typing import Any
 from distributed import Client, Future
 from distributed.comm import get_address_host_port
 from distributed.scheduler import KilledWorker
+from distributed.security import Security
 
 from lab.errors import EnvironmentLacksError, LabError, SpecError, TestbedError
 from lab.kernel.netns import signals_held
@@ -90,6 +91,8 @@ def _client(address: str) -> Client:
         get_address_host_port(address, strict=True)
     except ValueError as error:
         raise SpecError(f"--cluster '{address}': {error}; for example tcp://host:8786") from None
+    if address.startswith("tls:") and Security().get_connection_args("client")["ssl_context"] is None:
+        raise SpecError(f"--cluster '{address}': Dask's configuration has no certificates: distributed.comm.tls")
     try:
         return Client(address, timeout=CONNECT_S, set_as_default=False, name="zero-window-lab")
     except OSError:
