@@ -108,7 +108,10 @@ def _close(client: Client) -> None:
 
 def _check_versions(client: Client, address: str) -> None:
     """That all speak one Dask. Which lab a worker has, it says when it shall play: it may come later."""
-    versions: Any = client.get_versions()
+    try:
+        versions: Any = client.get_versions()
+    except OSError:
+        raise _broken(address) from None
     mine = _dask(versions["client"])
     others = {"the scheduler": versions["scheduler"], **versions["workers"]}
     for name, theirs in others.items():
@@ -142,6 +145,7 @@ class _Playing:
             time.sleep(LOOK_S / 10)
 
     def play(self, points: Sequence[Point], done: Callable[[Row], None]) -> None:
+        self._worked = time.monotonic()
         self._look()
         waiting = deque(points)
         while waiting or self._flying:
@@ -184,7 +188,7 @@ class _Playing:
             return failed(point, f"{error}, {RETRIES + 1} times; --resume plays it again")
         except Exception as error:  # noqa: BLE001 - whatever a worker raised is told
             if future.status != "error":  # not what the task raised
-                raise error if isinstance(error, TimeoutError) else self._broken() from None
+                raise error if isinstance(error, TimeoutError) else _broken(self._address) from None
             why = f"{type(error).__name__}: {error}"
             raise EnvironmentLacksError(
                 f"{self._address}: a worker cannot play ({why}): start the whole cluster from the lab's own environment"
@@ -200,7 +204,7 @@ class _Playing:
         try:
             workers = self._client.scheduler_info()["workers"].values()
         except OSError:
-            raise self._broken() from None
+            raise _broken(self._address) from None
         able = [each for each in workers if all(each["resources"].get(name) for name in self._resources)]
         self._room = AHEAD * sum(each["nthreads"] for each in able)
         if self._room:
@@ -216,5 +220,6 @@ class _Playing:
             )
         return self._room
 
-    def _broken(self) -> LabError:
-        return TestbedError(f"{self._address}: the Dask scheduler broke away: start it again, then --resume")
+
+def _broken(address: str) -> LabError:
+    return TestbedError(f"{address}: the Dask scheduler broke away: start it again, then --resume")

@@ -122,7 +122,7 @@ class Players:
             self._control.settimeout(START_S)
             try:
                 said = self._control.recv(MESSAGE).decode()
-            except TimeoutError:
+            except OSError:
                 said = ""
             if not said:
                 self._parent.kill()
