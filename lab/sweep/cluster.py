@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from distributed import Client, Future
+from distributed.client import ClosedClientError
 from distributed.comm import get_address_host_port
 from distributed.scheduler import KilledWorker
 from distributed.security import Security
@@ -159,9 +160,12 @@ class _Playing:
     def _submit(self, point: Point) -> None:
         # The key is the sweep's own: what an earlier one has cancelled may still be under way.
         key = f"point-{self._sweep}-{point.key}"
-        future = self._client.submit(
-            there.play, there.version(), pickle.dumps(point), key=key, resources=self._resources, retries=RETRIES
-        )
+        try:
+            future = self._client.submit(
+                there.play, there.version(), pickle.dumps(point), key=key, resources=self._resources, retries=RETRIES
+            )
+        except ClosedClientError:
+            raise _broken(self._address) from None
         self._flying[future] = point
         future.add_done_callback(self._landed.put)
 
