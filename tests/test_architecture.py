@@ -34,12 +34,14 @@ DOORS = {
     "pyroute2": {"kernel"},
     "scapy": {"kernel"},
     "docker": {"testbed", "doctor"},
-    "subprocess": {"testbed", "doctor"},
+    "subprocess": {"testbed", "doctor", "sweep"},
     "click": {"cli"},
     "rich": {"cli", "report"},
     "msgspec": {"store", "sweep", "cli"},
     "numpy": {"pcap"},
     "duckdb": {"sweep"},
+    "dask": {"sweep"},
+    "distributed": {"sweep"},
     "altair": {"report"},
     "zstandard": {"pcap"},
 }
@@ -114,6 +116,6 @@ def test_no_room_is_nameless(path: Path) -> None:
 
 def test_no_heavy_library_is_imported_before_it_is_needed() -> None:
     """`lab --help` answers at once: the door itself imports click and nothing heavier."""
-    heavy = {"pyroute2", "scapy", "docker", "rich", "msgspec", "numpy", "duckdb", "altair"}
+    heavy = {"pyroute2", "scapy", "docker", "rich", "msgspec", "numpy", "duckdb", "altair", "distributed"}
     for path in (ROOT / "lab/__main__.py", ROOT / "lab/cli/__init__.py"):
         assert not {module.split(".")[0] for module in imports(path)} & heavy

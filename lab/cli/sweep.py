@@ -52,19 +52,22 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
     folder = out or grid.with_suffix("")
     with closing(Table(folder, text, lambda kept: _parsed(kept).identity == wanted.identity, resume=resume)) as table:
         points = [point for point in wanted.points(specify) if point.key not in table.played]
-        began = time.monotonic()
+        began, kept = time.monotonic(), 0
         try:
             with report.bar(len(wanted), len(wanted) - len(points)) as shown:
 
                 def keep(row: "Row") -> None:
+                    nonlocal kept
                     table.add(row)
+                    kept += 1
                     shown.advance()
 
                 play_all(points, keep)
         except BaseException:
             # Interrupted, or the disk is full: what was played is left ready for use.
-            results.write(table)
-            complain(f"{len(table.played)} of {len(wanted)} points are in {folder}; --resume goes on")
+            if kept:
+                results.write(table)
+                complain(f"{len(table.played)} of {len(wanted)} points are in {folder}; --resume goes on")
             raise
         seconds = time.monotonic() - began
         swept = results.write(table)
@@ -123,6 +126,6 @@ def _on_cluster(address: str) -> "PlayAll":
         cluster = importlib.import_module("lab.sweep.cluster")
     except ModuleNotFoundError as error:
         raise EnvironmentLacksError(
-            f"--cluster needs {error.name}, of the extra `cluster`: pip install 'zero-window-lab[cluster]'"
+            f"--cluster needs {error.name}: scripts/setup --venv cluster installs Dask's distributed"
         ) from None
     return partial(cluster.play_all, address)

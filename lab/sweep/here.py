@@ -114,7 +114,7 @@ class _Worker:
         self.connection, theirs = context.Pipe()
         self.point: Point | None = None
         self.died = False
-        self.process: BaseProcess = context.Process(target=_work, args=(theirs, os.getpid()), daemon=True)
+        self.process: BaseProcess = context.Process(target=work, args=(theirs, os.getpid()), daemon=True)
         with signals_held():
             self.process.start()
         theirs.close()
@@ -149,7 +149,7 @@ def _how(process: BaseProcess) -> str:
     return signal.Signals(-code).name if code < 0 else f"status {code}"
 
 
-def _work(points: connection.Connection, parent: int) -> None:
+def work(points: connection.Connection, parent: int) -> None:
     """What a worker does with its life."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the terminal is the parent's
     signal.signal(signal.SIGTERM, _leave)

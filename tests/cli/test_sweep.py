@@ -81,5 +81,5 @@ def test_a_grid_that_is_none_is_one_line_and_exits_2(tmp_path: Path, text: str |
 
 def test_without_dask_a_cluster_is_refused_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lab.sweep.cluster", None)
-    with pytest.raises(EnvironmentLacksError, match="extra `cluster`"):
+    with pytest.raises(EnvironmentLacksError, match="scripts/setup --venv cluster"):
         sweep._on_cluster("tcp://127.0.0.1:8786")
