@@ -1,6 +1,6 @@
 """Runs that were really played, once each for all tests that look at them: what the experiment yielded, as it did."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,12 +36,17 @@ _TAPES: dict[int, list[Taped]] = {}
 """What was captured in each play, by the instant at which it started."""
 
 
-@cache
-def _yielded(scenario: str, testbed: str, flags: tuple[tuple[str, Any], ...]) -> tuple[Evidence, ...]:
+def taped(playing: Callable[[Record], Iterable[Evidence]]) -> tuple[Evidence, ...]:
+    """All that a play yields; what is captured meanwhile is kept for `recorded`."""
     tape: list[Taped] = []
-    evidences = tuple(playing(wished(scenario, testbed, **dict(flags)), lambda *each: tape.append(each)))
+    evidences = tuple(playing(lambda *each: tape.append(each)))
     _TAPES[evidences[-1].started_ns] = tape
     return evidences
+
+
+@cache
+def _yielded(scenario: str, testbed: str, flags: tuple[tuple[str, Any], ...]) -> tuple[Evidence, ...]:
+    return taped(lambda record: playing(wished(scenario, testbed, **dict(flags)), record))
 
 
 def yielded(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> tuple[Evidence, ...]:  # noqa: ANN401
@@ -68,8 +73,11 @@ def segments(evidence: Evidence) -> list[Segment]:
 
 
 def keep(run: Run, evidences: tuple[Evidence, ...]) -> None:
-    """What `lab run` gives to the run directory while it plays; all that was captured, first of all."""
-    for each in _TAPES[evidences[0].started_ns]:
+    """What `lab run` gives to the run directory while it plays; all that was captured, first of all.
+
+    Evidence that was made by hand has an empty file.
+    """
+    for each in _TAPES.get(evidences[0].started_ns, [("eth0", (), {})]):
         run.record(*each)
     for evidence in evidences:
         run.extend(evidence)

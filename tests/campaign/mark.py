@@ -11,13 +11,20 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
+USUAL = 819_200
+"""Bytes: the kernel's own limit (MQ_BYTES_MAX)."""
 _LINE = "Max msgqueue size"
 
 
 @functools.cache
 def mark() -> int:
-    """This process's mark, from now on its children's too. Below the usual limit: to raise one takes a privilege."""
-    number = 100_000 + os.getpid() % 700_000
+    """This process's mark, from now on its children's too. Below the limit that it has: to raise one takes a privilege.
+
+    So who was started by a marked process has a smaller one.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
+    usual = most == resource.RLIM_INFINITY or most >= USUAL
+    number = 100_000 + os.getpid() % 700_000 if usual else most - 1 - os.getpid() % 97
     resource.setrlimit(resource.RLIMIT_MSGQUEUE, (number, number))
     return number
 

@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.xdist_group("doc
 
 PORT = 7707
 PROJECT = f"strangers-{os.getpid()}"
+CONTROLLER_S = ["docker", "compose", "--project-name", f"{PROJECT}-watched"]
+ENVIRONMENT = environment("198.18.35")
 SERVES = f"""
 import socket
 with socket.create_server(("", {PORT})) as listener:
@@ -68,12 +70,14 @@ def frozen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[bool]:
         subprocess.run([*words, "up", "--detach"], check=True, timeout=LIMIT_S, capture_output=True)
         yield request.param
     finally:
-        subprocess.run([*words, "down", "--timeout", "1"], check=True, timeout=LIMIT_S, capture_output=True)
+        for each in (words, CONTROLLER_S):
+            down = [*each, "down", "--timeout", "1"]
+            subprocess.run(down, cwd=ROOT, env=ENVIRONMENT, check=True, timeout=LIMIT_S, capture_output=True)
 
 
 def said(command: list[str]) -> tuple[int, list[dict[str, Any]]]:
     done = subprocess.run(
-        command, cwd=ROOT, env=environment("198.18.35"), capture_output=True, text=True, timeout=LIMIT_S, check=False
+        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     assert done.stdout, done.stderr
     told = json.loads(done.stdout)
@@ -95,7 +99,7 @@ def until_it_stands(look: Callable[[], tuple[int, list[dict[str, Any]]]], code: 
 def test_it_is_found_from_the_host_and_from_the_controller_s_image(frozen: bool) -> None:
     words = ["watch", "--once", "--format", "json"]
     host = [sys.executable, "-m", "lab", *words, "--compose", PROJECT]
-    controller = ["docker", "compose", "run", "--rm", "--no-deps", "controller", *words, "--port", str(PORT)]
+    controller = [*CONTROLLER_S, "run", "--rm", "--no-deps", "controller", *words, "--port", str(PORT)]
     (from_host,) = until_it_stands(lambda: said(host), 1 if frozen else 0)
     (from_controller,) = until_it_stands(lambda: said(controller), 1 if frozen else 0)
     for found in (from_host, from_controller):

@@ -26,7 +26,7 @@ from lab.spec import Limits, Outcome, Pair, Role, Spec
 from lab.store import load
 from lab.testbed import Site, process
 from lab.testbed.barrier import LOG_SIZE, Program
-from tests.played import SQUEEZED, recorded, wished
+from tests.played import SQUEEZED, recorded, taped, wished
 from tests.testbed import hostile
 
 ROOT = Path(__file__).parent.parent.parent
@@ -72,8 +72,7 @@ def site(spec: Spec, deed: str) -> Iterator[Site]:
 
 def played(deed: str, spec: Spec) -> Evidence:
     with site(spec, deed) as raised:
-        *_, evidence = play(spec, raised)
-    return evidence
+        return taped(lambda record: play(spec, raised, record))[-1]
 
 
 def judged(evidence: Evidence, runs: Path) -> Verdict:
