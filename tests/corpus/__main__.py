@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from multiprocessing import get_context
 from pathlib import Path
@@ -38,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
         for case in chosen:
             print(f"{case.name:<30} {case.truth:<8} {case.summary}")
         return 0
-    trials = list(_play(chosen * wishes.times, wishes.jobs, wishes.ask))
+    trials = _again(_play(chosen * wishes.times, wishes.jobs, wishes.ask), wishes.ask)
     failures = list(matrix.failures(trials))
     _tell(trials, failures)
     if wishes.json:
@@ -69,6 +69,13 @@ def _play(chosen: Sequence[Case], jobs: int, ask: Ask) -> list[Trial]:
         pool.shutdown(cancel_futures=True)
     order = {case.name: index for index, case in enumerate(chosen)}
     return sorted(trials, key=lambda trial: order[trial.case.name])
+
+
+def _again(trials: Sequence[Trial], ask: Ask) -> list[Trial]:
+    """Those that came to nothing, as on a busy machine, once more and two at a time."""
+    void = list(dict.fromkeys(trial.case.name for trial in trials if trial.came_to_nothing))
+    seconds = {trial.case.name: trial for trial in _play([case for case in all_cases() if case.name in void], 2, ask)}
+    return [replace(seconds[each.case.name], again=True) if each.came_to_nothing else each for each in trials]
 
 
 def _end_with_parent() -> None:

@@ -100,6 +100,7 @@ def _remark(trial: Trial) -> str:
     if trial.error:
         return f"  ERROR {trial.error}"
     remarks = [] if trial.confirmed else ["TRUTH NOT CONFIRMED"]
+    remarks += ["second try"] if trial.again else []
     remarks += [f"FALSE PROOF: {claim}" for claim in trial.broken_claims]
     for by in sorted({claim.by for claim in trial.answers}):
         if trial.case.provable and not is_proven(trial, by):

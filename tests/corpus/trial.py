@@ -96,6 +96,13 @@ class Trial:
     """From the last byte that a program moved (as seen each 20 ms) to the first structural proof of all connections."""
     error: str | None = None
     seconds: float = 0.0
+    again: bool = False
+    """Whether it is the second try."""
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether it could not be played, or was not what it says. A false proof is never nothing."""
+        return (self.error is not None or not self.confirmed) and not self.broken_claims
 
 
 def play(case: Case, ask: Ask) -> Trial:
