@@ -1,5 +1,6 @@
 """Links and addresses inside namespaces, by rtnetlink (pyroute2); what one system call answers is asked by that."""
 
+import errno
 import fcntl
 import socket
 import struct
@@ -7,7 +8,7 @@ from collections.abc import Callable
 from ipaddress import ip_interface
 from typing import ParamSpec, TypeVar
 
-from lab.errors import TestbedError
+from lab.errors import EnvironmentLacksError, TestbedError
 from lab.kernel.netns import Namespace
 
 P = ParamSpec("P")
@@ -24,7 +25,14 @@ SIOCGIFMTU = 0x8921
 
 def join(client: Namespace, server: Namespace, mtu: int | None) -> None:
     """A veth pair from one namespace straight into the other: nothing of it is ever seen outside of the two."""
-    client.call(_make_pair, server.fd, mtu)
+    from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415 - 0.2 s to import
+
+    try:
+        client.call(_make_pair, server.fd, mtu)
+    except NetlinkError as error:
+        if error.code != errno.EPERM:
+            raise
+        raise EnvironmentLacksError("no veth pair may be made here: needs CAP_NET_ADMIN, or a user namespace") from None
 
 
 def _make_pair(peer_fd: int | None, mtu: int | None) -> None:

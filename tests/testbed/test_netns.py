@@ -5,6 +5,8 @@ import random
 import re
 import select
 import signal
+import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +19,7 @@ from lab.kernel.netns import Namespace
 from lab.proof.verdict import judge
 from lab.spec import Outcome, Role
 from lab.testbed import catalogue, netns
-from tests.commanded import LIMIT_S, Said, below, ending, endpoints, parent_of, started
+from tests.commanded import LIMIT_S, ROOT, Said, below, ending, endpoints, parent_of, started
 from tests.played import wished
 
 
@@ -182,3 +184,14 @@ def test_the_warm_hosts_are_in_none_of_the_namespaces_that_they_play_in() -> Non
             fd = site.namespaces[role].fd
             assert fd is not None
             assert Path(f"/proc/{site.programs[role].host_pid}/ns/net").stat().st_ino != os.fstat(fd).st_ino
+
+
+def test_without_the_privilege_to_make_a_link_it_is_one_line_and_exit_4(tmp_path: Path) -> None:
+    less = ["setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin"]
+    done = subprocess.run(
+        [*less, sys.executable, "-m", "lab", "run", "--testbed", "netns", "--runs", str(tmp_path)],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1), done.stderr
+    assert "CAP_NET_ADMIN" in done.stderr
+    assert list(tmp_path.glob("2*")) == []
