@@ -36,6 +36,11 @@ def frozen() -> tuple[int, int]:
     return ports
 
 
+def settle() -> None:
+    """TCP's own last moves: a squeezed pair was seen to move until 390 ms after its last byte."""
+    time.sleep(1.0)
+
+
 def main() -> None:
     healthy, wanted = int(sys.argv[1]), sys.argv[2] == "1"
     resource.setrlimit(resource.RLIMIT_NOFILE, (4 * healthy + 256, 4 * healthy + 256))
@@ -48,7 +53,7 @@ def main() -> None:
         pairs += [client, server]
         if number % 2:
             client.sendall(b"read later")  # data that waits to be read is no freeze
-    time.sleep(1.0)  # TCP's own last moves: a squeezed pair was seen to move until 390 ms after its last byte
+    settle()
     print("ready", *ports, flush=True)
     sys.stdin.read()
 

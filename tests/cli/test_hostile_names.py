@@ -28,7 +28,7 @@ def is_shown_safely(said: str) -> bool:
 def frozen_pair() -> Iterator[str]:
     """The namespace of a frozen pair of processes with that name."""
     named = f"import ctypes; ctypes.CDLL(None).prctl(15, {NAME!r}, 0, 0, 0); import tests.crowd as c; "
-    program = named + "c.frozen(); print('ready', flush=True); input()"
+    program = named + "c.frozen(); c.settle(); print('ready', flush=True); input()"
     with Namespace.create() as namespace:
         namespace.call(subprocess.run, ["ip", "link", "set", "lo", "up"], check=True)
         process = subprocess.Popen(
