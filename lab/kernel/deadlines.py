@@ -16,6 +16,7 @@ import re
 import time
 from pathlib import Path
 
+from lab.kernel.procfs import text_of
 from lab.kernel.threads import Thread
 
 BEFORE_NS, AFTER_NS = 25_000_000, 2_000_000
@@ -73,8 +74,8 @@ class Deadlines:
     def _asleep_since(self, thread: Thread) -> int | None:
         """CLOCK_MONOTONIC nanoseconds."""
         try:
-            stamp = _exec_start(Path(thread.folder, "sched").read_text(errors="backslashreplace"))
-            cpu = int(Path(thread.folder, "stat").read_text(errors="backslashreplace").rpartition(")")[2].split()[36])
+            stamp = _exec_start(text_of(Path(thread.folder, "sched")))
+            cpu = int(text_of(Path(thread.folder, "stat")).rpartition(")")[2].split()[36])
         except OSError:
             return None
         offset = self._offset(cpu)
@@ -106,9 +107,7 @@ class Deadlines:
         if not self._timers_read:
             self._timers_read = True
             try:
-                self._timers = (
-                    sorted(map(int, _SLEEPER.findall(self._timer_list.read_text(errors="backslashreplace")))) or None
-                )
+                self._timers = sorted(map(int, _SLEEPER.findall(text_of(self._timer_list)))) or None
             except OSError:
                 self._timers = None
         return self._timers
@@ -116,7 +115,7 @@ class Deadlines:
 
 def _compare() -> int | None:
     time.sleep(SETTLE_S)  # being put on the CPU again makes the own stamp fresh; else it is up to a tick old
-    stamp = _exec_start(Path("/proc/thread-self/sched").read_text(errors="backslashreplace"))
+    stamp = _exec_start(text_of("/proc/thread-self/sched"))
     return None if stamp is None else time.monotonic_ns() - stamp
 
 

@@ -6,8 +6,8 @@ import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
+from lab.kernel.procfs import text_of
 from lab.kernel.socketindex import SocketIndex
 
 _NUMBERED = re.compile(r"(socket|pipe):\[(\d+)\]")
@@ -133,7 +133,7 @@ def _anonymous(pid: int, fd: int, kind: str) -> str:
 def fdinfo(pid: int, fd: int) -> str:
     """Empty if the descriptor is gone. Raises PermissionError."""
     try:
-        return Path(f"/proc/{pid}/fdinfo/{fd}").read_text(errors="backslashreplace")
+        return text_of(f"/proc/{pid}/fdinfo/{fd}")
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

@@ -7,6 +7,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+from lab.kernel.procfs import text_of
 from lab.kernel.threads import Thread
 
 STOPPED = {"T": "stopped", "t": "traced"}
@@ -27,7 +28,7 @@ def suspended(thread: Thread) -> str | None:
 
 def _in_frozen_cgroup(thread: Thread) -> bool:
     try:
-        lines = Path(thread.folder, "cgroup").read_text(errors="backslashreplace").splitlines()
+        lines = text_of(Path(thread.folder, "cgroup")).splitlines()
     except OSError:
         return False
     return any(_is_frozen(*line.split(":", 2)[1:]) for line in lines)
@@ -50,7 +51,7 @@ def _is_frozen(controllers: str, path: str) -> bool:
 def _mounts() -> tuple[str | None, str | None]:
     """Where the version 1 freezer and version 2 are mounted."""
     version_1 = version_2 = None
-    for line in Path("/proc/self/mounts").read_text(errors="backslashreplace").splitlines():
+    for line in text_of("/proc/self/mounts").splitlines():
         _, where, kind, options, *_ = line.split()
         if kind == "cgroup2":
             version_2 = version_2 or os.fsdecode(where)

@@ -12,7 +12,7 @@ from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import ProcessSample
 from lab.kernel.descriptors import Descriptors, Table
 from lab.kernel.netns import Namespace
-from lab.kernel.procfs import parent_of, start_of
+from lab.kernel.procfs import parent_of, start_of, text_of
 from lab.kernel.runtime import runtime_of
 
 SIGALRM_BIT = 1 << 13
@@ -87,8 +87,8 @@ class Processes:
     def sample(self, pid: int, table: Table | None, calls_readable: bool) -> ProcessSample:
         """`table` is None where it could not be read. About 60 us."""
         try:
-            status = Path(f"/proc/{pid}/status").read_text(errors="backslashreplace")
-            comm = Path(f"/proc/{pid}/comm").read_text(errors="backslashreplace").rstrip("\n")
+            status = text_of(f"/proc/{pid}/status")
+            comm = text_of(f"/proc/{pid}/comm").rstrip("\n")
         except (FileNotFoundError, ProcessLookupError):
             status = comm = ""
         caught = _CAUGHT.search(status)
@@ -144,9 +144,6 @@ def _posix_timers(pid: int) -> int | None:
 
 def _is_kernel_thread(pid: int) -> bool:
     try:
-        return bool(
-            int(Path(f"/proc/{pid}/stat").read_text(errors="backslashreplace").rpartition(")")[2].split()[6])
-            & PF_KTHREAD
-        )
+        return bool(int(text_of(f"/proc/{pid}/stat").rpartition(")")[2].split()[6]) & PF_KTHREAD)
     except OSError:
         return True  # it has ended: no table is missing

@@ -6,6 +6,11 @@ import re
 from pathlib import Path
 
 
+def text_of(path: str | Path) -> str:
+    """A file of /proc, whatever bytes are in the names that it holds: comm, cgroups, mounts are anybody's."""
+    return Path(path).read_text(errors="backslashreplace")
+
+
 def descendants(pid: int) -> list[int]:
     """The process and all that it forked, parents first. Needs CONFIG_PROC_CHILDREN (every distribution has it)."""
     found = [pid]
@@ -26,9 +31,7 @@ def children_of(pid: int) -> list[int]:
 def numbers_of(pid: int) -> list[int]:
     """The numbers of a process in its namespaces, ours first."""
     try:
-        found = re.search(
-            r"^NSpid:\s*(.*)$", Path(f"/proc/{pid}/status").read_text(errors="backslashreplace"), re.MULTILINE
-        )
+        found = re.search(r"^NSpid:\s*(.*)$", text_of(f"/proc/{pid}/status"), re.MULTILINE)
     except (FileNotFoundError, ProcessLookupError):
         return []
     return [int(number) for number in found[1].split()] if found else [pid]
@@ -37,9 +40,7 @@ def numbers_of(pid: int) -> list[int]:
 def peak_resident(pid: int) -> int | None:
     """Bytes: the most memory that was ever resident in a process (VmHWM); None if there is no such process."""
     try:
-        match = re.search(
-            r"^VmHWM:\s*(\d+) kB", Path(f"/proc/{pid}/status").read_text(errors="backslashreplace"), re.MULTILINE
-        )
+        match = re.search(r"^VmHWM:\s*(\d+) kB", text_of(f"/proc/{pid}/status"), re.MULTILINE)
     except (FileNotFoundError, ProcessLookupError):
         return None
     return int(match[1]) * 1024 if match else None
@@ -87,6 +88,6 @@ def boot_id() -> str:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on (proc_pid_stat(5)): the second may hold anything."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text(errors="backslashreplace").rpartition(")")[2].split()
+        return text_of(f"/proc/{pid}/stat").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return []

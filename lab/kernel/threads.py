@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.evidence import ThreadSample, Wait
+from lab.kernel.procfs import text_of
 from lab.spec import Role
 
 SYSCALLS = {
@@ -56,7 +57,7 @@ class Thread:
     def __init__(self, pid: int, tid: int) -> None:
         self.pid, self.tid = pid, tid
         self.folder = f"/proc/{pid}/task/{tid}"
-        self.comm = Path(self.folder, "comm").read_text(errors="backslashreplace").rstrip("\n")
+        self.comm = text_of(Path(self.folder, "comm")).rstrip("\n")
         self._status = os.open(f"{self.folder}/status", os.O_RDONLY | os.O_CLOEXEC)
         self._syscall = self._open("syscall")
         self._wchan = self._open("wchan")

@@ -15,7 +15,7 @@ from lab.kernel.deadlines import TIMER_ABSTIME, Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.draft import MAX_ITEMS, POLL_CHANGES, POLL_IN, POLL_OUT, Draft
 from lab.kernel.memory import UnreadableError, in_private_memory, members, memory, timespec
-from lab.kernel.procfs import children_of, numbers_of
+from lab.kernel.procfs import children_of, numbers_of, text_of
 from lab.kernel.threads import Thread
 
 MS = 1_000_000
@@ -222,9 +222,7 @@ def clock_nanosleep(draft: Draft, clock: int, flags: int, request: int, *_: int)
 
 def pause(draft: Draft, *_: int) -> None:
     """Waits for a signal that has a handler. Where there is no handler at all it waits for ever: no items."""
-    caught = re.search(
-        r"^SigCgt:\s*(\w+)", Path(draft.thread.folder, "status").read_text(errors="backslashreplace"), re.MULTILINE
-    )
+    caught = re.search(r"^SigCgt:\s*(\w+)", text_of(Path(draft.thread.folder, "status")), re.MULTILINE)
     if caught is None or int(caught[1], 16):
         raise UnreadableError("waits for a signal, whoever sends it")
 

@@ -78,8 +78,12 @@ def reachable(stuck: Needs, start: Iterable[Thread]) -> frozenset[Thread]:
 
 
 def _writes(needs: Iterable[Need]) -> bool:
-    """Whoever waits for room, or for what a writer without acknowledgments cannot deliver."""
-    return any(need.writes or need.starves for need in needs)
+    return any(map(_for_a_writer, needs))
+
+
+def _for_a_writer(need: Need) -> bool:
+    """Whether it waits for room, or for what a writer without acknowledgments cannot deliver."""
+    return need.writes or need.starves
 
 
 def _reads(needs: tuple[Need, ...]) -> bool:
@@ -106,7 +110,7 @@ def _edges(
     Who plays a part is in the circle for what the part is about, not for the self-pipe that it polls besides.
     """
     for need in needs:
-        if waiter in part and not (need.writes or need.starves if kind is Kind.WRITE_WRITE else need.tcp):
+        if waiter in part and not (_for_a_writer(need) if kind is Kind.WRITE_WRITE else need.tcp):
             continue
         holders = [each for each in need.holders if each in part] or [h for h in need.holders if h in members]
         yield from (_dependency(waiter, need, holder) for holder in holders)

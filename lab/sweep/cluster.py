@@ -25,7 +25,7 @@ from distributed.security import Security
 from lab.errors import EnvironmentLacksError, LabError, SpecError, TestbedError
 from lab.kernel.netns import signals_held
 from lab.sweep import there
-from lab.sweep.grid import Point
+from lab.sweep.grid import Point, by_reach
 from lab.sweep.playing import failed
 from lab.sweep.row import Row
 
@@ -56,10 +56,7 @@ def play_all(address: str, points: Iterable[Point], done: Callable[[Row], None])
     Points that change what belongs to the whole host come last, one at a time on each host. Raises SpecError for an
     address that is none, EnvironmentLacksError for a cluster that cannot play, TestbedError for one that breaks away.
     """
-    shared: list[Point] = []
-    alone: list[Point] = []
-    for point in points:
-        (alone if point.host_global else shared).append(point)
+    shared, alone = by_reach(points)
     with _connected(address) as client:
         _check_versions(client, address)
         sweep = secrets.token_hex(4)

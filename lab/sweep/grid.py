@@ -10,7 +10,7 @@ import math
 import random
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from lab.errors import SpecError
@@ -43,6 +43,15 @@ class Point:
     def host_global(self) -> bool:
         """Whether it changes what belongs to the whole host: one such point at a time on a host."""
         return bool(self.spec.host_sysctls)
+
+
+def by_reach(points: Iterable[Point]) -> tuple[list[Point], list[Point]]:
+    """Those that may be played side by side, and those that change the whole host: to be played after them."""
+    shared: list[Point] = []
+    alone: list[Point] = []
+    for point in points:
+        (alone if point.host_global else shared).append(point)
+    return shared, alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 
 from lab.kernel import machine
 from lab.kernel.netns import HELD, die_with, signals_held
-from lab.sweep.grid import Point
+from lab.sweep.grid import Point, by_reach
 from lab.sweep.playing import Player, failed
 from lab.sweep.row import Row
 
@@ -41,10 +41,7 @@ def play_all(points: Iterable[Point], done: Callable[[Row], None]) -> None:
 
     Points that change what belongs to the whole host come last, one at a time.
     """
-    shared: list[Point] = []
-    alone: list[Point] = []
-    for point in points:
-        (alone if point.host_global else shared).append(point)
+    shared, alone = by_reach(points)
     machine.warm()
     gc.freeze()  # what is here already is not touched, and so not copied, by the collector of every child
     try:

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from lab.errors import BadInputError, EnvironmentLacksError
+from lab.kernel.procfs import text_of
 from lab.testbed import engine
 
 _ID = re.compile(r"\b[0-9a-f]{64}\b")
@@ -55,7 +55,7 @@ def names_of(pids: Iterable[int]) -> dict[int, str]:
 
 def _container_id(pid: int) -> str | None:
     try:
-        found = _ID.search(Path(f"/proc/{pid}/cgroup").read_text(errors="backslashreplace"))
+        found = _ID.search(text_of(f"/proc/{pid}/cgroup"))
     except OSError:
         return None
     return found[0] if found else None
