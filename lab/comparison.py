@@ -13,7 +13,7 @@ from lab.proof.verdict import judge
 from lab.remedy import Remedy
 from lab.remedy.trial import Trial, Tried, ladder
 from lab.spec import Buffers, Limits, Outcome, Pair, Role, SocketOptions, Spec, Triple, Until
-from lab.testbed import catalogue
+from lab.testbed import find
 
 LIMITS = Limits(run_s=600.0)
 """A round trip a message makes a long run; a pair that stands still is judged as soon as ever."""
@@ -89,7 +89,7 @@ def _trials(without: Plain, each: Remedy) -> Iterator[Trial]:
 
 
 def _played(spec: Spec) -> Evidence:
-    with catalogue()[spec.testbed].site(spec) as site:
+    with find(spec.testbed).site(spec) as site:
         *_, evidence = play(spec, site)
     return evidence
 

@@ -159,7 +159,7 @@ def _job(spec: Spec, site: Site, role: Role, port: int) -> dict[str, object]:
 def _capture(spec: Spec, site: Site, port: int) -> tuple[Capture | None, str | None]:
     """An open capture; or none, and why."""
     try:
-        return Capture(site.namespaces.client, site.interface, spec.capture, port, spec.snaplen), None
+        return Capture(site.namespaces.client, site.interfaces.client, spec.capture, port, spec.snaplen), None
     except EnvironmentLacksError as error:
         return None, str(error)
 
@@ -173,5 +173,4 @@ def _tune(spec: Spec, site: Site, role: Role) -> Settings | None:
     before = sysctl.read(namespace, keys)
     if values:
         sysctl.write(namespace, values)
-    interface = link.interface_of(namespace, site.addresses[role])
-    return Settings(sysctl.read(namespace, keys), before, link.mtu_of(namespace, interface))
+    return Settings(sysctl.read(namespace, keys), before, link.mtu_of(namespace, site.interfaces[role]))

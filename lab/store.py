@@ -14,7 +14,6 @@ elsewhere: no link is followed.
 
 import errno
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -117,7 +116,7 @@ class Run:
     @classmethod
     def create(cls, runs: Path, spec: Spec) -> "Run":
         """A new directory in `runs`, which is made if need be. Raises StoreError."""
-        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{spec.scenario.name}-{secrets.token_hex(3)}"
+        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{spec.scenario.name}-{os.urandom(3).hex()}"
         path = runs / name
         try:
             runs.mkdir(mode=0o755, parents=True, exist_ok=True)

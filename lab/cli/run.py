@@ -55,7 +55,7 @@ def _play(spec: Spec, *, hold: bool, expect: str | None, form: str, runs: Path) 
     from lab.report import live  # noqa: PLC0415
 
     with ExitStack() as stack:
-        site = stack.enter_context(testbed.catalogue()[spec.testbed].site(spec, complain))
+        site = stack.enter_context(testbed.find(spec.testbed).site(spec, complain))
         shown = stack.enter_context(live.Live())
         run = store.Run.create(runs, spec)
         evidence = None

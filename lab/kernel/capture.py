@@ -108,34 +108,25 @@ class Capture:
         self._dropped += dropped
 
 
+def load() -> None:
+    """Import what a capture needs, 0.1 s, at a moment of the caller's choice."""
+    import scapy.arch.linux  # noqa: F401, PLC0415
+
+
 def _listen(interface: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - scapy is untyped
     logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
-    from scapy.arch.linux import L2ListenSocket  # noqa: PLC0415 - 0.3 s to import
-    from scapy.config import conf  # noqa: PLC0415
+    from scapy.arch.linux import L2ListenSocket  # noqa: PLC0415 - `load`
+    from scapy.interfaces import NetworkInterface  # noqa: PLC0415
 
-    if not _is_known(interface):
-        conf.ifaces.reload()  # 20 ms
     try:
-        return L2ListenSocket(iface=interface)
+        # Made here, because scapy remembers the interfaces of the namespace in which it was imported. All that a packet
+        # socket takes from it is the name. What is not for this host is of no interest: `promisc`.
+        this = NetworkInterface(None, {"name": interface, "network_name": interface})
+        return L2ListenSocket(iface=this, promisc=False)
     except PermissionError:
         raise EnvironmentLacksError(f"cannot capture on {interface}: needs CAP_NET_RAW") from None
     except OSError as error:
         raise EnvironmentLacksError(f"cannot capture on {interface}: {error.strerror or error}") from None
-    except ValueError:
-        raise EnvironmentLacksError(f"cannot capture on {interface}: there is no such interface") from None
-
-
-def _is_known(name: str) -> bool:
-    """Whether scapy has the right index for this name: it remembers the namespace in which it looked last.
-
-    Of all that it remembers, a packet socket takes these two.
-    """
-    from scapy.config import conf  # noqa: PLC0415
-
-    try:
-        return bool(conf.ifaces.dev_from_name(name).index == socket.if_nametoindex(name))
-    except (ValueError, OSError):
-        return False
 
 
 def _layout(snaplen: int) -> tuple[int, int]:

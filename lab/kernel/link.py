@@ -50,7 +50,11 @@ def _ask(namespace: Namespace, function: Callable[P, R], *args: P.args, **kwargs
     try:
         return namespace.call(function, *args, **kwargs)
     except (ValueError, IndexError, OSError, NetlinkError) as error:
-        raise TestbedError(f"a link went away while the lab was looking ({error}): deleted by somebody?") from None
+        raise _gone(error) from None
+
+
+def _gone(error: Exception) -> TestbedError:
+    return TestbedError(f"a link went away while the lab was looking ({error}): deleted by somebody?")
 
 
 def bring_up(namespace: Namespace, addresses: tuple[str, ...]) -> None:
@@ -92,7 +96,10 @@ def _interface_of(address: str) -> str | None:
 
 def mtu_of(namespace: Namespace, interface: str) -> int:
     """Bytes. /sys/class/net would show the namespace of whoever mounted /sys."""
-    return _ask(namespace, _mtu_of, interface)
+    try:
+        return namespace.call(_mtu_of, interface)
+    except OSError as error:
+        raise _gone(error) from None
 
 
 def _mtu_of(interface: str) -> int:

@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+from lab.kernel import capture
+
 
 def warm() -> None:
     """Import what is imported late elsewhere: 0.5 s and 40 MB, once instead of in each forked child."""
     import pyroute2  # noqa: F401, PLC0415
-    import scapy.arch.linux  # noqa: PLC0415
-    import scapy.config  # noqa: F401, PLC0415
+
+    capture.load()
 
 
 def cores() -> int:

@@ -16,7 +16,7 @@ from lab.proof.verdict import judge
 from lab.spec import Outcome, Role, Spec
 from lab.sweep.grid import Point
 from lab.sweep.row import Row
-from lab.testbed import Site, catalogue, netns
+from lab.testbed import Site, find, netns
 
 TICK_S = 0.04
 """Between two looks. Forty times the tick of `lab run`: the looks are what a point costs, and nobody waits for it."""
@@ -57,7 +57,7 @@ class Player:
 
     def _site(self, point: Point, spec: Spec) -> AbstractContextManager[Site]:
         if point.host_global:
-            return catalogue()["netns"].site(spec)  # which takes the host's lock
+            return find("netns").site(spec)  # which takes the host's lock
         if self._warm is None:
             self._warm = self._hosts.enter_context(netns.warm())
         return self._warm(spec)

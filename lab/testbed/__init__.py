@@ -24,8 +24,8 @@ class Site:
     namespaces: Pair[Namespace]
     programs: Pair[Program]
     addresses: Pair[str]
-    interface: str
-    """Where the client's frames pass, in the client's namespace."""
+    interfaces: Pair[str]
+    """Where the frames of each pass, in its namespace."""
     private_sysctls: bool = True
     """Whether each host has sysctls of its own that may be written."""
     standing: str = ""
@@ -51,6 +51,12 @@ class Testbed:
         """
         with hostsettings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec) as site:
             yield replace(site, core_before=before)
+
+
+def find(name: str) -> Testbed:
+    """The testbed of this name, which is one of the catalogue's: the others are not imported."""
+    testbed: Testbed = importlib.import_module(f"{__name__}.{name}").TESTBED
+    return testbed
 
 
 def catalogue() -> dict[str, Testbed]:

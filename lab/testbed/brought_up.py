@@ -3,7 +3,6 @@
 import codecs
 import os
 import re
-import secrets
 import shutil
 import signal
 import subprocess
@@ -68,7 +67,7 @@ def services(client: "DockerClient", values: Mapping[str, str], *names: str) -> 
     compose = command()
     _make_images()
     net, owner = values["LAB_NET"], values["LAB_OWNER"]
-    project = f"zero-window-lab-{net.replace('.', '-')}-{secrets.token_hex(3)}"
+    project = f"zero-window-lab-{net.replace('.', '-')}-{os.urandom(3).hex()}"
     with _taken_down(client, net, owner) as came_up:
         up = [*compose, "-p", project, "up", "--detach", "--no-build", *names]
         code, said = _run(up, _environment(values), UP_S)

@@ -75,8 +75,8 @@ def _met(spec: Spec, namespaces: Pair[Namespace], pids: Pair[int], notes: Mappin
         _alone(namespaces.server, spec.net),
         process.programs(namespaces, spec.net, spec.limits.barrier_s, pids) as programs,
     ):
-        interface = link.interface_of(namespaces.client, addresses.client)
-        yield Site(namespaces, programs, addresses, interface, standing=_look_at(pids), notes=notes)
+        interfaces = Pair(*(link.interface_of(namespaces[role], addresses[role]) for role in Role))
+        yield Site(namespaces, programs, addresses, interfaces, standing=_look_at(pids), notes=notes)
 
 
 def _look_at(pids: Pair[int]) -> str:

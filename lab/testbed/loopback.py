@@ -1,6 +1,6 @@
 """Both programs on 127.0.0.1, for places that forbid namespaces: socket options instead of sysctls."""
 
-import secrets
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,14 +11,16 @@ from lab.testbed import Site, Testbed, process
 
 @contextmanager
 def site(spec: Spec) -> Iterator[Site]:
-    identity = secrets.token_hex(8)
+    identity = os.urandom(8).hex()
     here = Pair(Namespace.here(), Namespace.here())
     with (
         process.endpoints(here, identity) as hosts,
         process.programs(here, identity, spec.limits.barrier_s, hosts) as programs,
     ):
         addresses = Pair(*(spec.address(role) for role in Role))
-        yield Site(here, programs, addresses, "lo", private_sysctls=False, standing="ss -tnoiem on this host")
+        yield Site(
+            here, programs, addresses, Pair("lo", "lo"), private_sysctls=False, standing="ss -tnoiem on this host"
+        )
 
 
 TESTBED = Testbed("loopback", "127.0.0.1, where namespaces are forbidden; buffers by socket options only", site)

@@ -5,30 +5,33 @@ nothing behind.
 """
 
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from lab.kernel import link, netns
+from lab.kernel import capture, link, netns
+from lab.kernel.aside import aside
 from lab.kernel.netns import Namespace
 from lab.spec import Pair, Role, Spec
 from lab.testbed import Site, Testbed, process
 
 PREFIX = {4: 24, 6: 120}
+INTERFACES = Pair(link.INTERFACE, link.INTERFACE)
 
 
 @contextmanager
 def site(spec: Spec) -> Iterator[Site]:
     """Two hosts and their programs, for one run."""
     _become_root()
-    identity = secrets.token_hex(8)
+    identity = os.urandom(8).hex()
     with ExitStack() as stack:
         namespaces = stack.enter_context(_namespaces())
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
-        addresses = _cable(namespaces, spec)
+        with aside(lambda: _cable(namespaces, spec)) as cabling:
+            capture.load()  # meanwhile: 0.1 s, as pyroute2 takes over there
+            addresses = cabling.result()
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
         standing = f"nsenter -n -t {programs.client.host_pid} ss -tnoiem, and {programs.server.host_pid} for the server"
-        yield Site(namespaces, programs, addresses, link.INTERFACE, standing=standing)
+        yield Site(namespaces, programs, addresses, INTERFACES, standing=standing)
 
 
 @contextmanager
@@ -39,7 +42,7 @@ def warm() -> Iterator[Callable[[Spec], AbstractContextManager[Site]]]:
     are new, so a run cannot see what was before it: no metrics of old connections, no TIME_WAIT, no route, no sysctl.
     """
     _become_root()
-    identity = secrets.token_hex(8)
+    identity = os.urandom(8).hex()
     with Namespace.create() as apart, process.endpoints(Pair(apart, apart), identity) as hosts:
 
         @contextmanager
@@ -51,7 +54,7 @@ def warm() -> Iterator[Callable[[Spec], AbstractContextManager[Site]]]:
                 programs = stack.enter_context(met)
                 for role in Role:
                     programs[role].plays_in = namespaces[role]
-                yield Site(namespaces, programs, addresses, link.INTERFACE)
+                yield Site(namespaces, programs, addresses, INTERFACES)
 
         yield next_site
 

@@ -17,7 +17,7 @@ import pytest
 from lab import errors
 from lab.kernel.sysctl import read_core
 from lab.scenario import find
-from lab.spec import Limits, Role, Spec
+from lab.spec import Limits, Pair, Role, Spec
 from lab.store import load
 from lab.testbed import brought_up, compose
 from tests.testbed import lab_on_docker as on_docker
@@ -82,7 +82,7 @@ def test_ipv6_addresses_are_ready_when_the_pair_is() -> None:
 
 def test_a_site_tells_how_to_look_at_it_and_what_it_is_made_of() -> None:
     with compose.site(spec()) as site:
-        assert site.interface == "eth0"
+        assert site.interfaces == Pair("eth0", "eth0")
         assert str(site.programs.client.host_pid) in site.standing
         assert site.notes["server image"].startswith("sha256:")
     assert holds_nothing(NET)

@@ -26,6 +26,7 @@ from lab.spec import Limits, Outcome, Pair, Role, Spec
 from lab.store import load
 from lab.testbed import Site, process
 from lab.testbed.barrier import LOG_SIZE, Program
+from lab.testbed.netns import INTERFACES
 from tests.played import SQUEEZED, recorded, taped, wished
 from tests.testbed import hostile
 
@@ -67,7 +68,7 @@ def site(spec: Spec, deed: str) -> Iterator[Site]:
         for role in Role:
             link.bring_up(namespaces[role], (f"{spec.address(role)}/24", "127.0.0.1/8"))
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
-        yield Site(namespaces, programs, Pair(*(spec.address(role) for role in Role)), link.INTERFACE)
+        yield Site(namespaces, programs, Pair(*(spec.address(role) for role in Role)), INTERFACES)
 
 
 def played(deed: str, spec: Spec) -> Evidence:

@@ -8,6 +8,7 @@ import pytest
 
 from lab.kernel import sysctl
 from lab.kernel.netns import Namespace
+from lab.spec import Pair
 from lab.testbed import catalogue
 from tests.commanded import ending, endpoints, is_one_line, lab, started
 from tests.played import played, wished
@@ -39,7 +40,7 @@ def test_a_site_is_this_host_with_two_programs_that_end_with_it() -> None:
         pids = {site.programs.client.host_pid, site.programs.server.host_pid}
         assert pids <= endpoints()
         assert {os.readlink(f"/proc/{pid}/ns/net") for pid in pids} == {os.readlink("/proc/self/ns/net")}
-        assert (site.interface, site.private_sysctls) == ("lo", False)
+        assert (site.interfaces, site.private_sysctls) == (Pair("lo", "lo"), False)
     assert not pids & endpoints()
 
 
