@@ -1,6 +1,7 @@
 """`python -m lab`."""
 
 import gc
+import os
 import sys
 
 # The imports alone make a hundred thousand objects that stay: to look through them again and again for cycles would be
@@ -12,4 +13,7 @@ try:
 except KeyboardInterrupt:
     sys.exit(130)
 
-sys.exit(main())
+code = main()
+# All is undone and written. What Python would still do is free its memory, object by object: 40 ms.
+sys.stderr.flush()
+os._exit(code)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from lab.endpoint.job import Job
-from lab.endpoint.payload import CorruptError, Stream
+from lab.endpoint.payload import PERIOD, CorruptError, Stream
 from lab.endpoint.progress import Page
 
 
@@ -25,20 +25,22 @@ class Part:
             self._incoming = Stream(job.recv_size, upper=job.answer == "upper")
             self.incoming_bytes = 0 if job.answer == "nothing" else job.payload
         page.begin()
+        self._sent = page.sent
 
     def outgoing(self) -> Iterator[memoryview]:
         """The client's messages until the payload is sent; one follows where the last send ended, however short."""
         payload, size, pause_s = self.job.payload, self.job.send_size, self.job.paced_s
-        piece = self._requests.piece
-        while (left := payload - self.sent_bytes) > 0:
-            yield piece(self.sent_bytes, min(size, left))
+        view = self._requests.view
+        while (sent := self.sent_bytes) < payload:
+            start = sent % PERIOD
+            yield view[start : start + (min(payload - sent, size))]
             if pause_s:
                 time.sleep(pause_s)
 
     def sent(self, count: int) -> None:
         """A send call has returned: the kernel took `count` bytes."""
-        self.sent_bytes += count
-        self._page.sent(self.sent_bytes)
+        self.sent_bytes = total = self.sent_bytes + count
+        self._sent(total)
 
     def received(self, block: bytes) -> None:
         """A recv call has returned `block`. Raises CorruptError unless it is what the other side had to send."""

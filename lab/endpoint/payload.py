@@ -22,12 +22,12 @@ class Stream:
     def __init__(self, widest: int, upper: bool = False) -> None:
         records = _RECORDS.upper() if upper else _RECORDS
         self._data = records * (1 + -(-widest // PERIOD))
-        self._view = memoryview(self._data)
+        self.view = memoryview(self._data)
 
     def piece(self, offset: int, size: int) -> memoryview:
         """No copy is made: a 16-byte message costs a view, not its bytes."""
         start = offset % PERIOD
-        return self._view[start : start + size]
+        return self.view[start : start + size]
 
     def holds(self, offset: int, block: bytes) -> bool:
         """Whether `block` is what the stream has at `offset`; bytes.startswith compares in place, at memcmp's speed."""

@@ -22,6 +22,7 @@ from lab.spec import CaptureMode
 from lab.tcp.frame import Frame
 
 SO_ATTACH_FILTER = 26
+ETH_P_ALL = 3
 SOL_PACKET = 263
 PACKET_RX_RING, PACKET_STATISTICS, PACKET_VERSION = 5, 6, 10
 TPACKET_V3 = 2
@@ -54,12 +55,10 @@ class Capture:
             _attach(self._socket, packet_filter(mode, port, snaplen, loopback=interface == "lo"))
             self._block_size, self._blocks = _layout(snaplen)
             self._ring = _ring(self._socket, self._block_size, self._blocks)
+            self._socket.bind((interface, ETH_P_ALL))  # from here on it sees frames
         except OSError as error:
             self._listener.close()
             raise EnvironmentLacksError(f"cannot capture on {interface}: {error.strerror}") from None
-        # Frames that came in before the filter stood are in the socket's queue, not in the ring: they stay there.
-        self._count()
-        self._seen = self._dropped = 0
 
     def drain(self) -> list[Frame]:
         """The frames that the kernel has handed over since the last call; of very many, the first blocks."""
@@ -122,7 +121,8 @@ def _listen(interface: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - s
         # Made here, because scapy remembers the interfaces of the namespace in which it was imported. All that a packet
         # socket takes from it is the name. What is not for this host is of no interest: `promisc`.
         this = NetworkInterface(None, {"name": interface, "network_name": interface})
-        return L2ListenSocket(iface=this, promisc=False)
+        # Of protocol 0 it sees no frame yet, and the kernel need not wait for those under way whenever it is set up.
+        return L2ListenSocket(iface=this, type=0, promisc=False)
     except PermissionError:
         raise EnvironmentLacksError(f"cannot capture on {interface}: needs CAP_NET_RAW") from None
     except OSError as error:

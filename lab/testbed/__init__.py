@@ -9,12 +9,20 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from lab.kernel import hostsettings
 from lab.kernel.hostsettings import Say
 from lab.kernel.netns import Namespace
 from lab.spec import Pair, Spec
 from lab.testbed.barrier import Program
+
+Meanwhile: TypeAlias = Callable[[], object]
+"""What the caller has to do anyway, called once, while it would only wait for the hosts to come up."""
+
+
+def nothing() -> None:
+    """There is nothing to do meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +48,16 @@ class Site:
 class Testbed:
     name: str
     summary: str
-    hosts: Callable[[Spec], AbstractContextManager[Site]]
+    hosts: Callable[[Spec, Meanwhile], AbstractContextManager[Site]]
     """The two hosts alone, with the settings that are their own."""
 
     @contextmanager
-    def site(self, spec: Spec, say: Say = hostsettings.silently) -> Iterator[Site]:
+    def site(self, spec: Spec, say: Say = hostsettings.silently, meanwhile: Meanwhile = nothing) -> Iterator[Site]:
         """The two hosts, and around them the settings that the spec wishes of the whole machine, for so long.
 
         `say` gets a line for a person about those settings, such as that another lab has them and is waited for.
         """
-        with hostsettings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec) as site:
+        with hostsettings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec, meanwhile) as site:
             yield replace(site, core_before=before)
 
 

@@ -2,21 +2,21 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from lab.kernel.netns import Namespace
 from lab.spec import Pair, Role, Spec
-from lab.testbed import Site, Testbed, process
+from lab.testbed import Meanwhile, Site, Testbed, process
 
 
 @contextmanager
-def site(spec: Spec) -> Iterator[Site]:
+def site(spec: Spec, meanwhile: Meanwhile) -> Iterator[Site]:
     identity = os.urandom(8).hex()
     here = Pair(Namespace.here(), Namespace.here())
-    with (
-        process.endpoints(here, identity) as hosts,
-        process.programs(here, identity, spec.limits.barrier_s, hosts) as programs,
-    ):
+    with ExitStack() as stack:
+        hosts = stack.enter_context(process.endpoints(here, identity))
+        meanwhile()
+        programs = stack.enter_context(process.programs(here, identity, spec.limits.barrier_s, hosts))
         addresses = Pair(*(spec.address(role) for role in Role))
         yield Site(
             here, programs, addresses, Pair("lo", "lo"), private_sysctls=False, standing="ss -tnoiem on this host"

@@ -8,26 +8,26 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from lab.kernel import capture, link, netns
+from lab.kernel import link, netns
 from lab.kernel.aside import aside
 from lab.kernel.netns import Namespace
 from lab.spec import Pair, Role, Spec
-from lab.testbed import Site, Testbed, process
+from lab.testbed import Meanwhile, Site, Testbed, process
 
 PREFIX = {4: 24, 6: 120}
 INTERFACES = Pair(link.INTERFACE, link.INTERFACE)
 
 
 @contextmanager
-def site(spec: Spec) -> Iterator[Site]:
+def site(spec: Spec, meanwhile: Meanwhile) -> Iterator[Site]:
     """Two hosts and their programs, for one run."""
     _become_root()
     identity = os.urandom(8).hex()
     with ExitStack() as stack:
         namespaces = stack.enter_context(_namespaces())
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
-        with aside(lambda: _cable(namespaces, spec)) as cabling:
-            capture.load()  # meanwhile: 0.1 s, as pyroute2 takes over there
+        with aside(lambda: _cable(namespaces, spec)) as cabling:  # of 0.2 s it imports pyroute2 for most
+            meanwhile()
             addresses = cabling.result()
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
         standing = f"nsenter -n -t {programs.client.host_pid} ss -tnoiem, and {programs.server.host_pid} for the server"
