@@ -15,12 +15,13 @@ elsewhere: no link is followed.
 import errno
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import IO, Any, BinaryIO, TypeVar
 
 import msgspec
 
@@ -50,7 +51,7 @@ T = TypeVar("T")
 SPEC, MANIFEST, WIRE, VERDICT = "spec.json", "manifest.json", "wire.pcapng", "verdict.json"
 LATEST = "latest"
 
-ROOM, ROOM_SIZE, ROOM_FOR_MANIFEST = ".room", 1 << 20, 1 << 16
+ROOM, ROOM_FOR_MANIFEST = 1 << 20, 1 << 16
 """A file that holds disk space until the end, in bytes: for the samples that found none, and then for the manifest."""
 
 
@@ -102,8 +103,9 @@ SAMPLES = {"sockets": SocketSample, "threads": ThreadSample, "progress": Progres
 class Run:
     """A run directory that is being written. A full disk does not end the run: `finish` says what could not be kept."""
 
-    def __init__(self, path: Path, spec: Spec, owner: tuple[int, int] | None) -> None:
+    def __init__(self, path: Path, spec: Spec, owner: tuple[int, int] | None, room: IO[bytes]) -> None:
         self.path = path
+        self._room = room
         self._spec = spec
         self._owner = owner
         self._written = 0
@@ -121,17 +123,17 @@ class Run:
         try:
             runs.mkdir(mode=0o755, parents=True, exist_ok=True)
             path.mkdir(mode=0o755)
-            _take_room(path / ROOM)
+            room = _room(path)
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise StoreError(
                 f"cannot write into {runs} ({error.strerror}): give another folder with --runs or LAB_RUNS"
             ) from None
-        run = cls(path, spec, _owner_to_give(runs))
-        run._write(SPEC, _json(spec))
-        for name in SAMPLES:
-            run._write(f"{name}.jsonl", b"")
+        run = cls(path, spec, _owner_to_give(runs), room)
         try:
+            run._write(SPEC, _json(spec))
+            for name in SAMPLES:
+                run._write(f"{name}.jsonl", b"")
             _point_latest(runs, path)
         except StoreError:
             run.discard()
@@ -168,15 +170,13 @@ class Run:
 
     def finish(self, evidence: Evidence, verdict: Verdict | None, host: Mapping[str, str]) -> None:
         """All that is written once, the manifest last but for the verdict. Raises StoreError, after all that fits."""
-        with suppress(OSError), _opened(self.path / ROOM) as room:
-            room.truncate(ROOM_FOR_MANIFEST)
+        self._room.truncate(ROOM_FOR_MANIFEST)
         unwritten = [
             *self._finish_logs(evidence.logs),
             *self._finish_samples(evidence.snapshots),
             *self._finish_wire(evidence.wire.ends, verdict.seal_ns if verdict else None),
         ]
-        with suppress(OSError):
-            (self.path / ROOM).unlink()
+        self._room.close()
         self._write(MANIFEST, _json(_manifest(evidence, host, unwritten=tuple(unwritten))))
         if verdict is not None:
             self._write(VERDICT, _json(verdict))
@@ -222,9 +222,14 @@ class Run:
         latest = self.path.parent / LATEST
         if latest.is_symlink() and latest.readlink() == Path(self.path.name):
             latest.unlink(missing_ok=True)
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def close(self) -> None:
+        """What is on disk by now stays as it is, as after a kill."""
+        self._room.close()
         if self._wire is not None:
             self._wire.close()
-        shutil.rmtree(self.path, ignore_errors=True)
 
     def _extend(self, snapshots: Iterable[Snapshot]) -> None:
         new = [snapshot for snapshot in snapshots if snapshot.number > self._written]
@@ -419,14 +424,19 @@ def _until(seal_ns: int, ends: Pair[str]) -> Callable[[Frame], bool]:
     return chosen
 
 
-def _take_room(path: Path) -> None:
-    """Raises OSError where there is none; a file system that cannot promise any has to do without."""
-    with _opened(path, os.O_EXCL) as stream:
-        try:
-            os.posix_fallocate(stream.fileno(), 0, ROOM_SIZE)
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
+def _room(folder: Path) -> IO[bytes]:
+    """A file without a name, which the kernel frees at the latest when the lab ends, killed or not.
+
+    Raises OSError where there is no room; a file system that cannot promise any has to do without.
+    """
+    room = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - it is to stay open
+    try:
+        os.posix_fallocate(room.fileno(), 0, ROOM)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            room.close()
+            raise
+    return room
 
 
 def _json(value: object) -> bytes:

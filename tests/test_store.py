@@ -5,7 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import pytest
 from lab.cli.output import connections_json
 from lab.errors import BadInputError, StoreError
 from lab.proof.verdict import judge
-from lab.spec import Grade, Outcome, Pair
+from lab.spec import Grade, Outcome, Pair, Spec
 from lab.store import SAMPLES, Run, is_run, load
 from tests.commanded import small_disk
 from tests.played import SQUEEZED, frames, keep, played, recorded, wished, yielded
@@ -71,9 +71,14 @@ def test_a_run_directory_holds_what_the_design_says(frozen: Path) -> None:
     assert os.readlink(frozen.parent / "latest") == frozen.name, "relative: the folder may be moved"
 
 
+def created(runs: Path, spec: Spec) -> Path:
+    with closing(Run.create(runs, spec)) as run:
+        return run.path
+
+
 def test_latest_is_the_newest_and_nothing_is_overwritten(tmp_path: Path) -> None:
     spec = wished()
-    paths = [Run.create(tmp_path, spec).path for _ in range(5)]
+    paths = [created(tmp_path, spec) for _ in range(5)]
     assert len(set(paths)) == 5
     assert (tmp_path / "latest").resolve() == paths[-1].resolve()
     assert len(list(tmp_path.iterdir())) == 6
@@ -81,10 +86,11 @@ def test_latest_is_the_newest_and_nothing_is_overwritten(tmp_path: Path) -> None
 
 def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: Path) -> None:
     evidences = yielded("one-sided-stall", until="1.5")
-    run = Run.create(tmp_path, evidences[-1].spec)
-    with pytest.raises(BadInputError, match=r"no manifest\.json.*did the run end"):
-        load(run.path)
-    keep(run, evidences[:-1])
+    with closing(Run.create(tmp_path, evidences[-1].spec)) as run:
+        with pytest.raises(BadInputError, match=r"no manifest\.json.*did the run end"):
+            load(run.path)
+        keep(run, evidences[:-1])
+    assert not [path.name for path in run.path.iterdir() if path.name.startswith(".")]
     assert (run.path / "sockets.jsonl").read_text().endswith("\n")
     seen = load(run.path)
     assert len(seen.snapshots) >= 2
@@ -99,8 +105,8 @@ def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: P
 
 def test_a_capture_that_a_kill_cut_in_the_middle_of_a_packet_is_read_until_there(tmp_path: Path) -> None:
     evidences = yielded("one-sided-stall", until="1.5")
-    run = Run.create(tmp_path, evidences[-1].spec)
-    keep(run, evidences[:-1])
+    with closing(Run.create(tmp_path, evidences[-1].spec)) as run:
+        keep(run, evidences[:-1])
     os.truncate(run.path / "wire.pcapng", (run.path / "wire.pcapng").stat().st_size - 7)
     assert judge(load(run.path)).wire.frames == len(frames(evidences[-1])) - 1
 
@@ -293,8 +299,8 @@ def test_a_run_can_be_read_by_whoever_may_enter_the_folder(frozen: Path) -> None
 def test_nobody_else_may_write_into_a_run_whatever_the_umask_is(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        run = Run.create(tmp_path / "runs", wished())
-        run.extend(yielded("idle")[-1])
+        with closing(Run.create(tmp_path / "runs", wished())) as run:
+            run.extend(yielded("idle")[-1])
     finally:
         os.umask(before)
     for path in (run.path.parent, run.path, *run.path.iterdir()):
@@ -322,9 +328,9 @@ def test_what_is_given_away_is_not_what_a_link_points_to(tmp_path: Path) -> None
     os.chown(runs, 1234, 5678)
     precious = tmp_path / "precious"
     precious.write_text("mine")
-    run = Run.create(runs, wished())
-    (run.path / "planted").symlink_to(precious)
-    run._give(run.path / "planted")
+    with closing(Run.create(runs, wished())) as run:
+        (run.path / "planted").symlink_to(precious)
+        run._give(run.path / "planted")
     assert precious.stat().st_uid == os.geteuid()
     assert (run.path / "planted").lstat().st_uid == 1234
 

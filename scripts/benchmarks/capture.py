@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import store
-from lab.kernel import link
+from lab.kernel import hostsettings, link, sysctl
 from lab.kernel.capture import SOL_PACKET, Capture
 from lab.kernel.netns import Namespace, program_in
 from lab.pcap import pcapng
@@ -76,9 +76,19 @@ Candidate = Callable[[Namespace, Path], AbstractContextManager[Finish]]
 
 
 def main(arguments: list[str]) -> int:
-    """`scripts/bench capture [GIBIBYTES [ROUNDS]]`: 1 GiB, 5 rounds, the medians; 1 if ours lost a frame. Root."""
+    """`scripts/bench capture [GIBIBYTES [ROUNDS [RMEM_MAX]]]`: 1 GiB, 5 rounds, the medians; 1 if ours lost a frame.
+
+    Root. With RMEM_MAX, such as the stock 212992, net.core.rmem_max of this host has that value meanwhile.
+    """
     mebibytes = int(1024 * float(arguments[0])) if arguments else 1024
     rounds = int(arguments[1]) if len(arguments) > 1 else 5
+    wish = {"rmem_max": int(arguments[2])} if len(arguments) > 2 else {}
+    with hostsettings.applied(wish, say=print):
+        print(f"net.core.rmem_max = {sysctl.read_core()['rmem_max']}")
+        return _all(mebibytes, rounds)
+
+
+def _all(mebibytes: int, rounds: int) -> int:
     candidates: dict[str, Candidate] = {
         "nothing attached": _nothing,
         "lab, proof": lambda hosts, folder: _forked(lambda *pipes: _ours(CaptureMode.PROOF, hosts, folder, *pipes)),
