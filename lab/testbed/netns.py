@@ -28,7 +28,7 @@ def site(spec: Spec, meanwhile: Meanwhile) -> Iterator[Site]:
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
         with aside(lambda: _cable(namespaces, spec)) as cabling:  # of 0.2 s it imports pyroute2 for most
             meanwhile()
-            addresses = cabling.result()
+            addresses = cabling.result(spec.limits.barrier_s)
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
         standing = f"nsenter -n -t {programs.client.host_pid} ss -tnoiem, and {programs.server.host_pid} for the server"
         yield Site(namespaces, programs, addresses, INTERFACES, standing=standing)

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +73,11 @@ def tried(seed: int, fault: Fault, ground: Ground, net: str, *, alone: bool) -> 
         before = scope.look()
         scene = Scene(ground, net, folder, folder / "runs", dice)
         with fault.prepared(scene):
-            return _hurt(seed, fault, scene, lambda: differences(scope, before))
+            trial = _hurt(seed, fault, scene)
+        return replace(trial, differences=(*trial.differences, *differences(scope, before)))
 
 
-def _hurt(seed: int, fault: Fault, scene: Scene, compared: Any) -> Trial:  # noqa: ANN401
+def _hurt(seed: int, fault: Fault, scene: Scene) -> Trial:
     dice, began = scene.dice, time.monotonic()
     scenario, *flags = dice.choice(PLAYS)
     form, until = dice.choice(("text", "json")), dice.choice(UNTILS)
@@ -124,7 +125,7 @@ def _hurt(seed: int, fault: Fault, scene: Scene, compared: Any) -> Trial:  # noq
     wrong += _outcome(code, said, form, scenario)
     removed, restoring = _restore(scene)
     judged, judging = _judge(scene, scenario)
-    wrong += [*restoring, *judging, *_rest_of(scene), *compared()]
+    wrong += [*restoring, *judging, *_rest_of(scene)]
     lines = complaint.splitlines()
     return Trial(
         seed, fault.name, scene.ground.name, f"{scenario} --until {until} --format {form}", instant_s, hurt, code,
