@@ -16,7 +16,7 @@ import re
 import time
 from pathlib import Path
 
-from lab.kernel.procfs import text_of
+from lab.kernel.procfs import stat_of, text_of
 from lab.kernel.threads import Thread
 
 BEFORE_NS, AFTER_NS = 25_000_000, 2_000_000
@@ -75,7 +75,7 @@ class Deadlines:
         """CLOCK_MONOTONIC nanoseconds."""
         try:
             stamp = _exec_start(text_of(Path(thread.folder, "sched")))
-            cpu = int(text_of(Path(thread.folder, "stat")).rpartition(")")[2].split()[36])
+            cpu = int(stat_of(thread.folder)[36])
         except OSError:
             return None
         offset = self._offset(cpu)

@@ -12,7 +12,7 @@ from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import ProcessSample
 from lab.kernel.descriptors import Descriptors, Table
 from lab.kernel.netns import Namespace
-from lab.kernel.procfs import parent_of, start_of, text_of
+from lab.kernel.procfs import parent_of, start_of, stat_of, text_of
 from lab.kernel.runtime import runtime_of
 
 SIGALRM_BIT = 1 << 13
@@ -144,6 +144,6 @@ def _posix_timers(pid: int) -> int | None:
 
 def _is_kernel_thread(pid: int) -> bool:
     try:
-        return bool(int(text_of(f"/proc/{pid}/stat").rpartition(")")[2].split()[6]) & PF_KTHREAD)
+        return bool(int(stat_of(f"/proc/{pid}")[6]) & PF_KTHREAD)
     except OSError:
         return True  # it has ended: no table is missing

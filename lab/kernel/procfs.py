@@ -85,9 +85,14 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def stat_of(folder: str) -> list[str]:
+    """The fields of the `stat` of a process or thread from the third on: the second may hold anything (proc(5))."""
+    return text_of(f"{folder}/stat").rpartition(")")[2].split()
+
+
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the third on (proc_pid_stat(5)): the second may hold anything."""
+    """Empty if there is no such process."""
     try:
-        return text_of(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        return stat_of(f"/proc/{pid}")
     except (FileNotFoundError, ProcessLookupError):
         return []
