@@ -93,12 +93,12 @@ def last_with_both(evidence: Evidence) -> Snapshot | None:
     return next(whole, None)
 
 
-def imbalances(account: Account, snapshot: Snapshot | None = None) -> tuple[str, ...]:
+def imbalances(account: Account, snapshot: Snapshot | None = None, *, starved: bool = False) -> tuple[str, ...]:
     """Each sum that is violated, in words with its figures; a sum with an unknown term is not checked.
 
     Given the snapshot that the account was drawn from, it tells when the surplus is just what the receiver has and the
     sender still keeps as unacknowledged. Such bytes lie in two queues: their acknowledgment is on its way, or the
-    sender refuses it for good (ACK starvation).
+    sender refuses it for good (ACK starvation). Of a `starved` pair, where it is the latter, that is no violation.
     """
     figures: dict[str, int | None] = asdict(account)
     texts = []
@@ -107,8 +107,11 @@ def imbalances(account: Account, snapshot: Snapshot | None = None) -> tuple[str,
         left, right = figures[total], sum(term for term in terms if term is not None)
         if left is None or None in terms or left == right:
             continue
+        explained = _explained(right - left, sender, snapshot)
+        if starved and explained:
+            continue
         words = " + ".join(f"{part} {term}" for part, term in zip(parts, terms, strict=True))
-        texts.append(f"{total} {left} is not {words} = {right}{_explained(right - left, sender, snapshot)}")
+        texts.append(f"{total} {left} is not {words} = {right}{explained}")
     if account.in_hand is not None and account.in_hand < 0:
         texts.append(f"in_hand {account.in_hand}: the server has answered more than it has read")
     return tuple(texts)

@@ -203,7 +203,9 @@ def _refuted_on_the_wire(case: Case) -> Iterator[str]:
 
 def _balanced(case: Case, finding: Finding) -> Finding:
     """Whatever stands still for good must agree to the byte: what the programs counted and what the kernels hold."""
-    unbalanced = imbalances(account(case.evidence), last_with_both(case.evidence))
+    # Who tries in vain may do so behind a window that drops the acknowledgments: none is on its way for so long.
+    may_starve = finding.outcome is Outcome.LIVELOCK
+    unbalanced = imbalances(account(case.evidence), last_with_both(case.evidence), starved=may_starve)
     starved = finding.knot is not None and any("tcp_retries2" in each for each in finding.knot.qualifiers)
     if not unbalanced or starved:  # no acknowledgment comes through: what the peer has is counted at both ends
         return finding

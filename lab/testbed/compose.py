@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from lab.errors import EnvironmentLacksError, LabError, TestbedError
 from lab.kernel import journal, link
 from lab.kernel.netns import Namespace
-from lab.kernel.procfs import argv, parent_of
+from lab.kernel.procfs import argv, parent_of, start_of
 from lab.spec import Pair, Role, Spec
 from lab.testbed import Meanwhile, Site, Testbed, brought_up, engine, nothing, process
 from lab.testbed.brought_up import Pipe
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 RETRY_S = 0.02
+EXEC_S = 2.0
+"""The engine calls a container running a moment before what it has forked becomes the container's program (execve)."""
 IPV6_S = 5.0
 """An address is tentative for a second or two, until nobody has answered for it (RFC 4862 section 5.4)."""
 
@@ -124,11 +126,14 @@ def _endpoints(role: Role, net: str) -> list[int]:
 
 def _namespace_of(spec: Spec, role: Role, pid: int) -> Namespace:
     """The process's network namespace. Raises TestbedError unless it holds this lab's address of this role."""
-    if argv(pid)[1:] != ["-m", "lab.endpoint", role, spec.net]:
-        raise TestbedError(
-            f"process {pid} is not the {role}'s program: it ended, or the engine's processes are not this machine's; "
-            "play inside, with `docker compose up`"
-        )
+    deadline = time.monotonic() + EXEC_S
+    while argv(pid)[1:] != ["-m", "lab.endpoint", role, spec.net]:
+        if start_of(pid) is None or time.monotonic() > deadline:
+            raise TestbedError(
+                f"process {pid} is not the {role}'s program: it ended, or the engine's processes are not this "
+                "machine's; play inside, with `docker compose up`"
+            )
+        time.sleep(RETRY_S)
     namespace = Namespace.of(pid)
     try:
         link.interface_of(namespace, _identifying(spec, role))

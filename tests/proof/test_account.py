@@ -368,6 +368,8 @@ def test_bytes_received_but_refused_acknowledgment_are_named_as_counted_twice(se
     assert len(texts) == 1
     assert f"96 bytes are counted twice, the {sender.peer} has received them and the {sender} keeps them" in texts[0]
     assert "counted twice" not in imbalances(account(evidence_of(shot)))[0]
+    assert imbalances(account(evidence_of(shot)), shot, starved=True) == ()
+    assert len(imbalances(account(evidence_of(shot)), starved=True)) == 1, "without the sockets nothing explains it"
 
 
 def test_a_server_that_answers_nothing_holds_nothing_in_hand() -> None:
