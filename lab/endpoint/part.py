@@ -25,7 +25,6 @@ class Part:
             self._incoming = Stream(job.recv_size, upper=job.answer == "upper")
             self.incoming_bytes = 0 if job.answer == "nothing" else job.payload
         page.begin()
-        self._sent = page.sent
 
     def outgoing(self) -> Iterator[memoryview]:
         """The client's messages until the payload is sent; one follows where the last send ended, however short."""
@@ -33,14 +32,14 @@ class Part:
         view = self._requests.view
         while (sent := self.sent_bytes) < payload:
             start = sent % PERIOD
-            yield view[start : start + (min(payload - sent, size))]
+            yield view[start : start + min(size, payload - sent)]  # Stream.piece, without a call for each
             if pause_s:
                 time.sleep(pause_s)
 
     def sent(self, count: int) -> None:
         """A send call has returned: the kernel took `count` bytes."""
-        self.sent_bytes = total = self.sent_bytes + count
-        self._sent(total)
+        self.sent_bytes += count
+        self._page.sent(self.sent_bytes)
 
     def received(self, block: bytes) -> None:
         """A recv call has returned `block`. Raises CorruptError unless it is what the other side had to send."""

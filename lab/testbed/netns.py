@@ -26,7 +26,7 @@ def site(spec: Spec, meanwhile: Meanwhile) -> Iterator[Site]:
     with ExitStack() as stack:
         namespaces = stack.enter_context(_namespaces())
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
-        with aside(lambda: _cable(namespaces, spec)) as cabling:  # of 0.2 s it imports pyroute2 for most
+        with aside(lambda: _cable(namespaces, spec)) as cabling:  # most of its 0.2 s is the import of pyroute2
             meanwhile()
             addresses = cabling.result(spec.limits.barrier_s)
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
