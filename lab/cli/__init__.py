@@ -4,6 +4,7 @@ Exit codes: 0 as expected, 1 another outcome or a deadlock found, 2 usage or bad
 environment cannot do it or broke away, 5 the lab itself failed, 130 Ctrl-C.
 """
 
+import errno
 import importlib
 import os
 import signal
@@ -16,6 +17,7 @@ import click
 from lab.cli.say import complain, say
 from lab.errors import LabError
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 COMMANDS = ("run", "list", "judge", "watch", "forecast", "remedies", "limits", "sweep", "doctor", "restore")
 
 
@@ -55,6 +57,9 @@ def main() -> int:
         # Whoever read our output has left: no more of it, and no complaint at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        complain(f"cannot write the output: {error.strerror}")
+        return 4
     return code
 
 
@@ -85,13 +90,21 @@ def _called() -> int:
         return 128 + int(str(signal_))
     except BrokenPipeError:
         raise
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise  # that of standard output: of a run's own files it is a StoreError
+        return _defect()
     except SystemExit:
         # How click answers a reader that has left, with a 1 that would be a verdict.
         raise BrokenPipeError from None
     except Exception:  # noqa: BLE001 - the contract: what nobody foresaw is our fault, and exits 5
-        say(traceback.format_exc(), err=True)
-        complain("this is a defect of the lab; please report it with the lines above")
-        return 5
+        return _defect()
+
+
+def _defect() -> int:
+    say(traceback.format_exc(), err=True)
+    complain("this is a defect of the lab; please report it with the lines above")
+    return 5
 
 
 def _be_deaf() -> None:

@@ -184,3 +184,13 @@ def test_help_needs_no_heavy_library() -> None:
     modules = done.stdout.splitlines()[-1]
     for heavy in ("scapy", "pyroute2", "docker", "msgspec", "rich", "numpy"):
         assert f"'{heavy}'" not in modules
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--format", "json"], ["doctor"]])
+def test_a_full_disk_under_the_output_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lab", *arguments], cwd=ROOT, env=environment(), stdout=full, stderr=subprocess.PIPE,
+            text=True, timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (4, "lab: cannot write the output: No space left on device\n")
