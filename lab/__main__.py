@@ -1,5 +1,6 @@
 """`python -m lab`."""
 
+import fcntl
 import gc
 import os
 import sys
@@ -7,6 +8,18 @@ import sys
 # The imports alone make a hundred thousand objects that stay: to look through them again and again for cycles would be
 # a fifth of the time until a run begins.
 gc.set_threshold(100_000)
+
+# What the caller has closed leads nowhere, lest a socket or a file of the lab gets the number of a standard stream; of
+# bash's own, its script has got it, to read.
+for number, name in enumerate(("stdin", "stdout", "stderr")):
+    try:
+        closed = number > 0 and fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    except OSError:
+        closed = True
+    if closed:
+        os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        os.set_inheritable(number, True)
+        setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
 try:
     from lab.cli import main

@@ -194,3 +194,14 @@ def test_a_full_disk_under_the_output_is_one_line(arguments: list[str]) -> None:
             text=True, timeout=LIMIT_S, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (4, "lab: cannot write the output: No space left on device\n")
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+@pytest.mark.parametrize("words", ["list", "forecast", "run healthy --testbed loopback --payload 64k"])
+def test_closed_standard_streams_are_no_trouble(words: str, closed: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"scripts/lab {words} {closed}"], cwd=ROOT,
+        env=environment(LAB_RUNS=str(tmp_path)), capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert bool(done.stdout) == ("1>" not in closed)
