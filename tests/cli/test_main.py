@@ -69,6 +69,7 @@ BAD = [
     (["run", "--port", "http"], "'http' is not a valid integer"),
     (["run", "--mtu", "10"], "mtu 10"),
     (["run", "--net", "10.0.0.0"], "first three octets"),
+    *((["run", "--net", net], "no two hosts") for net in ("0.0.0", "127.0.0", "224.0.0", "255.255.255")),
     (["run", "--snaplen", "1"], "snaplen 1"),
     (["run", "--capture", "some"], "'some' is not one of"),
     (["run", "--until", "tomorrow"], "--until 'tomorrow': needs proof, probes, or seconds"),
