@@ -32,7 +32,7 @@ def command(*, net: str, runs: Path | None, form: str) -> int:
     else:
         from lab.report import checks  # noqa: PLC0415
 
-        checks.show(findings.checks)
+        checks.show(findings.checks, may_run=findings.may_run)
         _show(findings.knobs)
     return 0 if findings.may_run else CANNOT_RUN
 

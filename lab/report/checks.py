@@ -23,22 +23,24 @@ class Check(Protocol):
     def remedy(self) -> str | None: ...
 
 
-def show(checks: Sequence[Check], *, stream: TextIO | None = None, width: int | None = None) -> None:
-    page.show(_pieces(checks), stream, width)
+def show(checks: Sequence[Check], *, may_run: bool, stream: TextIO | None = None, width: int | None = None) -> None:
+    """`may_run`: whether `lab run` works here, for all that is not well."""
+    page.show(_pieces(checks, may_run), stream, width)
 
 
-def _pieces(checks: Sequence[Check]) -> Iterator[RenderableType]:
-    bad = sum(not check.ok for check in checks)
+def _pieces(checks: Sequence[Check], may_run: bool) -> Iterator[RenderableType]:
+    bad, many = sum(not check.ok for check in checks), page.several(len(checks), "check")
+    works, colour = ("lab run works here", "yellow") if may_run else ("lab run cannot work here", "bold red")
     if bad:
-        yield Text(f"{bad} of {page.several(len(checks), 'check')} failed: see what to do below each", "bold red")
+        yield Text(f"{works}; {bad} of {many} found something: see what to do below each", colour)
     else:
-        yield Text(f"all {page.several(len(checks), 'check')} are well", "bold green")
+        yield Text(f"{works}: all {many} are well", "bold green")
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold", ratio=1)
     for check in checks:
-        mark = Text(" ok", "green") if check.ok else Text(" no", "bold red")
+        mark = Text(" ok", "green") if check.ok else Text(" no", colour)
         table.add_row(mark, Text(check.name, "" if check.ok else "bold"), _found(check))
     yield table
 
