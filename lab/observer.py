@@ -1,5 +1,6 @@
 """Looks at one pair from its connection on: threads, sockets, counters and frames, and keeps what was seen."""
 
+import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +46,8 @@ class Observer:
         self._state_began: Snapshot | None = None
         self._latest: Snapshot | None = None
         self._taken = 0
-        self._counted: object = None
+        self._counted: Pair[object] = Pair(None, None)
+        self._processors = len(os.sched_getaffinity(0))
         self._moved: object = None
         self._moved_ns = self._started_ns
         self._missing: dict[str, None] = {}
@@ -66,18 +68,21 @@ class Observer:
     def take(self) -> Snapshot | None:
         """Look once: reports, frames, and a cut if there is a connection; else None.
 
-        Of a pair whose programs run a cut is taken now and then only, to leave them the processor.
+        Of a pair whose programs run a cut is taken now and then only, and where both need all processors so are the
+        frames.
         """
         for role in Role:
             self._site.programs[role].read_reports()
         connected = self._site.programs.client.connected
         if connected is None:
             return None  # what was captured until then is in the ring
+        running = self._running()
         if self._capture is not None:
-            self._take_frames(self._capture.drain(), connected)
+            patient = all(running) and self._processors <= len(Role)
+            self._take_frames(self._capture.drain(patient=patient), connected)
         if self._scene is None:
             self._scene = self._around(connected)
-        if self._runs() and self._latest is not None and time.time_ns() - self._latest.time_ns < KEEP_NS:
+        if any(running) and self._latest is not None and time.time_ns() - self._latest.time_ns < KEEP_NS:
             return self._latest
         snapshot = self._cut(self._scene)
         self._keep(snapshot)
@@ -86,11 +91,11 @@ class Observer:
             self._moved, self._moved_ns = moved, snapshot.time_ns
         return snapshot
 
-    def _runs(self) -> bool:
-        """Whether a program has counted a byte since it was asked last: a look at two shared pages."""
-        counters = [program.progress() for program in self._site.programs]
-        before, self._counted = self._counted, [each and (each.sent, each.received) for each in counters]
-        return before != self._counted
+    def _running(self) -> Pair[bool]:
+        """Which programs have counted a byte since they were asked last: a look at two shared pages."""
+        progress = (program.progress() for program in self._site.programs)
+        before, self._counted = self._counted, Pair(*(each and (each.sent, each.received) for each in progress))
+        return Pair(*(self._counted[role] != before[role] for role in Role))
 
     def _around(self, connected: Connected) -> Scene:
         """Both ends; who holds them is known: the two programs and whatever they fork."""

@@ -42,6 +42,8 @@ TAIL = 8 << 20
 _PACKET = struct.Struct("<7I")
 """Type, length, interface, time (high, low), captured, wire."""
 _LENGTH = struct.Struct("<I")
+_AROUND = _PACKET.size + _LENGTH.size
+_IS_PACKET = int(Block.PACKET)
 
 
 class Writer:
@@ -143,13 +145,12 @@ def files(path: Path) -> list[Path]:
 
 def packet(frame: Frame, comment: str | None = None) -> bytes:
     """An enhanced packet block of the section's first interface."""
-    captured = len(frame.data)
-    padding = bytes(-captured % 4)
+    _, ticks, wire, data = frame
+    captured = len(data)
     options = b"" if comment is None else option(COMMENT, comment.encode()) + option(END)
-    length = _PACKET.size + captured + len(padding) + len(options) + _LENGTH.size
-    ticks = frame.time_ns
-    fixed = _PACKET.pack(Block.PACKET, length, 0, ticks >> 32, ticks & 0xFFFFFFFF, captured, frame.wire_length)
-    return b"".join((fixed, frame.data, padding, options, _LENGTH.pack(length)))
+    length = captured + -captured % 4 + len(options) + _AROUND
+    fixed = _PACKET.pack(_IS_PACKET, length, 0, ticks >> 32, ticks & 0xFFFFFFFF, captured, wire)
+    return fixed + data + bytes(-captured % 4) + options + _LENGTH.pack(length)
 
 
 def option(code: int, value: bytes = b"") -> bytes:

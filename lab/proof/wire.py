@@ -9,7 +9,7 @@ lacks data segments with an open window: then a window that opened on such a seg
 speaks again, and a new byte is noticed when it is acknowledged.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -37,7 +37,6 @@ class _Count:
     first_zero_window: Moment | None = None
     reopened: int = 0
     probes: int = 0
-    probes_since_still: int = 0
     fragments: int = 0
     fin: Moment | None = None
     rst: Moment | None = None
@@ -66,7 +65,8 @@ class WireWitness:
         self._roles_seen = False
         self._segments = 0
         self._began: Moment | None = None
-        self._progress: Moment | None = None
+        self._progress: Segment | None = None
+        self._probes_since_still: Counter[str] = Counter()
         self._events: deque[tuple[str, Moment, Kind, int, int]] = deque(maxlen=EVENTS)
         if ends is not None:
             self._adopt(ends.client, ends.server)
@@ -84,11 +84,11 @@ class WireWitness:
             return None
         self._segments += 1
         if self._began is None:
-            self._began = Moment(segment.frame, segment.time_ns)
+            self._began = _moment(segment)
         marks = self.connection.feed(segment)
         bits = int(segment.bits)
         if bits & _RST:
-            count.rst = count.rst or Moment(segment.frame, segment.time_ns)
+            count.rst = count.rst or _moment(segment)
             count.end_seq = segment.seq if count.end_seq is None else count.end_seq
         elif bits & _SYN:
             count.syn_seq = segment.seq
@@ -114,9 +114,9 @@ class WireWitness:
             closed=Pair(*(sides[end].closed for end in ends)) if ends else Pair(None, None),
             reopened=Pair(client.reopened, server.reopened),
             probes=Pair(client.probes, server.probes),
-            probes_since_still=Pair(client.probes_since_still, server.probes_since_still),
+            probes_since_still=Pair(*(self._probes_since_still[end] for end in ends)) if ends else Pair(0, 0),
             fragments=Pair(client.fragments, server.fragments),
-            progress=self._progress,
+            progress=_moment(self._progress) if self._progress else None,
             fin=Pair(client.fin, server.fin),
             rst=Pair(client.rst, server.rst),
             carried=Pair(client.carried, server.carried),
@@ -138,29 +138,29 @@ class WireWitness:
         return Pair(client, other if client == one else one)
 
     def _note(self, segment: Segment, count: _Count, marks: Marks, bits: int) -> None:
-        moment = Moment(segment.frame, segment.time_ns)
         if marks.kind is not None:
-            self._event(segment, moment, count, marks.kind)
+            self._event(segment, count, marks.kind)
         if marks.moved:
-            self._progress = moment
-            for each in self._counts.values():
-                each.probes_since_still = 0
-        count.reopened += marks.reopened
+            self._progress = segment
+            if self._probes_since_still:
+                self._probes_since_still.clear()
+        if marks.reopened:
+            count.reopened += 1
         if segment.wnd == 0:
             count.zero_windows += 1
-            count.first_zero_window = count.first_zero_window or moment
+            count.first_zero_window = count.first_zero_window or _moment(segment)
         if bits & _FIN and count.fin is None:
-            count.fin, count.end_seq = moment, segment.seq + segment.length
+            count.fin, count.end_seq = _moment(segment), segment.seq + segment.length
 
-    def _event(self, segment: Segment, moment: Moment, count: _Count, kind: Kind) -> None:
+    def _event(self, segment: Segment, count: _Count, kind: Kind) -> None:
         if kind is Kind.FRAGMENT:
             count.fragments += 1
             number = count.fragments
         else:
             count.probes += 1
-            count.probes_since_still += 1
+            self._probes_since_still[segment.source] += 1
             number = count.probes
-        self._events.append((segment.source, moment, kind, number, segment.length))
+        self._events.append((segment.source, _moment(segment), kind, number, segment.length))
 
 
 def witness(segments: Iterable[Segment], ends: Pair[str] | None = None) -> WireFacts:
@@ -182,6 +182,10 @@ def notable(facts: WireFacts, since: int = 1) -> dict[int, str]:
         text = f"{name} {event.number} of the {event.role}: {event.kind.format(bytes=event.length)}"
         comments.setdefault(event.moment.frame, []).append(text)
     return {frame: "; ".join(texts) for frame, texts in sorted(comments.items()) if frame >= since}
+
+
+def _moment(segment: Segment) -> Moment:
+    return Moment(segment.frame, segment.time_ns)
 
 
 def _port(address: str) -> int:

@@ -5,7 +5,6 @@ pads short ones to 60.
 """
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import NamedTuple
@@ -25,14 +24,15 @@ END_OF_OPTIONS, NO_OPERATION, WINDOW_SCALE = 0, 1, 3
 _IPV4_HEADER = struct.Struct("!BxHxxHxBxx4s4s")
 _IPV6_HEADER = struct.Struct("!B3xHBx16s16s")
 _TCP_HEADER = struct.Struct("!HHIIBBH")
+_PLAIN = struct.Struct("!12xHBxHxxHxBxx4s4sHHIIBBH")
+"""All three in one step, and Ethernet's: of nearly every frame that the lab captures itself."""
 
 _BITS = tuple(ControlBits(byte) for byte in range(256))
 """Made once: naming a flag takes 0.3 us, a tenth of the whole dissection."""
 _SYN = int(ControlBits.SYN)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(NamedTuple):
     """One Ethernet frame as it was captured. `number` counts from 1; `wire_length` is what it had before it was cut."""
 
     number: int
@@ -53,6 +53,27 @@ class _Carried(NamedTuple):
 def dissect(frame: Frame) -> Segment | None:
     """The TCP segment in the frame. None: another protocol, a fragment without the header, too short or malformed."""
     try:
+        (
+            kind, first, total, fragment, protocol, source, destination,
+            source_port, destination_port, seq, ack, offset, bits, wnd,
+        ) = _PLAIN.unpack_from(frame.data)  # fmt: skip
+        length = total - 20 - (offset >> 4) * 4
+        if (
+            kind == IPV4 and first == 0x45 and protocol == TCP and not fragment & 0x1FFF
+            and offset >= 0x50 and length >= 0 and not bits & _SYN
+        ):  # fmt: skip
+            return Segment(
+                frame.number,
+                frame.time_ns,
+                endpoint(source, source_port),
+                endpoint(destination, destination_port),
+                seq,
+                ack,
+                wnd,
+                length,
+                _BITS[bits],
+                None,
+            )
         kind, start = _ethernet(frame.data)
         if kind == IPV4:
             carried = _ipv4(frame, start)

@@ -1,7 +1,7 @@
 """One TCP segment as it was captured, in the words of RFC 9293."""
 
-from dataclasses import dataclass
 from enum import IntFlag
+from typing import NamedTuple
 
 
 class ControlBits(IntFlag):
@@ -17,8 +17,7 @@ class ControlBits(IntFlag):
     CWR = 0x80
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """`frame` counts from 1 as Wireshark does; `wnd` is the 16-bit field as sent, not scaled.
 
     `length` is the payload by the IP header, however short the capture was cut. `scale` is the window scale option's

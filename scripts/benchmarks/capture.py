@@ -172,8 +172,8 @@ def _forked(capture: Callable[[int, int], Counts]) -> Iterator[Finish]:
 
 
 def _ours(mode: CaptureMode, host: Namespace, folder: Path, told: int, hear: int) -> Counts:
-    """What `lab.observer` does with frames: fold what they say, and hand them to the file."""
-    witness = WireWitness()
+    """What `lab.observer` does with frames, beside two programs that run: fold what they say, hand them to the file."""
+    witness, patient = WireWitness(), len(os.sched_getaffinity(0)) <= len(Role)
     with (
         closing(Capture(host, link.INTERFACE, mode, PORT, SNAPLEN)) as capture,
         closing(pcapng.Writer(folder / "wire.pcapng", link.INTERFACE, SNAPLEN)) as writer,
@@ -187,7 +187,7 @@ def _ours(mode: CaptureMode, host: Namespace, folder: Path, told: int, hear: int
 
         before = _ready(hear)
         while not select.select([told], [], [], TICK_MS / 1000)[0]:
-            take(capture.drain())
+            take(capture.drain(patient=patient))
         for frames in capture.settle():
             take(frames)
         count = capture.count()

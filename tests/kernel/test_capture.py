@@ -14,7 +14,7 @@ import pytest
 from lab import errors
 from lab.evidence import CaptureCount
 from lab.kernel import link
-from lab.kernel.capture import RING_SIZE, Capture
+from lab.kernel.capture import FRAMES_AT_ONCE, PATIENCE_S, RING_SIZE, Capture
 from lab.kernel.netns import Namespace, program_in
 from lab.spec import CaptureMode, Pair
 from lab.tcp.frame import Frame, dissect
@@ -207,6 +207,29 @@ def test_settle_gives_at_once_what_the_kernel_still_holds_back(hosts: Pair[Names
         assert len(settled(capture)) == 3
         assert time.monotonic() - began < 0.25
         assert settled(capture) == []
+
+
+def test_a_patient_reader_lets_frames_lie_but_not_for_long(hosts: Pair[Namespace]) -> None:
+    with capturing(hosts.client) as capture:
+        put(hosts.server, [over(4, KEPT["SYN"])] * 3)
+        began = time.monotonic()
+        while not capture.drain():  # what a reader finds that has no patience
+            assert time.monotonic() < began + LIMIT_S
+        put(hosts.server, [over(4, KEPT["SYN"])] * 3)
+        began = time.monotonic()
+        while not (frames := capture.drain(patient=True)):
+            assert time.monotonic() < began + LIMIT_S
+        assert time.monotonic() >= began + PATIENCE_S / 2
+    assert len(frames) == 3
+
+
+def test_a_patient_reader_does_not_wait_until_the_ring_is_full(hosts: Pair[Namespace]) -> None:
+    sent = 40_000
+    with capturing(hosts.client) as capture:
+        put(hosts.server, [over(4, KEPT["SYN"])] * sent)
+        taken = len(capture.drain(patient=True))
+        assert taken >= FRAMES_AT_ONCE
+        assert taken + len(settled(capture)) == sent
 
 
 def test_both_directions_are_seen_each_frame_once(hosts: Pair[Namespace]) -> None:

@@ -279,7 +279,7 @@ def opened(role: Role) -> Change:
         address = ends.local if role is Role.CLIENT else ends.remote
         seen = segments(evidence)
         last = next(segment for segment in reversed(seen) if segment.source == address)
-        late = replace(last, frame=seen[-1].frame + 1, wnd=7, time_ns=evidence.seen_ns)
+        late = last._replace(frame=seen[-1].frame + 1, wnd=7, time_ns=evidence.seen_ns)
         return replace(evidence, wire=witness([*seen, late], Pair(ends.local, ends.remote)))
 
     return change
@@ -421,7 +421,7 @@ def test_a_completion_stands_on_what_the_wire_carried(role: Role) -> None:
 
     def one_byte_more(segment: Segment) -> Segment:
         late = segment.source == address and ControlBits.FIN in segment.bits
-        return replace(segment, seq=segment.seq + 1) if late else segment
+        return segment._replace(seq=segment.seq + 1) if late else segment
 
     more = witness(map(one_byte_more, segments(evidence)), evidence.wire.ends)
     verdict = judge(replace(evidence, wire=more))

@@ -325,7 +325,7 @@ ONE_SIDED = (
     ),
     evidence(
         spec=spec("one-sided-stall"),
-        wire=witness((*FROZEN_SEGMENTS[:4], replace(FROZEN_SEGMENTS[7], wnd=502)), Pair(CLIENT, SERVER)),
+        wire=witness((*FROZEN_SEGMENTS[:4], FROZEN_SEGMENTS[7]._replace(wnd=502)), Pair(CLIENT, SERVER)),
         snapshots=(
             snapshot(
                 Pair(
