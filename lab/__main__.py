@@ -22,11 +22,19 @@ for number, name in enumerate(("stdin", "stdout", "stderr")):
         setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
 try:
+    aside = None
+    if sys.argv[1:2] == ["run"]:
+        from lab.kernel import machine
+        from lab.kernel.aside import Aside
+
+        aside = Aside(machine.load_pyroute2, machine.load_scapy)
     from lab.cli import main
 except KeyboardInterrupt:
     sys.exit(130)
 
-code = main()
+code = main(aside)
+if aside is not None:
+    aside.close()
 # All is undone and written. What Python would still do is free its memory, object by object: 40 ms.
 sys.stderr.flush()
 os._exit(code)

@@ -159,7 +159,8 @@ def _job(spec: Spec, site: Site, role: Role, port: int) -> dict[str, object]:
 def _capture(spec: Spec, site: Site, port: int) -> tuple[Capture | None, str | None]:
     """An open capture; or none, and why."""
     try:
-        return Capture(site.namespaces.client, site.interfaces.client, spec.capture, port, spec.snaplen), None
+        where = site.namespaces.client, site.interfaces.client
+        return Capture(*where, spec.capture, port, spec.snaplen, aside=site.aside), None
     except EnvironmentLacksError as error:
         return None, str(error)
 

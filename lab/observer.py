@@ -1,13 +1,12 @@
 """Looks at one pair from its connection on: threads, sockets, counters and frames, and keeps what was seen."""
 
-import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from lab.evidence import UNKNOWN, Connected, Evidence, Progress, Settings, Snapshot, WireFacts
-from lab.kernel import sysctl
+from lab.kernel import machine, sysctl
 from lab.kernel.capture import Capture
 from lab.kernel.procfs import descendants, peak_resident
 from lab.kernel.scene import Scene, Target
@@ -47,7 +46,7 @@ class Observer:
         self._latest: Snapshot | None = None
         self._taken = 0
         self._counted: Pair[object] = Pair(None, None)
-        self._processors = len(os.sched_getaffinity(0))
+        self._processors = machine.cores()
         self._moved: object = None
         self._moved_ns = self._started_ns
         self._missing: dict[str, None] = {}

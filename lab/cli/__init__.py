@@ -11,11 +11,15 @@ import signal
 import sys
 import traceback
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from lab.cli.say import complain, say
 from lab.errors import LabError
+
+if TYPE_CHECKING:
+    from lab.kernel.aside import Aside
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 COMMANDS = ("run", "list", "judge", "watch", "forecast", "remedies", "limits", "sweep", "doctor", "restore")
@@ -45,13 +49,13 @@ def app() -> None:
     """Provoke, capture and judge TCP write-write deadlocks (mutual zero windows)."""
 
 
-def main() -> int:
-    """Run the command line; the exit code."""
+def main(aside: "Aside | None" = None) -> int:
+    """Run the command line; the exit code. `lab run` has use for a process aside that was begun early."""
     os.umask(os.umask(0o022) | 0o022)  # nobody else may write into what we leave
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, _terminate)
     try:
-        code = _called()
+        code = _called(aside)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has left: no more of it, and no complaint at exit either.
@@ -63,9 +67,9 @@ def main() -> int:
     return code
 
 
-def _called() -> int:
+def _called(aside: "Aside | None") -> int:
     try:
-        return int(app.main(prog_name="lab", standalone_mode=False) or 0)
+        return int(app.main(prog_name="lab", standalone_mode=False, obj=aside) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2

@@ -19,6 +19,7 @@ from lab.errors import EnvironmentLacksError, SpecError, StoreError
 from lab.spec import Outcome, Spec
 
 if TYPE_CHECKING:
+    from lab.kernel.aside import Aside
     from lab.proof.verdict import Verdict
 
 INCONCLUSIVE, OTHERWISE = 3, 1
@@ -46,14 +47,16 @@ def command(*, hold: bool, expect: str | None, form: str, runs: Path | None, **f
         from lab.testbed import compose  # noqa: PLC0415
 
         return compose.through_the_controller(spec, _environment(), sys.stdout, sys.stderr)
-    return _play(spec, hold=hold, expect=expect, form=form, runs=runs or _default_runs())
+    aside = click.get_current_context().obj
+    return _play(spec, aside, hold=hold, expect=expect, form=form, runs=runs or _default_runs())
 
 
-def _play(spec: Spec, *, hold: bool, expect: str | None, form: str, runs: Path) -> int:
+def _play(spec: Spec, aside: "Aside | None", *, hold: bool, expect: str | None, form: str, runs: Path) -> int:
     from lab import testbed  # noqa: PLC0415
 
+    aid = testbed.Aid(partial(_load, form, aside), aside)
     with ExitStack() as stack:
-        site = stack.enter_context(testbed.find(spec.testbed).site(spec, complain, partial(_load, form)))
+        site = stack.enter_context(testbed.find(spec.testbed).site(spec, complain, aid))
         from lab import store  # noqa: PLC0415
         from lab.experiment import play  # noqa: PLC0415
         from lab.forecast import expected, forecast  # noqa: PLC0415
@@ -65,6 +68,8 @@ def _play(spec: Spec, *, hold: bool, expect: str | None, form: str, runs: Path) 
         evidence = None
         try:
             for evidence in play(spec, site, run.record):
+                if aside is not None:
+                    aside.close()  # it has done its part: the pair plays
                 run.extend(evidence)
                 shown.show(evidence)
         except BaseException:
@@ -101,14 +106,15 @@ def _play(spec: Spec, *, hold: bool, expect: str | None, form: str, runs: Path) 
     return INCONCLUSIVE if verdict.outcome is Outcome.INCONCLUSIVE else OTHERWISE
 
 
-def _load(form: str) -> None:
-    """Import what a run will need: 0.2 s, at a moment when there is nothing else to do."""
-    from lab.kernel import capture  # noqa: PLC0415
+def _load(form: str, aside: "Aside | None") -> None:
+    """Import what a run will need, at a moment when there is nothing else to do; a process aside has scapy."""
+    from lab.kernel import machine  # noqa: PLC0415
 
-    capture.load()
-    rooms = ("experiment", "forecast", "proof.stalls", "report.live", "report.text" if form == "text" else "cli.output")
-    for module in ("importlib.metadata", *(f"lab.{room}" for room in rooms)):
-        importlib.import_module(module)
+    for room in ("experiment", "forecast", "report.live", "report.text" if form == "text" else "cli.output"):
+        importlib.import_module(f"lab.{room}")
+    machine.versions()
+    if aside is None:
+        machine.load_scapy()
 
 
 def _named(verdict: "Verdict") -> str:
@@ -155,7 +161,7 @@ def _environment() -> dict[str, str]:
 
 def _host(notes: Mapping[str, str]) -> dict[str, str]:
     """What a reader of the run will ask: which kernel, which versions."""
-    from importlib.metadata import version  # noqa: PLC0415
+    from lab.kernel import machine  # noqa: PLC0415
 
     found = {
         "kernel": platform.release(),
@@ -165,8 +171,7 @@ def _host(notes: Mapping[str, str]) -> dict[str, str]:
         "clock": "CLOCK_REALTIME, nanoseconds since the epoch",
         "uid": str(os.getuid()),
     }
-    found |= {name: version(name) for name in ("scapy", "pyroute2", "docker", "msgspec")}
-    return found | dict(notes)
+    return found | machine.versions() | dict(notes)
 
 
 def _hold(standing: str) -> None:

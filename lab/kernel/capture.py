@@ -6,7 +6,6 @@ stamps. The ring needs CAP_NET_RAW and no more, and does not depend on net.core.
 """
 
 import ctypes
-import logging
 import mmap
 import select
 import socket
@@ -17,6 +16,8 @@ from dataclasses import dataclass
 
 from lab.errors import EnvironmentLacksError
 from lab.evidence import CaptureCount
+from lab.kernel import packetsocket
+from lab.kernel.aside import Aside
 from lab.kernel.netns import Namespace
 from lab.spec import CaptureMode
 from lab.tcp.frame import Frame
@@ -50,19 +51,29 @@ _PACKET = struct.Struct("=6I2H")  # next_offset, sec, nsec, snaplen, len, status
 class Capture:
     """An open capture on one interface of one namespace. `drain()` it at least once a second; `close()` it."""
 
-    def __init__(self, namespace: Namespace, interface: str, mode: CaptureMode, port: int, snaplen: int) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        interface: str,
+        mode: CaptureMode,
+        port: int,
+        snaplen: int,
+        *,
+        aside: Aside | None = None,
+    ) -> None:
+        """`aside` opens the socket, if it is there, so that scapy need not be imported here."""
         self.interface = interface
         self._seen = self._dropped = self._number = self._block = 0
         self._drained_s = time.monotonic()
-        self._listener = namespace.call(_listen, interface)
-        self._socket: socket.socket = self._listener.ins
+        opened = packetsocket.opened
+        self._socket = aside.call(opened, namespace, interface) if aside else opened(namespace, interface)
         try:
             _attach(self._socket, packet_filter(mode, port, snaplen, loopback=interface == "lo"))
             self._block_size, self._blocks = _layout(snaplen)
             self._ring = _ring(self._socket, self._block_size, self._blocks)
             self._socket.bind((interface, ETH_P_ALL))  # from here on it sees frames
         except OSError as error:
-            self._listener.close()
+            self._socket.close()
             raise EnvironmentLacksError(f"cannot capture on {interface}: {error.strerror}") from None
 
     def drain(self, *, patient: bool = False) -> list[Frame]:
@@ -116,35 +127,13 @@ class Capture:
 
     def close(self) -> None:
         self._ring.close()
-        self._listener.close()
+        self._socket.close()
 
     def _count(self) -> None:
         # Reading resets the kernel's counters, hence the sums.
         packets, dropped, _ = struct.unpack("=III", self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12))
         self._seen += packets
         self._dropped += dropped
-
-
-def load() -> None:
-    """Import what a capture needs, 0.1 s, at a moment of the caller's choice."""
-    import scapy.arch.linux  # noqa: F401, PLC0415
-
-
-def _listen(interface: str):  # type: ignore[no-untyped-def]  # noqa: ANN202 - scapy is untyped
-    logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
-    from scapy.arch.linux import L2ListenSocket  # noqa: PLC0415 - `load`
-    from scapy.interfaces import NetworkInterface  # noqa: PLC0415
-
-    try:
-        # Made here, because scapy remembers the interfaces of the namespace in which it was imported. All that a packet
-        # socket takes from it is the name. What is not for this host is of no interest: `promisc`.
-        this = NetworkInterface(None, {"name": interface, "network_name": interface})
-        # Of protocol 0 it sees no frame yet, and the kernel need not wait for those under way whenever it is set up.
-        return L2ListenSocket(iface=this, type=0, promisc=False)
-    except PermissionError:
-        raise EnvironmentLacksError(f"cannot capture on {interface}: needs CAP_NET_RAW") from None
-    except OSError as error:
-        raise EnvironmentLacksError(f"cannot capture on {interface}: {error.strerror or error}") from None
 
 
 def _layout(snaplen: int) -> tuple[int, int]:

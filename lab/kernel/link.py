@@ -23,6 +23,13 @@ SIOCGIFMTU = 0x8921
 """netdevice(7)"""
 
 
+def lay(client: Namespace, server: Namespace, addresses: tuple[str, str], mtu: int | None = None) -> None:
+    """A cable between the two, with an address (`ip/prefix`) of each, and up."""
+    join(client, server, mtu)
+    for namespace, address in zip((client, server), addresses, strict=True):
+        bring_up(namespace, (address,))
+
+
 def join(client: Namespace, server: Namespace, mtu: int | None) -> None:
     """A veth pair from one namespace straight into the other: nothing of it is ever seen outside of the two."""
     from pyroute2.netlink.exceptions import NetlinkError  # noqa: PLC0415 - 0.2 s to import

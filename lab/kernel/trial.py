@@ -91,9 +91,7 @@ def _become_root() -> str:
 
 
 def _join(hosts: Pair[Namespace]) -> None:
-    link.join(hosts.client, hosts.server, None)
-    for role in Role:
-        link.bring_up(hosts[role], (f"{ADDRESSES[role]}/24",))
+    link.lay(hosts.client, hosts.server, (f"{ADDRESSES.client}/24", f"{ADDRESSES.server}/24"))
 
 
 def _written(namespace: Namespace) -> str:

@@ -86,9 +86,7 @@ def place_of(here: Namespace) -> Iterator[Place]:
             if os.geteuid() != 0:
                 become_root_of_a_user_namespace()
             client, server = (stack.enter_context(Namespace.create()) for _ in range(2))
-            link.join(client, server, None)
-            for namespace, address in ((client, CLIENT), (server, SERVER)):
-                link.bring_up(namespace, (f"{address}/24",))
+            link.lay(client, server, (f"{CLIENT}/24", f"{SERVER}/24"))
         except EnvironmentLacksError as error:
             yield Place(here, None, core, str(error))
             return

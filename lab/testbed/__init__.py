@@ -9,20 +9,30 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 from lab.kernel import hostsettings
+from lab.kernel.aside import Aside
 from lab.kernel.hostsettings import Say
 from lab.kernel.netns import Namespace
 from lab.spec import Pair, Spec
 from lab.testbed.barrier import Program
 
-Meanwhile: TypeAlias = Callable[[], object]
-"""What the caller has to do anyway, called once, while it would only wait for the hosts to come up."""
-
 
 def nothing() -> None:
     """There is nothing to do meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aid:
+    """What a caller in a hurry gives to a testbed."""
+
+    meanwhile: Callable[[], object] = nothing
+    """What it has to do anyway, called once, while it would only wait for the hosts to come up."""
+    aside: Aside | None = None
+    """One that was begun early: it stays the caller's."""
+
+
+ALONE = Aid()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,8 @@ class Site:
     """How to look at the pair while it stands, in words."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What the manifest should say of this place."""
+    aside: Aside | None = None
+    """Makes calls for the experiment, if it is there."""
     core_before: Mapping[str, str] = field(default_factory=dict)
     """`net.core.*` of the host before the spec's `host_sysctls` were written; empty if it has none."""
 
@@ -48,17 +60,17 @@ class Site:
 class Testbed:
     name: str
     summary: str
-    hosts: Callable[[Spec, Meanwhile], AbstractContextManager[Site]]
+    hosts: Callable[[Spec, Aid], AbstractContextManager[Site]]
     """The two hosts alone, with the settings that are their own."""
 
     @contextmanager
-    def site(self, spec: Spec, say: Say = hostsettings.silently, meanwhile: Meanwhile = nothing) -> Iterator[Site]:
+    def site(self, spec: Spec, say: Say = hostsettings.silently, aid: Aid = ALONE) -> Iterator[Site]:
         """The two hosts, and around them the settings that the spec wishes of the whole machine, for so long.
 
         `say` gets a line for a person about those settings, such as that another lab has them and is waited for.
         """
-        with hostsettings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec, meanwhile) as site:
-            yield replace(site, core_before=before)
+        with hostsettings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec, aid) as site:
+            yield replace(site, core_before=before, aside=aid.aside)
 
 
 def find(name: str) -> Testbed:

@@ -18,7 +18,7 @@ from lab.kernel import journal, link
 from lab.kernel.netns import Namespace
 from lab.kernel.procfs import argv, parent_of, start_of
 from lab.spec import Pair, Role, Spec
-from lab.testbed import Meanwhile, Site, Testbed, brought_up, engine, nothing, process
+from lab.testbed import ALONE, Aid, Site, Testbed, brought_up, engine, process
 from lab.testbed.brought_up import Pipe
 from lab.testbed.leftovers import is_left
 
@@ -33,8 +33,8 @@ IPV6_S = 5.0
 
 
 @contextmanager
-def site(spec: Spec, meanwhile: Meanwhile = nothing) -> Iterator[Site]:
-    meanwhile()
+def site(spec: Spec, aid: Aid = ALONE) -> Iterator[Site]:
+    aid.meanwhile()
     with _in_a_controller(spec) if os.environ.get("LAB_CONTROLLER") == "1" else _on_the_host(spec) as raised:
         yield raised
 

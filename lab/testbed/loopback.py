@@ -6,16 +6,16 @@ from contextlib import ExitStack, contextmanager
 
 from lab.kernel.netns import Namespace
 from lab.spec import Pair, Role, Spec
-from lab.testbed import Meanwhile, Site, Testbed, process
+from lab.testbed import Aid, Site, Testbed, process
 
 
 @contextmanager
-def site(spec: Spec, meanwhile: Meanwhile) -> Iterator[Site]:
+def site(spec: Spec, aid: Aid) -> Iterator[Site]:
     identity = os.urandom(8).hex()
     here = Pair(Namespace.here(), Namespace.here())
     with ExitStack() as stack:
         hosts = stack.enter_context(process.endpoints(here, identity))
-        meanwhile()
+        aid.meanwhile()
         programs = stack.enter_context(process.programs(here, identity, spec.limits.barrier_s, hosts))
         addresses = Pair(*(spec.address(role) for role in Role))
         yield Site(

@@ -9,26 +9,29 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 from lab.kernel import link, netns
-from lab.kernel.aside import aside
+from lab.kernel.aside import Aside
 from lab.kernel.netns import Namespace
 from lab.spec import Pair, Role, Spec
-from lab.testbed import Meanwhile, Site, Testbed, process
+from lab.testbed import Aid, Site, Testbed, process
 
 PREFIX = {4: 24, 6: 120}
 INTERFACES = Pair(link.INTERFACE, link.INTERFACE)
 
 
 @contextmanager
-def site(spec: Spec, meanwhile: Meanwhile) -> Iterator[Site]:
+def site(spec: Spec, aid: Aid) -> Iterator[Site]:
     """Two hosts and their programs, for one run."""
-    _become_root()
+    if _became_root() and aid.aside:
+        aid.aside.call(netns.join_user_namespace_of, os.getpid())
     identity = os.urandom(8).hex()
+    addresses = _addresses(spec)
     with ExitStack() as stack:
+        aside = aid.aside or stack.enter_context(Aside())
         namespaces = stack.enter_context(_namespaces())
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
-        with aside(lambda: _cable(namespaces, spec)) as cabling:  # most of its 0.2 s is the import of pyroute2
-            meanwhile()
-            addresses = cabling.result(spec.limits.barrier_s)
+        aside.ask(link.lay, *_cable(namespaces, spec))
+        aid.meanwhile()
+        aside.answer(spec.limits.barrier_s)
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
         standing = f"nsenter -n -t {programs.client.host_pid} ss -tnoiem, and {programs.server.host_pid} for the server"
         yield Site(namespaces, programs, addresses, INTERFACES, standing=standing)
@@ -41,7 +44,7 @@ def warm() -> Iterator[Callable[[Spec], AbstractContextManager[Site]]]:
     Only the endpoints' hosts stay, in a namespace apart. The two namespaces of a site, their link and their programs
     are new, so a run cannot see what was before it: no metrics of old connections, no TIME_WAIT, no route, no sysctl.
     """
-    _become_root()
+    _became_root()
     identity = os.urandom(8).hex()
     with Namespace.create() as apart, process.endpoints(Pair(apart, apart), identity) as hosts:
 
@@ -49,7 +52,8 @@ def warm() -> Iterator[Callable[[Spec], AbstractContextManager[Site]]]:
         def next_site(spec: Spec) -> Iterator[Site]:
             with ExitStack() as stack:
                 namespaces = stack.enter_context(_namespaces())
-                addresses = _cable(namespaces, spec)
+                addresses = _addresses(spec)
+                link.lay(*_cable(namespaces, spec))
                 met = process.programs(Pair(apart, apart), identity, spec.limits.barrier_s, hosts)
                 programs = stack.enter_context(met)
                 for role in Role:
@@ -59,9 +63,11 @@ def warm() -> Iterator[Callable[[Spec], AbstractContextManager[Site]]]:
         yield next_site
 
 
-def _become_root() -> None:
-    if os.geteuid() != 0:
-        netns.become_root_of_a_user_namespace()
+def _became_root() -> bool:
+    if os.geteuid() == 0:
+        return False
+    netns.become_root_of_a_user_namespace()
+    return True
 
 
 @contextmanager
@@ -70,13 +76,14 @@ def _namespaces() -> Iterator[Pair[Namespace]]:
         yield Pair(client, server)
 
 
-def _cable(namespaces: Pair[Namespace], spec: Spec) -> Pair[str]:
-    """Join the two; the addresses that they have now."""
-    addresses = Pair(*(spec.address(role) for role in Role))
-    link.join(namespaces.client, namespaces.server, spec.mtu)
-    for role in Role:
-        link.bring_up(namespaces[role], (f"{addresses[role]}/{PREFIX[spec.ip]}",))
-    return addresses
+def _addresses(spec: Spec) -> Pair[str]:
+    return Pair(*(spec.address(role) for role in Role))
+
+
+def _cable(namespaces: Pair[Namespace], spec: Spec) -> tuple[Namespace, Namespace, tuple[str, str], int | None]:
+    """What `link.lay` is told."""
+    client, server = (f"{address}/{PREFIX[spec.ip]}" for address in _addresses(spec))
+    return namespaces.client, namespaces.server, (client, server), spec.mtu
 
 
 TESTBED = Testbed("netns", "two network namespaces and a veth pair; no Docker, root or a user namespace", site)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import store
-from lab.kernel import hostsettings, link, sysctl
+from lab.kernel import hostsettings, link, machine, sysctl
 from lab.kernel.capture import SOL_PACKET, Capture
 from lab.kernel.netns import Namespace, program_in
 from lab.pcap import pcapng
@@ -122,9 +122,7 @@ def _blasted(candidate: Candidate, mebibytes: int) -> tuple[float, Counts]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         hosts = Pair(*(stack.enter_context(Namespace.create()) for _ in Role))
-        link.join(hosts.client, hosts.server, None)
-        for role in Role:
-            link.bring_up(hosts[role], (f"{ADDRESSES[role]}/24",))
+        link.lay(hosts.client, hosts.server, (f"{ADDRESSES.client}/24", f"{ADDRESSES.server}/24"))
         finish = stack.enter_context(candidate(hosts.client, folder))
         server = stack.enter_context(_program(hosts.server, SERVER))
         assert server.stdout is not None
@@ -173,7 +171,7 @@ def _forked(capture: Callable[[int, int], Counts]) -> Iterator[Finish]:
 
 def _ours(mode: CaptureMode, host: Namespace, folder: Path, told: int, hear: int) -> Counts:
     """What `lab.observer` does with frames, beside two programs that run: fold what they say, hand them to the file."""
-    witness, patient = WireWitness(), len(os.sched_getaffinity(0)) <= len(Role)
+    witness, patient = WireWitness(), machine.cores() <= len(Role)
     with (
         closing(Capture(host, link.INTERFACE, mode, PORT, SNAPLEN)) as capture,
         closing(pcapng.Writer(folder / "wire.pcapng", link.INTERFACE, SNAPLEN)) as writer,

@@ -1,11 +1,22 @@
+"""A aside answers calls in their order, with descriptors both ways, and is gone at the end whatever it was at."""
+
 import os
 import signal
+import socket
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from lab import errors
-from lab.kernel.aside import aside
+from lab.kernel.aside import LARGEST, Aside
+from lab.kernel.netns import Namespace
+
+
+@pytest.fixture
+def aside() -> Iterator[Aside]:
+    with Aside() as begun:
+        yield begun
 
 
 def gone(pid: int) -> bool:
@@ -16,58 +27,110 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_the_result_of_a_child_that_is_gone_afterwards() -> None:
-    with aside(os.getpid) as child:
-        pid = child.result()
+def lacking() -> None:
+    raise errors.EnvironmentLacksError("no veth pair may be made here")
+
+
+def divided(by: int) -> float:
+    return 1 / by
+
+
+def inode_of(namespace: Namespace) -> int:
+    assert namespace.fd is not None
+    return os.fstat(namespace.fd).st_ino
+
+
+def killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def listening() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0))
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def large() -> bytes:
+    return bytes(LARGEST)
+
+
+def test_calls_are_another_processs_and_answered_in_their_order() -> None:
+    with Aside() as aside:
+        pid = aside.call(os.getpid)
+        for by in (1, 2, 4):
+            aside.ask(divided, by)
+        assert [aside.answer() for _ in range(3)] == [1, 0.5, 0.25]
     assert pid != os.getpid()
     assert gone(pid)
 
 
-def test_a_result_larger_than_a_pipe() -> None:
-    with aside(lambda: bytes(1 << 20)) as child:
-        assert len(child.result()) == 1 << 20
-
-
-def test_what_the_child_raises_is_raised_here() -> None:
-    def lacking() -> None:
-        raise errors.EnvironmentLacksError("no veth pair may be made here")
-
-    with aside(lacking) as child, pytest.raises(errors.EnvironmentLacksError, match=r"^no veth pair may be made here$"):
-        child.result()
-
-
-def test_a_defect_comes_with_the_childs_own_traceback() -> None:
-    with aside(lambda: 1 // 0) as child, pytest.raises(RuntimeError, match=r"in <lambda>[\s\S]*ZeroDivisionError"):
-        child.result()
-
-
-def test_a_child_that_was_killed_is_one_line() -> None:
-    with (
-        aside(lambda: os.kill(os.getpid(), signal.SIGKILL)) as child,
-        pytest.raises(errors.TestbedError, match="before it had an answer"),
-    ):
-        child.result()
-
-
-def test_a_child_that_takes_too_long_is_one_line_and_killed() -> None:
+def test_what_is_to_be_done_ahead_is_done_while_there_is_no_call() -> None:
     reader, writer = os.pipe()
-    os.set_inheritable(writer, True)
-
-    def tell_and_sleep() -> None:
-        os.write(writer, os.getpid().to_bytes(4, "little"))
-        time.sleep(60)
-
-    with aside(tell_and_sleep) as child:
-        with pytest.raises(errors.TestbedError, match="before it had an answer"):
-            child.result(limit_s=0.2)
-        pid = int.from_bytes(os.read(reader, 4), "little")
-    assert gone(pid)
+    with Aside(lambda: os.write(writer, b"1"), lambda: os.write(writer, b"2")) as aside:
+        assert os.read(reader, 1) + os.read(reader, 1) == b"12"
+        assert aside.call(divided, 1) == 1
     os.close(reader)
     os.close(writer)
 
 
-def test_who_is_interrupted_does_not_wait_for_the_child() -> None:
+def test_a_call_comes_before_what_is_to_be_done_ahead() -> None:
+    with Aside(lambda: time.sleep(0.2), lambda: time.sleep(60)) as aside:
+        aside.ask(divided, 2)
+        assert aside.answer(limit_s=30) == 0.5
+
+
+def test_what_it_raises_is_raised_here(aside: Aside) -> None:
+    with pytest.raises(errors.EnvironmentLacksError, match=r"^no veth pair may be made here$"):
+        aside.call(lacking)
+    assert aside.call(divided, 1) == 1, "it goes on"
+
+
+def test_a_defect_comes_with_its_own_traceback(aside: Aside) -> None:
+    with pytest.raises(RuntimeError, match=r"in divided[\s\S]*ZeroDivisionError"):
+        aside.call(divided, 0)
+
+
+@pytest.mark.root
+def test_a_namespace_goes_with_a_call_and_is_not_kept(aside: Aside) -> None:
+    before = aside.call(descriptors)
+    with Namespace.create() as namespace:
+        assert aside.call(inode_of, namespace) == inode_of(namespace)
+    assert aside.call(descriptors) == before
+
+
+def test_a_socket_comes_with_an_answer_and_is_not_kept(aside: Aside) -> None:
+    before = aside.call(descriptors)
+    with aside.call(listening) as listener:
+        socket.create_connection(listener.getsockname()).close()
+    assert aside.call(descriptors) == before
+
+
+def test_one_that_was_killed_is_one_line(aside: Aside) -> None:
+    with pytest.raises(errors.TestbedError, match="before it had an answer"):
+        aside.call(killed)
+    with pytest.raises(errors.TestbedError, match="before it had an answer"):
+        aside.call(divided, 1)
+
+
+def test_an_answer_that_is_too_large_is_a_defect_and_no_wait_for_ever(aside: Aside) -> None:
+    with pytest.raises(errors.TestbedError, match="before it had an answer"):
+        aside.call(large)
+
+
+def test_one_that_takes_too_long_is_one_line_and_killed() -> None:
+    with Aside() as aside:
+        pid = aside.call(os.getpid)
+        aside.ask(time.sleep, 60)
+        with pytest.raises(errors.TestbedError, match="before it had an answer"):
+            aside.answer(limit_s=0.2)
+    assert gone(pid)
+
+
+def test_who_is_interrupted_does_not_wait_for_it() -> None:
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), aside(lambda: time.sleep(60)):
+    with pytest.raises(KeyboardInterrupt), Aside() as aside:  # noqa: PT012
+        aside.ask(time.sleep, 60)
         raise KeyboardInterrupt
     assert time.monotonic() - began < 30
