@@ -49,7 +49,8 @@ def main() -> int:
     """Run the command line; the exit code."""
     os.umask(os.umask(0o022) | 0o022)  # nobody else may write into what we leave
     for each in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, _terminate)
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup(1) has it, for what is to outlive its terminal
+            signal.signal(each, _terminate)
     try:
         code = _called()
         sys.stdout.flush()

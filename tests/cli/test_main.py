@@ -1,8 +1,10 @@
 """The door: one line and the documented code for whatever goes wrong, and nothing on standard output then."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -206,3 +208,26 @@ def test_closed_standard_streams_are_no_trouble(words: str, closed: str, tmp_pat
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert bool(done.stdout) == ("1>" not in closed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_that_the_caller_has_chosen_to_ignore_is_ignored(number: signal.Signals) -> None:
+    """nohup(1): what was started so goes on when its terminal is closed."""
+    ignoring = f"trap '' {number.name[3:]}; exec \"$@\""
+    with subprocess.Popen(
+        ["bash", "-c", ignoring, "bash", sys.executable, "-m", "lab", "judge", "-"],
+        cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        wait_until_asleep_in_a_read(process.pid)
+        process.send_signal(number)
+        out, err = process.communicate("no capture", timeout=LIMIT_S)
+    assert process.returncode == 2
+    assert "not a capture" in out + err
+
+
+def wait_until_asleep_in_a_read(pid: int) -> None:
+    """Of its standard input: then all that comes before has been done."""
+    deadline = time.monotonic() + LIMIT_S
+    while Path(f"/proc/{pid}/syscall").read_text().split()[:2] != ["0", "0x0"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
