@@ -18,6 +18,8 @@ from lab.cli.say import complain, say
 from lab.errors import LabError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG)
+"""Of whoever called us (setrlimit(2)), or of the machine."""
 COMMANDS = ("run", "list", "judge", "watch", "forecast", "remedies", "limits", "sweep", "doctor", "restore")
 
 
@@ -94,12 +96,19 @@ def _called() -> int:
     except OSError as error:
         if error.errno in NO_ROOM:
             raise  # that of standard output: of a run's own files it is a StoreError
-        return _defect()
+        return _too_little(error.strerror) if error.errno in LIMITS else _defect()
+    except MemoryError:
+        return _too_little("Cannot allocate memory")
     except SystemExit:
         # How click answers a reader that has left, with a 1 that would be a verdict.
         raise BrokenPipeError from None
     except Exception:  # noqa: BLE001 - the contract: what nobody foresaw is our fault, and exits 5
         return _defect()
+
+
+def _too_little(why: str | None) -> int:
+    complain(f"a limit of this place is too low for it ({why}): `ulimit -a` shows them, `ulimit -n 1024` raises one")
+    return 4
 
 
 def _defect() -> int:

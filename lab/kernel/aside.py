@@ -60,7 +60,10 @@ def _work(function: Callable[[], R], parent: int, tell: int) -> NoReturn:
         die_with(parent)
         try:
             answer: tuple[R | None, Exception | None] = (function(), None)
-        except LabError as error:
+        except (LabError, MemoryError) as error:
+            answer = (None, error)
+        except OSError as error:
+            error.add_note(traceback.format_exc())
             answer = (None, error)
         except Exception:  # noqa: BLE001 - carried over to the caller, none is swallowed
             answer = (None, RuntimeError(traceback.format_exc()))

@@ -231,3 +231,45 @@ def wait_until_asleep_in_a_read(pid: int) -> None:
     while Path(f"/proc/{pid}/syscall").read_text().split()[:2] != ["0", "0x0"]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("words", [["run", "--bad"], ["run", "--payload", "x"], ["judge", "no-such-file"]])
+def test_an_error_that_nobody_can_be_told_has_its_exit_code_all_the_same(words: list[str]) -> None:
+    read, nobody_reads = os.pipe()
+    os.close(read)
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        for nowhere in (nobody_reads, full):
+            command = [sys.executable, "-m", "lab", *words]
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=nowhere, timeout=LIMIT_S,
+                check=False,
+            )  # fmt: skip
+            assert done.returncode == 2
+    finally:
+        os.close(nobody_reads)
+        os.close(full)
+
+
+@pytest.mark.parametrize("limit", ["-n 8", "-n 12", "-n 20", "-v 60000", "-f 10"])
+def test_a_limit_of_the_caller_is_one_line_and_exit_4(limit: str, tmp_path: Path) -> None:
+    """Descriptors, memory, the size of a file: of setrlimit(2)."""
+    done = subprocess.run(
+        ["bash", "-c", f'ulimit {limit} && exec "$@"', "bash", sys.executable, "-m", "lab", "run", "--until", "proof"],
+        cwd=ROOT, env=environment(LAB_RUNS=str(tmp_path)), capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("lab: ")
+    assert "ulimit" in done.stderr
+    assert "defect" not in done.stderr
+
+
+def test_a_python_without_the_packages_is_told_what_to_call() -> None:
+    """Not 1, which is a verdict."""
+    command = [sys.executable, "-S", "-m", "lab", "judge", "a.pcap"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "lab: No module named 'click': call scripts/lab, which installs what it needs\n"
