@@ -107,6 +107,7 @@ class Run:
         self.path = path
         self._room = room
         self._spec = spec
+        self._latest_before: str | None = None
         self._owner = owner
         self._written = 0
         self._wire: pcapng.Writer | None = None
@@ -134,7 +135,8 @@ class Run:
             run._write(SPEC, _json(spec))
             for name in SAMPLES:
                 run._write(f"{name}.jsonl", b"")
-            _point_latest(runs, path)
+            run._latest_before = _latest(runs)
+            _point_latest(runs, path.name)
         except StoreError:
             run.discard()
             raise
@@ -218,10 +220,13 @@ class Run:
             yield f"{absent:,} of {self._frames:,} captured packets"
 
     def discard(self) -> None:
-        """Nothing was seen: the directory goes again, and `latest` with it if it points here."""
-        latest = self.path.parent / LATEST
-        if latest.is_symlink() and latest.readlink() == Path(self.path.name):
-            latest.unlink(missing_ok=True)
+        """Nothing was seen: the directory goes again, and `latest`, if it points here, to the one before."""
+        runs = self.path.parent
+        if _latest(runs) == self.path.name:
+            (runs / LATEST).unlink(missing_ok=True)
+            if self._latest_before and is_run(runs / self._latest_before):
+                with suppress(StoreError):
+                    _point_latest(runs, self._latest_before)
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
@@ -484,13 +489,21 @@ def _owner_to_give(runs: Path) -> tuple[int, int] | None:
     return status.st_uid, status.st_gid
 
 
-def _point_latest(runs: Path, path: Path) -> None:
-    link = runs / f".{LATEST}.{path.name}"
+def _latest(runs: Path) -> str | None:
+    """What `latest` points to."""
     try:
-        link.symlink_to(path.name)
+        return os.readlink(runs / LATEST)
+    except OSError:
+        return None
+
+
+def _point_latest(runs: Path, name: str) -> None:
+    link = runs / f".{LATEST}.{name}"
+    try:
+        link.symlink_to(name)
         link.replace(runs / LATEST)
     except OSError as error:
         link.unlink(missing_ok=True)
         raise StoreError(
-            f"cannot point {runs / LATEST} to {path.name} ({error.strerror}): give another folder with --runs"
+            f"cannot point {runs / LATEST} to {name} ({error.strerror}): give another folder with --runs"
         ) from None

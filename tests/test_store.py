@@ -84,6 +84,17 @@ def test_latest_is_the_newest_and_nothing_is_overwritten(tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 6
 
 
+def test_when_the_newest_goes_again_latest_is_the_one_before(tmp_path: Path) -> None:
+    """A wish that the kernel refuses leaves no run; `lab judge runs/latest` is of the last one that there is."""
+    first = created(tmp_path, wished())
+    for _ in range(2):
+        Run.create(tmp_path, wished()).discard()
+        assert (tmp_path / "latest").resolve() == first.resolve()
+    shutil.rmtree(first)
+    Run.create(tmp_path, wished()).discard()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: Path) -> None:
     evidences = yielded("one-sided-stall", until="1.5")
     with closing(Run.create(tmp_path, evidences[-1].spec)) as run:
