@@ -84,6 +84,9 @@ BAD = [
     (["judge"], "PATHS"),
     (["forecast", "--payload", "lots"], "size 'lots'"),
     (["list", "everything"], "everything"),
+    (["run", "--nodelay", "client=2"], "--nodelay '2'"),
+    (["watch", "--once", "--pid", "-1"], "'--pid'"),
+    (["doctor", "--net", "1.2"], "first three octets"),
 ]
 
 
