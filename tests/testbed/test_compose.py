@@ -260,6 +260,21 @@ def test_compose_up_plays_and_returns_the_verdict_s_code() -> None:
         assert ("completed" if payload else "deadlock") in done.stdout
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_up_hears_a_signal_of_its_own_at_once_and_leaves_nothing(number: signal.Signals, code: int) -> None:
+    """Such as a supervisor sends it to the script alone, while the pair is held."""
+    where = on_docker.environment(NET, LAB_HOLD="1")
+    with subprocess.Popen([ROOT / "scripts/up"], env=where, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        try:
+            assert up.stdout.readline().startswith("deadlock")
+            up.send_signal(number)
+            assert up.wait(15) == code
+        finally:
+            up.kill()
+    assert holds_nothing(NET)
+
+
 def test_an_example_of_another_net_is_another_net() -> None:
     number = random.Random(0).randrange(256)
     assert brought_up.another(f"198.18.{number}") == f"for example 198.18.{(number + 1) % 256}"
