@@ -214,6 +214,41 @@ def test_a_spec_that_is_impossible_is_bad_input(frozen: Path) -> None:
         load(frozen)
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("settings", "client", "sysctls", "tcp_rmem"), "9" * 5000),
+        (("settings", "client", "sysctls", "tcp_wmem"), "4096 x 8192"),
+        (("settings", "server", "sysctls", "tcp_wmem"), "4096"),
+        (("core", "rmem_max"), ""),
+        (("max_tcp_header",), -1),
+        (("max_tcp_header",), 1 << 40),
+        (("release",), f"{'9' * 5000}.1"),
+        (("connected", "client", "local"), ""),
+        (("connected", "server", "remote"), "198.18.20.20:port"),
+    ],
+)
+def test_what_no_kernel_says_is_bad_input(frozen: Path, place: tuple[str, ...], value: object) -> None:
+    manifest = json.loads((frozen / "manifest.json").read_text())
+    around = manifest
+    for key in place[:-1]:
+        around = around[key]
+    around[place[-1]] = value
+    (frozen / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadInputError, match=rf"manifest\.json: {place[-1]}: no kernel says"):
+        load(frozen)
+
+
+@pytest.mark.parametrize(("key", "value"), [("remote", "\u0663"), ("local", "1.2.3.4:99999"), ("snd_mss", 1 << 70)])
+def test_a_socket_that_no_kernel_has_is_bad_input(frozen: Path, key: str, value: object) -> None:
+    first, *others = (frozen / "sockets.jsonl").read_text().splitlines()
+    line = json.loads(first)
+    line["sample"][key] = value
+    (frozen / "sockets.jsonl").write_text("\n".join([json.dumps(line), *others, ""]))
+    with pytest.raises(BadInputError, match=rf"sockets\.jsonl: {key}: no kernel says"):
+        load(frozen)
+
+
 def test_one_altered_sample_changes_the_verdict(frozen: Path) -> None:
     file = frozen / "sockets.jsonl"
     *lines, last = file.read_text().splitlines()
