@@ -342,10 +342,14 @@ def _named(text: str) -> Namespace:
 def _sockets_of(pid: int) -> Iterator[int]:
     """The inodes of a process's sockets."""
     try:
-        descriptors = os.listdir(f"/proc/{pid}/fd")
-    except FileNotFoundError:
+        os.kill(pid, 0)  # knows those as well that /proc hides (hidepid), and may not be sent anything
+    except (ProcessLookupError, OverflowError):
         raise BadInputError(f"no process {pid}") from None
     except PermissionError:
+        pass
+    try:
+        descriptors = os.listdir(f"/proc/{pid}/fd")
+    except (PermissionError, FileNotFoundError, ProcessLookupError):
         raise EnvironmentLacksError(f"the descriptors of process {pid} cannot be read: run as root") from None
     for descriptor in descriptors:
         try:
