@@ -1,5 +1,6 @@
 """`python -m lab`."""
 
+import contextlib
 import fcntl
 import gc
 import os
@@ -21,20 +22,29 @@ for number, name in enumerate(("stdin", "stdout", "stderr")):
         os.set_inheritable(number, True)
         setattr(sys, name, os.fdopen(number, "w" if number else "r"))
 
+code = 5  # never Python's own 1, which is a verdict
 try:
     aside = None
     if sys.argv[1:2] == ["run"]:
         from lab.kernel import machine
         from lab.kernel.aside import Aside
 
-        aside = Aside(machine.load_pyroute2, machine.load_scapy)
+        with contextlib.suppress(OSError):  # no room for one more process: then it is done here, and later
+            aside = Aside(machine.load_pyroute2, machine.load_scapy)
     from lab.cli import main
-except KeyboardInterrupt:
-    sys.exit(130)
 
-code = main(aside)
-if aside is not None:
-    aside.close()
-# All is undone and written. What Python would still do is free its memory, object by object: 40 ms.
-sys.stderr.flush()
-os._exit(code)
+    code = main(aside)
+    if aside is not None:
+        aside.close()
+except KeyboardInterrupt:
+    code = 130
+except ModuleNotFoundError as error:
+    code = 4
+    sys.stderr.write(f"lab: {error}: call scripts/lab, which installs what it needs\n")
+except BaseException:  # noqa: BLE001 - told right here, none is swallowed
+    sys.excepthook(*sys.exc_info())
+finally:
+    # All is undone and written. What Python would still do is free its memory, object by object: 40 ms.
+    with contextlib.suppress(OSError):
+        sys.stderr.flush()
+    os._exit(code)

@@ -51,6 +51,15 @@ def refuse_impossible(host_sysctls: Mapping[str, int]) -> None:
             )
 
 
+def refuse_impossible_net(net: str) -> None:
+    """Raises SpecError for what is no /24 of which the lab's two hosts could have addresses."""
+    octets = net.split(".")
+    if len(octets) != 3 or not all(re.fullmatch(r"0|[1-9]\d{0,2}", o, re.ASCII) and int(o) < 256 for o in octets):
+        raise SpecError(f"LAB_NET '{net}': needs the first three octets of a /24, for example 198.18.20")
+    if int(octets[0]) in (0, 127) or int(octets[0]) > 223:  # this host, loopback, multicast, reserved (RFC 6890)
+        raise SpecError(f"LAB_NET '{net}': no two hosts can have such addresses, as they can 198.18.20")
+
+
 class Role(StrEnum):
     CLIENT = "client"
     SERVER = "server"
@@ -273,11 +282,7 @@ class Spec:
     limits: Limits = Limits()
 
     def __post_init__(self) -> None:
-        octets = self.net.split(".")
-        if len(octets) != 3 or not all(re.fullmatch(r"0|[1-9]\d{0,2}", o) and int(o) < 256 for o in octets):
-            raise SpecError(f"LAB_NET '{self.net}': needs the first three octets of a /24, for example 198.18.20")
-        if int(octets[0]) in (0, 127) or int(octets[0]) > 223:  # this host, loopback, multicast, reserved (RFC 6890)
-            raise SpecError(f"LAB_NET '{self.net}': no two hosts can have such addresses, as they can 198.18.20")
+        refuse_impossible_net(self.net)
         if self.ip not in (4, 6):
             raise SpecError(f"ip {self.ip}: needs 4 or 6")
         if self.port is not None and not 0 < self.port < 1 << 16:

@@ -14,12 +14,14 @@ elsewhere: no link is followed.
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TypeVar
 
@@ -41,6 +43,7 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.pcap import pcapng
+from lab.proof.autotune import MAX_TCP_HEADERS
 from lab.proof.verdict import Verdict
 from lab.proof.wire import SEALED, WireWitness
 from lab.spec import Pair, Role, Spec
@@ -50,6 +53,8 @@ T = TypeVar("T")
 
 SPEC, MANIFEST, WIRE, VERDICT = "spec.json", "manifest.json", "wire.pcapng", "verdict.json"
 LATEST = "latest"
+LONGEST_RELEASE = 64
+"""Characters (__NEW_UTS_LEN)."""
 
 ROOM, ROOM_FOR_MANIFEST = 1 << 20, 1 << 16
 """A file that holds disk space until the end, in bytes: for the samples that found none, and then for the manifest."""
@@ -107,6 +112,7 @@ class Run:
         self.path = path
         self._room = room
         self._spec = spec
+        self._latest_before: str | None = None
         self._owner = owner
         self._written = 0
         self._wire: pcapng.Writer | None = None
@@ -134,7 +140,8 @@ class Run:
             run._write(SPEC, _json(spec))
             for name in SAMPLES:
                 run._write(f"{name}.jsonl", b"")
-            _point_latest(runs, path)
+            run._latest_before = _latest(runs)
+            _point_latest(runs, path.name)
         except StoreError:
             run.discard()
             raise
@@ -218,10 +225,13 @@ class Run:
             yield f"{absent:,} of {self._frames:,} captured packets"
 
     def discard(self) -> None:
-        """Nothing was seen: the directory goes again, and `latest` with it if it points here."""
-        latest = self.path.parent / LATEST
-        if latest.is_symlink() and latest.readlink() == Path(self.path.name):
-            latest.unlink(missing_ok=True)
+        """Nothing was seen: the directory goes again, and `latest`, if it points here, to the one before."""
+        runs = self.path.parent
+        if _latest(runs) == self.path.name:
+            (runs / LATEST).unlink(missing_ok=True)
+            if self._latest_before and is_run(runs / self._latest_before):
+                with suppress(StoreError):
+                    _point_latest(runs, self._latest_before)
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
@@ -289,7 +299,11 @@ def load(path: Path) -> Evidence:
             raise BadInputError(f"{path / each}: is a device, a pipe or a folder, and no file")
     spec = _read(path / SPEC, Spec)
     manifest = _read(path / MANIFEST, Manifest)
+    for key, said in _unlikely(manifest):
+        raise BadInputError(f"{path / MANIFEST}: {key}: no kernel says {str(said)[:80]!r}")
     samples = {name: tuple(_read_lines(path / f"{name}.jsonl", kind)) for name, kind in SAMPLES.items()}
+    for key, said in _unlikely_sockets(line.sample for line in samples["sockets"]):
+        raise BadInputError(f"{path / 'sockets.jsonl'}: {key}: no kernel says {str(said)[:80]!r}")
     snapshots = tuple(_snapshots(samples))
     wire, capture = _read_wire(path / WIRE, manifest)
     missing = [*manifest.missing, *(f"{each}, for which the disk had no room" for each in manifest.unwritten)]
@@ -315,6 +329,51 @@ def load(path: Path) -> Evidence:
         max_tcp_header=manifest.max_tcp_header,
         core_before=dict(manifest.core_before),
     )
+
+
+def _unlikely(manifest: Manifest) -> Iterator[tuple[str, object]]:
+    """What the judge and the forecast would read as numbers, and could not."""
+    for settings in manifest.settings:
+        for key in ("tcp_rmem", "tcp_wmem"):
+            if settings and not _THREE_NUMBERS.fullmatch(said := settings.sysctls.get(key, "0 0 0")):
+                yield key, said
+    for key, said in manifest.core.items():
+        if not _NUMBER.fullmatch(said):
+            yield key, said
+    for connected in filter(None, manifest.connected):
+        yield from _unlikely_ends({connected.local}, {connected.remote})
+    if manifest.max_tcp_header not in (None, *MAX_TCP_HEADERS):
+        yield "max_tcp_header", manifest.max_tcp_header
+    if len(manifest.release or "") > LONGEST_RELEASE:
+        yield "release", manifest.release
+
+
+def _unlikely_sockets(samples: Iterable[SocketSample]) -> Iterator[tuple[str, object]]:
+    local: set[str] = set()
+    remote: set[str] = set()
+    for sample in samples:
+        local.add(sample.local)
+        remote.add(sample.remote)
+        for key, said in (("snd_mss", sample.snd_mss), ("advmss", sample.advmss)):
+            if said is not None and not 0 <= said < 1 << 16:
+                yield key, said
+    yield from _unlikely_ends(local, remote)
+
+
+def _unlikely_ends(local: set[str], remote: set[str]) -> Iterator[tuple[str, object]]:
+    for key, said in (*(("local", each) for each in local), *(("remote", each) for each in remote)):
+        host, _, port = said.rpartition(":")
+        try:
+            ip_address(host.strip("[]"))
+            there = 0 <= int(port) < 1 << 16
+        except ValueError:
+            there = False
+        if not there:
+            yield key, said
+
+
+_NUMBER = re.compile(r"\d{1,10}", re.ASCII)
+_THREE_NUMBERS = re.compile(r"\d{1,10} \d{1,10} \d{1,10}", re.ASCII)
 
 
 def _read_wire(path: Path, manifest: Manifest) -> tuple[WireFacts, CaptureCount | None]:
@@ -484,13 +543,21 @@ def _owner_to_give(runs: Path) -> tuple[int, int] | None:
     return status.st_uid, status.st_gid
 
 
-def _point_latest(runs: Path, path: Path) -> None:
-    link = runs / f".{LATEST}.{path.name}"
+def _latest(runs: Path) -> str | None:
+    """What `latest` points to."""
     try:
-        link.symlink_to(path.name)
+        return os.readlink(runs / LATEST)
+    except OSError:
+        return None
+
+
+def _point_latest(runs: Path, name: str) -> None:
+    link = runs / f".{LATEST}.{name}"
+    try:
+        link.symlink_to(name)
         link.replace(runs / LATEST)
     except OSError as error:
         link.unlink(missing_ok=True)
         raise StoreError(
-            f"cannot point {runs / LATEST} to {path.name} ({error.strerror}): give another folder with --runs"
+            f"cannot point {runs / LATEST} to {name} ({error.strerror}): give another folder with --runs"
         ) from None

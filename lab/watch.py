@@ -325,21 +325,31 @@ def _identity(namespace: Namespace) -> object:
 def _named(text: str) -> Namespace:
     """A namespace by its name (`ip netns`) or by a path such as /proc/PID/ns/net."""
     path = Path(text) if "/" in text else NETNS / text
+    none = BadInputError(f"no network namespace '{text[:80]}': needs a name of ip netns, or a path")
     try:
-        return Namespace(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-    except FileNotFoundError:
-        raise BadInputError(f"no network namespace '{text[:80]}': needs a name of ip netns, or a path") from None
+        # Not to wait for a writer, should it be a pipe.
+        namespace = Namespace(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+    except (FileNotFoundError, NotADirectoryError):
+        raise none from None
     except OSError as error:
         raise EnvironmentLacksError(f"cannot open the namespace {text[:80]} ({error.strerror}): run as root") from None
+    if not namespace.is_one:
+        namespace.close()
+        raise none
+    return namespace
 
 
 def _sockets_of(pid: int) -> Iterator[int]:
     """The inodes of a process's sockets."""
     try:
-        descriptors = os.listdir(f"/proc/{pid}/fd")
-    except FileNotFoundError:
+        os.kill(pid, 0)  # knows those as well that /proc hides (hidepid), and may not be sent anything
+    except (ProcessLookupError, OverflowError):
         raise BadInputError(f"no process {pid}") from None
     except PermissionError:
+        pass
+    try:
+        descriptors = os.listdir(f"/proc/{pid}/fd")
+    except (PermissionError, FileNotFoundError, ProcessLookupError):
         raise EnvironmentLacksError(f"the descriptors of process {pid} cannot be read: run as root") from None
     for descriptor in descriptors:
         try:

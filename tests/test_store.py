@@ -84,6 +84,17 @@ def test_latest_is_the_newest_and_nothing_is_overwritten(tmp_path: Path) -> None
     assert len(list(tmp_path.iterdir())) == 6
 
 
+def test_when_the_newest_goes_again_latest_is_the_one_before(tmp_path: Path) -> None:
+    """A wish that the kernel refuses leaves no run; `lab judge runs/latest` is of the last one that there is."""
+    first = created(tmp_path, wished())
+    for _ in range(2):
+        Run.create(tmp_path, wished()).discard()
+        assert (tmp_path / "latest").resolve() == first.resolve()
+    shutil.rmtree(first)
+    Run.create(tmp_path, wished()).discard()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: Path) -> None:
     evidences = yielded("one-sided-stall", until="1.5")
     with closing(Run.create(tmp_path, evidences[-1].spec)) as run:
@@ -200,6 +211,41 @@ def test_a_spec_that_is_impossible_is_bad_input(frozen: Path) -> None:
     spec["scenario"]["load"]["payload"] = -1
     (frozen / "spec.json").write_text(json.dumps(spec))
     with pytest.raises(BadInputError, match="payload -1"):
+        load(frozen)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("settings", "client", "sysctls", "tcp_rmem"), "9" * 5000),
+        (("settings", "client", "sysctls", "tcp_wmem"), "4096 x 8192"),
+        (("settings", "server", "sysctls", "tcp_wmem"), "4096"),
+        (("core", "rmem_max"), ""),
+        (("max_tcp_header",), -1),
+        (("max_tcp_header",), 1 << 40),
+        (("release",), f"{'9' * 5000}.1"),
+        (("connected", "client", "local"), ""),
+        (("connected", "server", "remote"), "198.18.20.20:port"),
+    ],
+)
+def test_what_no_kernel_says_is_bad_input(frozen: Path, place: tuple[str, ...], value: object) -> None:
+    manifest = json.loads((frozen / "manifest.json").read_text())
+    around = manifest
+    for key in place[:-1]:
+        around = around[key]
+    around[place[-1]] = value
+    (frozen / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(BadInputError, match=rf"manifest\.json: {place[-1]}: no kernel says"):
+        load(frozen)
+
+
+@pytest.mark.parametrize(("key", "value"), [("remote", "\u0663"), ("local", "1.2.3.4:99999"), ("snd_mss", 1 << 70)])
+def test_a_socket_that_no_kernel_has_is_bad_input(frozen: Path, key: str, value: object) -> None:
+    first, *others = (frozen / "sockets.jsonl").read_text().splitlines()
+    line = json.loads(first)
+    line["sample"][key] = value
+    (frozen / "sockets.jsonl").write_text("\n".join([json.dumps(line), *others, ""]))
+    with pytest.raises(BadInputError, match=rf"sockets\.jsonl: {key}: no kernel says"):
         load(frozen)
 
 

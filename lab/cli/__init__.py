@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lab.kernel.aside import Aside
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG)
+"""Of whoever called us (setrlimit(2)), or of the machine."""
 COMMANDS = ("run", "list", "judge", "watch", "forecast", "remedies", "limits", "sweep", "doctor", "restore")
 
 
@@ -53,7 +55,8 @@ def main(aside: "Aside | None" = None) -> int:
     """Run the command line; the exit code. `lab run` has use for a process aside that was begun early."""
     os.umask(os.umask(0o022) | 0o022)  # nobody else may write into what we leave
     for each in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, _terminate)
+        if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup(1) has it, for what is to outlive its terminal
+            signal.signal(each, _terminate)
     try:
         code = _called(aside)
         sys.stdout.flush()
@@ -97,12 +100,19 @@ def _called(aside: "Aside | None") -> int:
     except OSError as error:
         if error.errno in NO_ROOM:
             raise  # that of standard output: of a run's own files it is a StoreError
-        return _defect()
+        return _too_little(error.strerror) if error.errno in LIMITS else _defect()
+    except MemoryError:
+        return _too_little("Cannot allocate memory")
     except SystemExit:
         # How click answers a reader that has left, with a 1 that would be a verdict.
         raise BrokenPipeError from None
     except Exception:  # noqa: BLE001 - the contract: what nobody foresaw is our fault, and exits 5
         return _defect()
+
+
+def _too_little(why: str | None) -> int:
+    complain(f"a limit of this place is too low for it ({why}): `ulimit -a` shows them, `ulimit -n 1024` raises one")
+    return 4
 
 
 def _defect() -> int:

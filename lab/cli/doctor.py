@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lab.cli.wishes import flag, format_flag
+from lab.spec import refuse_impossible_net
 
 if TYPE_CHECKING:
     from lab.doctor import Knob
@@ -24,6 +25,7 @@ def command(*, net: str, runs: Path | None, form: str) -> int:
     from lab.doctor import examine  # noqa: PLC0415 - pyroute2, scapy, docker
     from lab.testbed.process import PROJECT  # noqa: PLC0415
 
+    refuse_impossible_net(net)
     findings = examine(net, runs or PROJECT / "runs")
     if form == "json":
         from lab.cli.output import document  # noqa: PLC0415

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from lab.cli.wishes import format_flag
+from lab.cli.wishes import flag, format_flag
 from lab.errors import BadInputError, SpecError
 from lab.report.escape import escaped
 from lab.spec import Outcome
@@ -32,7 +32,7 @@ class _Shown(Protocol):
 
 @click.command("judge")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
+@flag(
     "--annotate",
     type=click.Path(path_type=Path),
     metavar="OUT.pcapng",

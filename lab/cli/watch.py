@@ -4,18 +4,27 @@ from contextlib import closing
 
 import click
 
-from lab.cli.wishes import flag, format_flag
+from lab.cli.wishes import Repeated, RepeatedNumber, flag, format_flag
 from lab.spec import Outcome
 
 DEADLOCK, INCONCLUSIVE = 1, 3
 
 
 @click.command("watch")
-@flag("--pid", "pids", type=int, multiple=True, metavar="PID", help="connections of this process")
-@flag("--container", "containers", multiple=True, metavar="NAME", help="connections of this container")
-@flag("--compose", "projects", multiple=True, metavar="PROJECT", help="of all containers of this compose project")
-@flag("--netns", "namespaces", multiple=True, metavar="NAME|PATH", help="of this network namespace")
-@flag("--port", "ports", type=int, multiple=True, metavar="PORT", help="with this port at either end")
+@flag("--pid", "pids", type=RepeatedNumber(min=1), multiple=True, metavar="PID", help="connections of this process")
+@flag("--container", "containers", type=Repeated(), multiple=True, metavar="NAME", help="connections of this container")
+@flag(
+    "--compose",
+    "projects",
+    type=Repeated(),
+    multiple=True,
+    metavar="PROJECT",
+    help="of all containers of this compose project",
+)
+@flag("--netns", "namespaces", type=Repeated(), multiple=True, metavar="NAME|PATH", help="of this network namespace")
+@flag(
+    "--port", "ports", type=RepeatedNumber(1, 65535), multiple=True, metavar="PORT", help="with this port at either end"
+)
 @flag("--once", is_flag=True, help="judge once and exit: 0 no deadlock, 1 a deadlock, 3 inconclusive")
 @format_flag
 def command(

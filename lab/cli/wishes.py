@@ -42,13 +42,19 @@ class Playing(click.Command):
         return super().parse_args(ctx, bare)
 
 
-_NODELAY_VALUE = re.compile(r"(client=|server=)?[01]")
+_NODELAY_VALUE = re.compile(r"[01]|(client|server)=.*")
 
 
 class Repeated(click.ParamType):  # type: ignore[type-arg]  # a generic class for the type checker alone
-    """A value that may be given again, once a side; in an environment variable the parts are joined by `;`."""
+    """A value that may be given again, as once a side; in an environment variable the parts are joined by `;`."""
 
     name = "value"
+    envvar_list_splitter = ";"
+
+
+class RepeatedNumber(click.IntRange):
+    """A number that may be given again, likewise."""
+
     envvar_list_splitter = ";"
 
 

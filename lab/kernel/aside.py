@@ -12,6 +12,7 @@ import signal
 import socket
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn, ParamSpec, TypeVar
 
@@ -91,7 +92,8 @@ def _work(channel: socket.socket, parent: int, ahead: Iterable[Callable[[], obje
         pending = list(ahead)
         while True:
             if pending and not select.select([channel], [], [], 0)[0]:
-                pending.pop(0)()
+                with suppress(Exception):  # the call that needs it will tell
+                    pending.pop(0)()
             else:
                 _serve(channel)
     finally:
@@ -103,7 +105,10 @@ def _serve(channel: socket.socket) -> None:
     (function, args, kwargs), descriptors = _receive(channel)
     try:
         answer: tuple[object, Exception | None] = (function(*args, **kwargs), None)
-    except LabError as error:
+    except (LabError, MemoryError) as error:
+        answer = (None, error)
+    except OSError as error:
+        error.add_note(traceback.format_exc())
         answer = (None, error)
     except Exception:  # noqa: BLE001 - carried over to the caller, none is swallowed
         answer = (None, RuntimeError(traceback.format_exc()))

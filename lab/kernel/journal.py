@@ -103,13 +103,14 @@ def read(folder: int) -> Journal | None:
         return None
     except OSError as error:
         raise _unbelievable(error.strerror or "unreadable") from None
-    with os.fdopen(descriptor, "rb") as stream:
-        try:
-            return _decoded(stream.read(MOST))
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            raise _unbelievable("it is cut off, or no JSON") from None
-        except (OSError, ValueError) as error:
-            raise _unbelievable(str(error)) from None
+    try:
+        return _decoded(os.read(descriptor, MOST))
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise _unbelievable("it is cut off, or no JSON") from None
+    except (OSError, ValueError) as error:
+        raise _unbelievable(str(error)) from None
+    finally:
+        os.close(descriptor)
 
 
 def write(folder: int, journal: Journal) -> None:

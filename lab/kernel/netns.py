@@ -1,6 +1,7 @@
 """Network namespaces, held by descriptors and never by name: when the last holder ends, the kernel removes them."""
 
 import ctypes
+import fcntl
 import os
 import signal
 import threading
@@ -15,6 +16,8 @@ from lab.errors import EnvironmentLacksError, TestbedError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+NS_GET_NSTYPE = 0xB703
+"""ioctl_nsfs(2)."""
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
@@ -67,6 +70,14 @@ class Namespace:
             ) from None
         except FileNotFoundError:
             raise TestbedError(f"process {pid} has ended") from None
+
+    @property
+    def is_one(self) -> bool:
+        """Whether the descriptor is a network namespace's, and no file's or other namespace's."""
+        try:
+            return self.fd is None or fcntl.ioctl(self.fd, NS_GET_NSTYPE) == CLONE_NEWNET
+        except OSError:
+            return False
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """`function`'s result, called inside the namespace by a thread of its own that ends there.

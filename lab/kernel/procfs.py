@@ -60,6 +60,11 @@ def is_alive(pid: int, start: int) -> bool:
     return start_of(pid) in (None, start) and _stat(pid)[:1] != ["Z"]
 
 
+def has_ended(pid: int) -> bool:
+    """Whether there is no such process, or a zombie of it: one that /proc would not hide (hidepid) from us."""
+    return _stat(pid)[:1] in ([], ["Z"])
+
+
 def start_of(pid: int) -> int | None:
     """Clock ticks since boot at which the process began (field 22 of /proc/PID/stat); None if there is none."""
     fields = _stat(pid)

@@ -85,9 +85,9 @@ def _in_words(seen: Forecast) -> str:
 def _table(seen: Forecast, measured: tuple[int | None, ...] | None) -> Table:
     """Low, point and high, and what was measured where a run is at hand."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column(" forecast in bytes")
+    table.add_column(" forecast in bytes", overflow="fold")
     for heading in ("at least", "likely", "at most", *(("measured", "") if measured else ())):
-        table.add_column(heading, justify="right" if heading else "left")
+        table.add_column(heading, justify="right" if heading else "left", overflow="fold")
     for row, (what, bounds) in enumerate(zip(BOUNDED, (seen.client_accepted, seen.server_processed), strict=True)):
         cells = [Text(f" {what}"), *(Text(_cell(each)) for each in (bounds.low, bounds.point, bounds.high))]
         if measured:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from lab.errors import SpecError, TestbedError
 from lab.evidence import Connected, Ended, Progress
 from lab.kernel.netns import Namespace
+from lab.kernel.procfs import has_ended
 from lab.kernel.sockdiag import join_address
 from lab.spec import Role
 from lab.testbed.reports import Exited, Listening, NoReportError, Refused, parse
@@ -84,6 +85,8 @@ class Program:
                 connection.close()
             else:
                 break
+            if has_ended(host_pid):
+                raise _refuse(role, "ended before it was at the barrier (killed, or a limit of this place is too low?)")
             if time.monotonic() > deadline:
                 raise _refuse(role, f"was not at the barrier within {limit_s:g} s; is it still starting, or stopped?")
             time.sleep(RETRY_S)

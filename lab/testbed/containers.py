@@ -20,7 +20,7 @@ def main_pids(names: Iterable[str], projects: Iterable[str]) -> dict[str, int]:
         for name in names:
             try:
                 attributes = client.api.inspect_container(name)
-            except docker.errors.NotFound:
+            except (docker.errors.NotFound, docker.errors.NullResource):
                 raise BadInputError(f"no container '{name[:80]}': docker ps lists what runs") from None
             found |= _running(attributes)
         for project in projects:

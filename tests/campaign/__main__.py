@@ -42,8 +42,10 @@ def main(argv: Sequence[str]) -> int:
         return 4
     mark()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    # A background job of a shell ignores it, and so would our labs.
+    # A background job of a shell ignores the one and nohup(1) the other, and so would our labs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # we do still, but what we start does not
     trials = []
     with ExitStack() as stack:
         if "compose" in wishes.testbeds:

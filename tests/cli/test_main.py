@@ -1,8 +1,10 @@
 """The door: one line and the documented code for whatever goes wrong, and nothing on standard output then."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,9 @@ BAD = [
     (["judge"], "PATHS"),
     (["forecast", "--payload", "lots"], "size 'lots'"),
     (["list", "everything"], "everything"),
+    (["run", "--nodelay", "client=2"], "--nodelay '2'"),
+    (["watch", "--once", "--pid", "-1"], "'--pid'"),
+    (["doctor", "--net", "1.2"], "first three octets"),
 ]
 
 
@@ -206,3 +211,68 @@ def test_closed_standard_streams_are_no_trouble(words: str, closed: str, tmp_pat
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert bool(done.stdout) == ("1>" not in closed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_a_signal_that_the_caller_has_chosen_to_ignore_is_ignored(number: signal.Signals) -> None:
+    """nohup(1): what was started so goes on when its terminal is closed."""
+    ignoring = f"trap '' {number.name[3:]}; exec \"$@\""
+    with subprocess.Popen(
+        ["bash", "-c", ignoring, "bash", sys.executable, "-m", "lab", "judge", "-"],
+        cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        wait_until_asleep_in_a_read(process.pid)
+        process.send_signal(number)
+        out, err = process.communicate("no capture", timeout=LIMIT_S)
+    assert process.returncode == 2
+    assert "not a capture" in out + err
+
+
+def wait_until_asleep_in_a_read(pid: int) -> None:
+    """Of its standard input: then all that comes before has been done."""
+    deadline = time.monotonic() + LIMIT_S
+    while Path(f"/proc/{pid}/syscall").read_text().split()[:2] != ["0", "0x0"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("words", [["run", "--bad"], ["run", "--payload", "x"], ["judge", "no-such-file"]])
+def test_an_error_that_nobody_can_be_told_has_its_exit_code_all_the_same(words: list[str]) -> None:
+    read, nobody_reads = os.pipe()
+    os.close(read)
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        for nowhere in (nobody_reads, full):
+            command = [sys.executable, "-m", "lab", *words]
+            done = subprocess.run(
+                command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=nowhere, timeout=LIMIT_S,
+                check=False,
+            )  # fmt: skip
+            assert done.returncode == 2
+    finally:
+        os.close(nobody_reads)
+        os.close(full)
+
+
+@pytest.mark.parametrize("limit", ["-n 8", "-n 12", "-n 20", "-v 60000", "-f 10"])
+def test_a_limit_of_the_caller_is_one_line_and_exit_4(limit: str, tmp_path: Path) -> None:
+    """Descriptors, memory, the size of a file: of setrlimit(2)."""
+    done = subprocess.run(
+        ["bash", "-c", f'ulimit {limit} && exec "$@"', "bash", sys.executable, "-m", "lab", "run", "--until", "proof"],
+        cwd=ROOT, env=environment(LAB_RUNS=str(tmp_path)), capture_output=True, text=True, timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    assert done.returncode == 4, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.splitlines()[-1].startswith("lab: ")
+    assert "ulimit" in done.stderr
+    assert "defect" not in done.stderr
+
+
+def test_a_python_without_the_packages_is_told_what_to_call() -> None:
+    """Not 1, which is a verdict."""
+    command = [sys.executable, "-S", "-m", "lab", "judge", "a.pcap"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == "lab: No module named 'click': call scripts/lab, which installs what it needs\n"

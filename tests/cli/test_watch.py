@@ -121,7 +121,12 @@ def test_live_it_says_one_document_a_line_and_ends_with_ctrl_c() -> None:
     [
         (("--pid", "4194304"), "no process 4194304"),
         (("--netns", "nowhere"), "no network namespace 'nowhere'"),
+        (("--netns", "/etc/passwd"), "no network namespace '/etc/passwd'"),
+        (("--netns", "/proc/self/ns/mnt"), "no network namespace '/proc/self/ns/mnt'"),
         (("--container", "nobody"), "no container 'nobody'"),
+        (("--container", ""), "no container ''"),
+        (("--port", "0"), "'--port'"),
+        (("--port", "65536"), "'--port'"),
         (("--compose", "nothing"), "compose project 'nothing'"),
     ],
 )
@@ -130,6 +135,25 @@ def test_what_is_not_there_is_one_line_and_exit_2(arguments: tuple[str, ...], sa
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
     assert says in done.stderr
+
+
+def test_a_pipe_in_the_place_of_a_namespace_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    command = [sys.executable, "-m", "lab", "watch", "--once", "--netns", str(tmp_path / "pipe")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no network namespace" in done.stderr
+
+
+def test_several_in_one_variable_are_joined_by_a_semicolon() -> None:
+    with crowd(3, frozen=True) as (_, _, client, server):
+        command = [sys.executable, "-m", "lab", "watch", "--once", "--format", "json"]
+        ports = os.environ | {"LAB_PORT": f"{client};{server}"}
+        done = subprocess.run(
+            command, cwd=ROOT, env=ports, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
+        assert (done.returncode, done.stderr) == (1, "")
+        assert len(json.loads(done.stdout)["connections"]) == 1
 
 
 def test_a_pair_in_containers_is_named_by_its_container() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
+from lab.cli import COMMANDS, app
 from lab.cli.wishes import Playing, Wish, run_flags, scenario_flags
 from lab.errors import SpecError
 from lab.spec import CaptureMode, Role, Spec, Triple, Until
@@ -136,6 +137,16 @@ def test_every_flag_says_what_it_is_for_and_has_its_variable() -> None:
         if isinstance(parameter, click.Option):
             assert parameter.help
             assert parameter.envvar == "LAB_" + parameter.opts[0].lstrip("-").upper().replace("-", "_")
+
+
+@pytest.mark.parametrize("room", COMMANDS)
+def test_every_flag_of_every_command_has_its_variable(room: str) -> None:
+    command = app.get_command(click.Context(app), room)
+    assert command is not None
+    for option in (each for each in command.params if isinstance(each, click.Option)):
+        assert option.envvar == "LAB_" + option.opts[0].lstrip("-").upper().replace("-", "_")
+        if option.multiple:
+            assert option.type.split_envvar_value("1;2") == ["1", "2"]
 
 
 def test_compose_passes_every_variable_on() -> None:

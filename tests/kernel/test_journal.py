@@ -81,6 +81,7 @@ def test_a_torn_journal_is_no_journal_and_is_left_for_a_person(folder: int, kept
         ('"pid": 77', '"pid": "77"'),
         ('"pid": 77', '"pid": 77, "more": 1'),
         ("{", "[{"),
+        ("{", "[" * 50_000),
     ],
 )
 def test_a_foreign_journal_is_not_guessed_at(folder: int, old: str, new: str) -> None:
@@ -92,7 +93,7 @@ def test_a_foreign_journal_is_not_guessed_at(folder: int, old: str, new: str) ->
         journal.read(folder)
 
 
-def test_neither_a_link_nor_a_pipe_is_a_journal(folder: int, tmp_path: Path) -> None:
+def test_neither_a_link_nor_a_pipe_nor_a_folder_is_a_journal(folder: int, tmp_path: Path) -> None:
     journal.write(folder, NOTED)
     file = journal.path() / journal.NAME
     file.rename(tmp_path / "elsewhere")
@@ -101,6 +102,10 @@ def test_neither_a_link_nor_a_pipe_is_a_journal(folder: int, tmp_path: Path) -> 
         journal.read(folder)
     file.unlink()
     os.mkfifo(file)
+    with pytest.raises(EnvironmentLacksError, match="damaged"):
+        journal.read(folder)
+    file.unlink()
+    file.mkdir()
     with pytest.raises(EnvironmentLacksError, match="damaged"):
         journal.read(folder)
 

@@ -107,6 +107,11 @@ def test_a_terminal_too_narrow_for_the_picture_gets_the_same_figures_as_a_list()
         assert figure in shown
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_narrow_terminal_breaks_a_figure_and_never_cuts_it(name: str) -> None:
+    assert "\N{HORIZONTAL ELLIPSIS}" not in told(CASES[name], width=40)
+
+
 def test_a_sum_that_does_not_hold_is_loud() -> None:
     assert told(FROZEN).count("exact") == 2
     shown = told(CONTRADICTION)

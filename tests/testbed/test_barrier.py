@@ -7,7 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -62,6 +62,25 @@ def play(programs: Pair[Program], server: dict[str, object], client: dict[str, o
     programs.server.play(JOB | server)
     until(programs, lambda: programs.server.port)
     programs.client.play(JOB | {"behaviour": "write_then_read", "port": programs.server.port} | client)
+
+
+def test_a_program_that_has_ended_is_not_waited_for() -> None:
+    """Killed as it started, say: of the 20 s of a run none is left to it."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        for _ in ("a zombie", "and nobody"):
+            began = time.monotonic()
+            with pytest.raises(errors.TestbedError, match="client's program ended before it was at the barrier"):
+                Program.meet(HERE, secrets.token_hex(8), Role.CLIENT, LIMIT_S, pid)
+            assert time.monotonic() - began < LIMIT_S / 2
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
+    finally:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, 0)
 
 
 def test_what_two_real_programs_say_is_taken_in() -> None:

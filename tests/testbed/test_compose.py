@@ -126,7 +126,7 @@ def test_a_taken_subnet_is_told_with_what_to_do() -> None:
 def test_no_engine_is_told_with_what_to_do() -> None:
     done = lab(NET, "run", "--testbed", "compose", DOCKER_HOST="unix:///nonexistent/docker.sock")
     assert done.returncode == 4
-    assert "no Docker engine answers" in done.stderr
+    assert "no Docker engine answers here, at DOCKER_HOST unix:///nonexistent/docker.sock: unset it" in done.stderr
     assert done.stdout == ""
 
 
@@ -258,6 +258,21 @@ def test_compose_up_plays_and_returns_the_verdict_s_code() -> None:
             subprocess.run([*project, "down"], cwd=ROOT, env=where, timeout=60, capture_output=True, check=True)
         assert done.returncode == 0, done.stdout + done.stderr
         assert ("completed" if payload else "deadlock") in done.stdout
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_up_hears_a_signal_of_its_own_at_once_and_leaves_nothing(number: signal.Signals, code: int) -> None:
+    """Such as a supervisor sends it to the script alone, while the pair is held."""
+    where = on_docker.environment(NET, LAB_HOLD="1")
+    with subprocess.Popen([ROOT / "scripts/up"], env=where, stdout=subprocess.PIPE, text=True) as up:
+        assert up.stdout is not None
+        try:
+            assert up.stdout.readline().startswith("deadlock")
+            up.send_signal(number)
+            assert up.wait(15) == code
+        finally:
+            up.kill()
+    assert holds_nothing(NET)
 
 
 def test_an_example_of_another_net_is_another_net() -> None:

@@ -120,3 +120,11 @@ def test_kill_9_leaves_no_process_of_his(clone: Path) -> None:
     for pidfd in pidfds:
         assert select.select([pidfd], [], [], LIMIT_S)[0]
         os.close(pidfd)
+
+
+def test_a_process_that_is_hidden_is_not_called_absent(clone: Path) -> None:
+    """By a /proc of its own: `hidepid` is the mount's."""
+    hide = ("unshare", "--mount", "bash", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "bash")
+    said = unprivileged.lab(clone, "watch", "--once", "--pid", str(os.getpid()), before=hide)
+    assert (said.code, said.out) == (4, "")
+    assert said.err == f"lab: the descriptors of process {os.getpid()} cannot be read: run as root\n"
