@@ -30,7 +30,7 @@ try:
         from lab.kernel.aside import Aside
 
         with contextlib.suppress(OSError):  # no room for one more process: then it is done here, and later
-            aside = Aside(machine.load_pyroute2, machine.load_scapy)
+            aside = Aside(machine.load_rtnetlink_alone, machine.load_scapy)
     from lab.cli import main
 
     code = main(aside)

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from lab.evidence import Evidence, SocketSample
-from lab.proof.stalls import Judged
 from lab.proof.verdict import Verdict
-from lab.remedy.trial import Trial, Tried, relative_speed
 from lab.report.escape import encodable, escaped_json
 from lab.spec import Outcome, Role
+
+if TYPE_CHECKING:  # of other commands than `run`, which is in a hurry
+    from lab.proof.stalls import Judged
+    from lab.remedy.trial import Trial, Tried
 
 FURTHER = ("since_ns", "until_ns", "ended", "evidence", "marks", "chain")
 """Keys of `judge` beyond the verdict's: what of `Judged` is for the reader."""
@@ -63,12 +65,14 @@ def _errors(errors: Sequence[tuple[str, str]]) -> list[dict[str, str | None]]:
     return [_path(path) | {"message": encodable(message)} for path, message in errors]
 
 
-def remedies_json(without: Trial, tried: Sequence[Tried]) -> str:
+def remedies_json(without: "Trial", tried: "Sequence[Tried]") -> str:
     """The contract of `remedies`; each remedy is told by the run that decided, and `runs` has all."""
     return document({"without": _trial(without), "remedies": [_remedy(each, tried) for each in tried]})
 
 
-def _remedy(each: Tried, tried: Sequence[Tried]) -> dict[str, Any]:
+def _remedy(each: "Tried", tried: "Sequence[Tried]") -> dict[str, Any]:
+    from lab.remedy.trial import relative_speed  # noqa: PLC0415
+
     told = {
         "remedy": each.remedy.name,
         "class": each.effect,
@@ -80,7 +84,7 @@ def _remedy(each: Tried, tried: Sequence[Tried]) -> dict[str, Any]:
     return told | _trial(each.last) | {"runs": [_trial(trial) for trial in each.trials]}
 
 
-def _trial(trial: Trial) -> dict[str, Any]:
+def _trial(trial: "Trial") -> dict[str, Any]:
     values: dict[str, Any] = msgspec.to_builtins(trial)
     return values | {"bytes_per_s": trial.bytes_per_s}
 
@@ -94,7 +98,7 @@ class Connections:
     def __init__(self) -> None:
         self._between = '{"connections": ['
 
-    def add(self, path: str | None, verdict: Verdict, story: Judged | None) -> None:
+    def add(self, path: str | None, verdict: Verdict, story: "Judged | None") -> None:
         further = {name: getattr(story, name, None) for name in FURTHER}
         pieces = (msgspec.json.encode(_path(path)), msgspec.json.encode(verdict), msgspec.json.encode(further))
         joined = ",".join(escaped_json(piece.decode())[1:-1] for piece in pieces)

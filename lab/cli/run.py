@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 INCONCLUSIVE, OTHERWISE = 3, 1
 PREFERRED = "netns"
+PACKAGES = ("scapy", "pyroute2", "docker", "msgspec")
 
 
 @click.command("run", cls=Playing)
@@ -112,7 +113,6 @@ def _load(form: str, aside: "Aside | None") -> None:
 
     for room in ("experiment", "forecast", "report.live", "report.text" if form == "text" else "cli.output"):
         importlib.import_module(f"lab.{room}")
-    machine.versions()
     if aside is None:
         machine.load_scapy()
 
@@ -161,8 +161,6 @@ def _environment() -> dict[str, str]:
 
 def _host(notes: Mapping[str, str]) -> dict[str, str]:
     """What a reader of the run will ask: which kernel, which versions."""
-    from lab.kernel import machine  # noqa: PLC0415
-
     found = {
         "kernel": platform.release(),
         "machine": platform.machine(),
@@ -171,7 +169,19 @@ def _host(notes: Mapping[str, str]) -> dict[str, str]:
         "clock": "CLOCK_REALTIME, nanoseconds since the epoch",
         "uid": str(os.getuid()),
     }
-    return found | machine.versions() | dict(notes)
+    return found | _versions() | dict(notes)
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that a run stands on, as their folders beside msgspec's are called.
+
+    importlib.metadata would read more into it than a run has time for: 40 ms.
+    """
+    import msgspec  # noqa: PLC0415
+
+    folders = os.listdir(Path(msgspec.__file__).parent.parent)
+    named = (folder.removesuffix(".dist-info").partition("-") for folder in folders if folder.endswith(".dist-info"))
+    return {name.lower(): number for name, _, number in named if name.lower() in PACKAGES}
 
 
 def _hold(standing: str) -> None:

@@ -43,7 +43,7 @@ def join(client: Namespace, server: Namespace, mtu: int | None) -> None:
 
 
 def _make_pair(peer_fd: int | None, mtu: int | None) -> None:
-    from pyroute2 import IPRoute  # noqa: PLC0415 - 0.2 s to import
+    from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415 - 0.2 s to import
 
     size = {"mtu": mtu} if mtu else {}
     with IPRoute() as ip:
@@ -70,7 +70,7 @@ def bring_up(namespace: Namespace, addresses: tuple[str, ...]) -> None:
 
 
 def _bring_up(addresses: tuple[str, ...]) -> None:
-    from pyroute2 import IPRoute  # noqa: PLC0415
+    from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415
 
     index, loopback = socket.if_nametoindex(INTERFACE), socket.if_nametoindex("lo")
     with IPRoute() as ip:
@@ -90,7 +90,7 @@ def interface_of(namespace: Namespace, address: str) -> str:
 
 
 def _interface_of(address: str) -> str | None:
-    from pyroute2 import IPRoute  # noqa: PLC0415
+    from pyroute2.iproute.linux import IPRoute  # noqa: PLC0415
 
     wanted = ip_interface(address).ip
     with IPRoute() as ip:

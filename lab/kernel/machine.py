@@ -1,7 +1,8 @@
 """What this machine has to spare, and what takes a process long, done once and early."""
 
 import os
-from functools import cache
+import sys
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError
@@ -18,6 +19,19 @@ def load_pyroute2() -> None:
     import pyroute2  # noqa: F401, PLC0415
 
 
+def load_rtnetlink_alone() -> None:
+    """Of pyroute2 that which `link` needs: importing the package itself imports all that is in it, 0.1 s more.
+
+    For a process that does no more with it, since the package is an empty shell then.
+    """
+    if "pyroute2" in sys.modules:
+        return
+    shell = find_spec("pyroute2")
+    assert shell is not None
+    sys.modules["pyroute2"] = module_from_spec(shell)
+    import pyroute2.iproute.linux  # noqa: F401, PLC0415
+
+
 def load_scapy() -> None:
     """On its import scapy asks for all interfaces, 10 ms each: a namespace without any is the place for it."""
     try:
@@ -29,14 +43,6 @@ def load_scapy() -> None:
 
 def _load_scapy() -> None:
     import scapy.arch.linux  # noqa: F401, PLC0415
-
-
-@cache
-def versions() -> dict[str, str]:
-    """Of the packages that a run stands on."""
-    from importlib.metadata import version  # noqa: PLC0415
-
-    return {name: version(name) for name in ("scapy", "pyroute2", "docker", "msgspec")}
 
 
 def cores() -> int:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from lab.kernel import link, netns
+from lab.kernel import link, machine, netns
 from lab.kernel.aside import Aside
 from lab.kernel.netns import Namespace
 from lab.spec import Pair, Role, Spec
@@ -26,7 +26,7 @@ def site(spec: Spec, aid: Aid) -> Iterator[Site]:
     identity = os.urandom(8).hex()
     addresses = _addresses(spec)
     with ExitStack() as stack:
-        aside = aid.aside or stack.enter_context(Aside())
+        aside = aid.aside or stack.enter_context(Aside(machine.load_rtnetlink_alone))
         namespaces = stack.enter_context(_namespaces())
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
         aside.ask(link.lay, *_cable(namespaces, spec))
