@@ -58,7 +58,7 @@ def _unreachable(why: str) -> str:
     if "ermission denied" in why:
         return f"this user may not use the Docker engine: join the group docker, or run as root; {instead}"
     if there := os.environ.get("DOCKER_HOST"):
-        return f"no Docker engine answers here, at DOCKER_HOST {there[:80]}: unset it, or correct it; {instead}"
+        return f"no Docker engine answers at {there[:80]}: unset DOCKER_HOST, or correct it; {instead}"
     return f"no Docker engine answers here: scripts/setup installs and starts one; {instead}"
 
 

@@ -126,7 +126,7 @@ def test_a_taken_subnet_is_told_with_what_to_do() -> None:
 def test_no_engine_is_told_with_what_to_do() -> None:
     done = lab(NET, "run", "--testbed", "compose", DOCKER_HOST="unix:///nonexistent/docker.sock")
     assert done.returncode == 4
-    assert "no Docker engine answers here, at DOCKER_HOST unix:///nonexistent/docker.sock: unset it" in done.stderr
+    assert "no Docker engine answers at unix:///nonexistent/docker.sock: unset DOCKER_HOST" in done.stderr
     assert done.stdout == ""
 
 
