@@ -67,7 +67,7 @@ class Deadlines:
         """An absolute time of one of the thread's clocks. A time namespace (time_namespaces(7)) has its own."""
         if clock not in CLOCKS or self._time_namespace is None:
             return None
-        if clock != time.CLOCK_REALTIME and _time_namespace(str(thread.pid)) != self._time_namespace:
+        if clock != time.CLOCK_REALTIME and _time_namespace(str(thread.tid)) != self._time_namespace:
             return None
         return time.time_ns() + value_ns - time.clock_gettime_ns(CLOCKS[clock])
 

@@ -55,11 +55,11 @@ class Draft:
         The limit counts from the beginning of the call, and a call that moves some bytes sleeps several times: the last
         sleep does not tell when it ends.
         """
-        resource = self.descriptors.resource(self.thread.pid, fd)
+        resource = self.descriptors.resource(self.thread.tid, fd)
         self._add_resource(fd, resource, wants, False)
         if not resource.startswith(("socket:", "listener:", "unix:", "other:socket")):
             return
-        options = options_of(self.thread.pid, fd)
+        options = options_of(self.thread.tid, fd)
         if not isinstance(options, SocketOptions):
             self.fail(options)
         elif options.send_timeout_ns if wants is Wants.WRITE else options.receive_timeout_ns:
@@ -80,12 +80,12 @@ class Draft:
 
     def _timer(self, fd: int) -> None:
         self.dynamic = True
-        left = timer_left_ns(self.thread.pid, fd)
+        left = timer_left_ns(self.thread.tid, fd)
         if left is not None:
             self.ends_at(self.deadlines.in_ns(left))
 
     def ready(self, fd: int, events: int, edge: bool = False) -> None:
-        self._ready_resource(fd, self.descriptors.resource(self.thread.pid, fd), events, edge)
+        self._ready_resource(fd, self.descriptors.resource(self.thread.tid, fd), events, edge)
 
     def _ready_resource(self, fd: int, resource: str, events: int, edge: bool, depth: int = 0) -> None:
         """Errors, hang-ups and urgent data alone are a change that has not come yet: as an edge."""
@@ -98,7 +98,7 @@ class Draft:
 
     def expand(self, fd: int, depth: int = 0) -> None:
         self.dynamic = True
-        members = epoll_set(self.thread.pid, fd)
+        members = epoll_set(self.thread.tid, fd)
         if depth > MAX_NESTING or len(members) > MAX_ITEMS:
             self.fail(f"an epoll set of {len(members)} members, {depth} deep")
             return
@@ -108,6 +108,6 @@ class Draft:
     def _member(self, member: Watched, depth: int) -> None:
         if not member.events & ~EPOLL_PRIVATE:
             return
-        resource = self.descriptors.watched(self.thread.pid, member)
+        resource = self.descriptors.watched(self.thread.tid, member)
         edge = bool(member.events & EPOLL_EDGE)
         self._ready_resource(member.fd, resource, member.events & ~EPOLL_PRIVATE, edge, depth)

@@ -45,14 +45,14 @@ class Tables:
         except (FileNotFoundError, ProcessLookupError):
             return
         self.by_pid[pid] = table
-        for resource in table.resources.values():
+        for resource in table.all_resources():
             self._by_resource.setdefault(resource, set()).add(pid)
 
     def forget(self, pid: int) -> None:
         self.unreadable.discard(pid)
         table = self.by_pid.pop(pid, None)
         if table is not None:
-            for resource in table.resources.values():
+            for resource in table.all_resources():
                 self._by_resource.get(resource, set()).discard(pid)
 
     def holders(self, resources: Iterable[str]) -> set[int]:
@@ -99,7 +99,7 @@ class Processes:
             parent=parent_of(pid) or 0,
             comm=comm,
             container=None,
-            resources=None if table is None else tuple(dict.fromkeys(table.resources.values())),
+            resources=None if table is None else tuple(dict.fromkeys(table.all_resources())),
             catches_alarm=bool(int(caught[1], 16) & SIGALRM_BIT) if caught else None,
             posix_timers=_posix_timers(pid),
             io_uring=table is not None and table.io_uring,

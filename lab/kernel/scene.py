@@ -276,8 +276,8 @@ class Scene:
     def _read_options(self, inode: int) -> SocketOptions | None:
         resource = f"socket:{inode}"
         for pid in self._tables.holders([resource]):
-            fd = self._tables.by_pid[pid].number_of(resource)
-            options = options_of(pid, fd) if fd is not None else None
+            place = self._tables.by_pid[pid].place_of(resource)
+            options = options_of(*place) if place is not None else None
             if isinstance(options, SocketOptions):
                 return options
         return None

@@ -96,7 +96,7 @@ def connect(draft: Draft, fd: int, *_: int) -> None:
 
 def sendfile(draft: Draft, out: int, source: int, *_: int) -> None:
     draft.blocked_on(_int32(out), Wants.WRITE)
-    if draft.descriptors.resource(draft.thread.pid, _int32(source)).startswith(("pipe:", "socket:", "unix:")):
+    if draft.descriptors.resource(draft.thread.tid, _int32(source)).startswith(("pipe:", "socket:", "unix:")):
         draft.blocked_on(_int32(source), Wants.READ)
 
 
@@ -120,7 +120,7 @@ def _pollfds(draft: Draft, fds: int, count: int) -> None:
     count &= 0xFFFFFFFF
     if count > MAX_ITEMS:
         raise UnreadableError(f"{count} descriptors")
-    for fd, events, _ in struct.iter_unpack("=ihh", memory(draft.thread.pid, fds, 8 * count)):
+    for fd, events, _ in struct.iter_unpack("=ihh", memory(draft.thread.tid, fds, 8 * count)):
         if fd >= 0:
             draft.ready(fd, events & 0xFFFF | POLL_ALWAYS)
 
@@ -141,7 +141,7 @@ def _fd_sets(draft: Draft, count: int, *sets: int) -> None:
         raise UnreadableError(f"{count} descriptors")
     for address, events in zip(sets, (POLL_IN, POLL_OUT, POLL_CHANGES), strict=True):
         if address:
-            for fd in members(memory(draft.thread.pid, address, (count + 63) // 64 * 8), count):
+            for fd in members(memory(draft.thread.tid, address, (count + 63) // 64 * 8), count):
                 draft.ready(fd, events)
 
 
@@ -156,7 +156,7 @@ def epoll_pwait2(draft: Draft, fd: int, _: int, __: int, timeout: int, *___: int
 
 
 def _epoll(draft: Draft, fd: int) -> None:
-    if not draft.descriptors.resource(draft.thread.pid, _int32(fd)).startswith("epoll:"):
+    if not draft.descriptors.resource(draft.thread.tid, _int32(fd)).startswith("epoll:"):
         raise UnreadableError("its epoll descriptor is closed")
     draft.expand(_int32(fd))
 
@@ -173,14 +173,14 @@ def futex(draft: Draft, word: int, operation: int, _: int, timeout: int, *__: in
 
 
 def futex_waitv(draft: Draft, waiters: int, count: int, _: int, timeout: int, clock: int, *__: int) -> None:
-    for __, word, flags, ___ in struct.iter_unpack("=QQII", memory(draft.thread.pid, waiters, 24 * min(count, 128))):
+    for __, word, flags, ___ in struct.iter_unpack("=QQII", memory(draft.thread.tid, waiters, 24 * min(count, 128))):
         _woken_by_own_process(draft, word, bool(flags & FUTEX2_PRIVATE))
     _absolute(draft, timeout, _int32(clock))
 
 
 def _woken_by_own_process(draft: Draft, word: int, private: bool) -> None:
     """A futex that is not private is so all the same where its memory is: its key is the process's then."""
-    if not private and not in_private_memory(draft.thread.pid, word):
+    if not private and not in_private_memory(draft.thread.tid, word):
         raise UnreadableError("in shared memory: any process that maps it may wake it")
     draft.wait_for(f"process:{draft.thread.pid}", Wants.WAKE)
 
@@ -239,12 +239,12 @@ def _milliseconds(draft: Draft, timeout_ms: int) -> None:
 
 def _relative(draft: Draft, address: int, unit_ns: int = 1) -> None:
     if address:
-        draft.ends_at(draft.deadlines.after(draft.thread, timespec(draft.thread.pid, address, unit_ns)))
+        draft.ends_at(draft.deadlines.after(draft.thread, timespec(draft.thread.tid, address, unit_ns)))
 
 
 def _absolute(draft: Draft, address: int, clock: int) -> None:
     if address:
-        draft.ends_at(draft.deadlines.at(draft.thread, clock, timespec(draft.thread.pid, address, 1)))
+        draft.ends_at(draft.deadlines.at(draft.thread, clock, timespec(draft.thread.tid, address, 1)))
 
 
 _READERS: dict[str, Callable[..., None]] = {

@@ -199,6 +199,28 @@ p = select.epoll(); d = os.dup(c.fileno()); p.register(d, select.EPOLLOUT); os.c
         assert program.resources("epoll_wait") == [(f"socket:{program.words[0]}", "write", False)]
 
 
+def test_an_eventfd_whose_number_is_another_s_by_now_is_not_taken_for_that() -> None:
+    code = """
+p = select.epoll(); d = os.eventfd(0); k = os.dup(d); p.register(d, select.EPOLLIN); p.register(e, select.EPOLLIN)
+os.dup2(e, d); p.poll()
+"""
+    with sleeper(POLLED + code) as program:
+        one, other = sorted(program.resources("epoll_wait"))
+        assert one[0].startswith("eventfd:")
+        assert other[0].startswith("other:no more")
+
+
+def test_a_thread_with_a_table_of_its_own_reads_what_the_number_means_there() -> None:
+    code = """
+a, b = os.pipe(); c, d = os.pipe()
+def wait():
+    libc.unshare(0x400); os.dup2(c, a); say(inode(a)); os.read(a, 1)
+threading.Thread(target=wait).start(); time.sleep(60)
+"""
+    with sleeper(code) as program:
+        assert program.resources("read") == [(f"pipe:{program.words[0]}", "read", False)]
+
+
 TIMERFD = """
 t = libc.timerfd_create(1, 0); libc.timerfd_settime(t, 0, struct.pack("qqqq", 0, 0, 60, 0), None)
 """
