@@ -71,6 +71,8 @@ class SocketSample:
     """tcpi_ca_state: 0 is open, neither in recovery nor after a loss."""
     pacing_rate: int | None = None
     """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
+    ulp: str | None = None
+    """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
 
 
 class Wants(StrEnum):
@@ -163,6 +165,10 @@ class ProcessSample:
     """'go', 'jvm', 'node': a runtime whose housekeeping threads are known by name."""
     missing: str | None = None
     """What could not be read of it, with the capability that would have shown it."""
+    hidden: tuple[str, ...] = ()
+    """What may run a handler of it, or end a wait of its own accord, and is in no system call: in words."""
+    reaps: tuple[int, ...] = ()
+    """Its children, where it catches SIGCHLD: the end of one runs its handler."""
 
 
 @dataclass(frozen=True, slots=True)
