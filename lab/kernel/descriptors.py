@@ -1,5 +1,6 @@
 """Tells what the descriptors of a process refer to, in the words of `Item.resource`."""
 
+import contextlib
 import os
 import re
 import socket
@@ -17,6 +18,8 @@ _EVENTFD_ID = re.compile(r"^eventfd-id:\s*(\w+)", re.MULTILINE)
 _PID = re.compile(r"^Pid:\s*(-?\d+)", re.MULTILINE)
 _SCM_FDS = re.compile(r"^scm_fds:\s*(\d+)", re.MULTILINE)
 _WATCHED = re.compile(r"^tfd:\s*(\d+)\s+events:\s*([0-9a-f]+).*?(?:ino:([0-9a-f]+)\s+sdev:([0-9a-f]+))?$", re.MULTILINE)
+_ASYNCHRONOUS = re.compile(r"^flags:\s*[0-7]*[2367][0-7]{4}$", re.MULTILINE)
+"""O_ASYNC is 020000."""
 _REGISTERED = re.compile(r"^UserFiles:.*\n((?:\s+\d+: .*\n)*)", re.MULTILINE)
 _TIME_LEFT = re.compile(r"^it_value:\s*\((\d+),\s*(\d+)\)", re.MULTILINE)
 
@@ -198,6 +201,17 @@ def fdinfo(task: int, fd: int) -> str:
         return text_of(f"/proc/{task}/fdinfo/{fd}")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def raises_signals(pid: int) -> bool:
+    """Whether what comes to a descriptor of a process raises a signal (F_SETOWN, F_SETSIG and O_ASYNC of fcntl(2))."""
+    with contextlib.suppress(OSError):
+        return any(
+            _ASYNCHRONOUS.search(fdinfo(task, int(fd)))
+            for task in _with_tables(pid)
+            for fd in os.listdir(f"/proc/{task}/fdinfo")
+        )
+    return False
 
 
 def scm_fds(task: int, fd: int) -> int:

@@ -31,6 +31,8 @@ class Draft:
     unknown: str | None = None
     dynamic: bool = False
     """Others may change what it waits for while it sleeps: epoll_ctl, timerfd_settime."""
+    rests_on: dict[tuple[str, int], None] = field(default_factory=dict)
+    """The epoll instances and timerfds among it, by kind and descriptor."""
     _ends: list[int | None] = field(default_factory=list)
     """Of every time limit; None where it could not be dated."""
 
@@ -80,6 +82,7 @@ class Draft:
 
     def _timer(self, fd: int) -> None:
         self.dynamic = True
+        self.rests_on["timerfd", fd] = None
         left = timer_left_ns(self.thread.tid, fd)
         if left is not None:
             self.ends_at(self.deadlines.in_ns(left))
@@ -98,6 +101,7 @@ class Draft:
 
     def expand(self, fd: int, depth: int = 0) -> None:
         self.dynamic = True
+        self.rests_on["epoll", fd] = None
         members = epoll_set(self.thread.tid, fd)
         if depth > MAX_NESTING or len(members) > MAX_ITEMS:
             self.fail(f"an epoll set of {len(members)} members, {depth} deep")

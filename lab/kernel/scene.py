@@ -14,6 +14,7 @@ from lab.kernel.deadlines import Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.freezer import suspended
 from lab.kernel.holders import Processes, Tables, scan, sees_whole_host
+from lab.kernel.kcmp import Kind, same
 from lab.kernel.options import SocketOptions, options_of
 from lab.kernel.procfs import descendants
 from lab.kernel.sockdiag import SocketDiag
@@ -75,6 +76,8 @@ class Scene:
         self._members: set[int] = set()
         self._ran: set[int] = set()
         """Processes of which a thread ran since they were last described."""
+        self._memory: dict[int, set[int]] = {}
+        """By process, who has the same memory, as long as nobody runs."""
         self._described: dict[int, ProcessSample] = {}
         self._known: dict[Target, SocketSample] = {}
         self._options: dict[int, SocketOptions | None] = {}
@@ -89,7 +92,7 @@ class Scene:
             if target not in self._known:
                 self._sample_target(target)
         roles = self._search(fresh)
-        members = self._reach(set(roles))
+        members = self._reach_all(set(roles))
         now_ns = time.time_ns()
         before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members)]
         processes = [self._describe(pid) for pid in sorted(members | self._tables.with_descriptors_in_flight())]
@@ -111,6 +114,7 @@ class Scene:
         self._read_lines(roles.keys() | self._members)
         if self._ran or fresh:
             self._index.begin()
+            self._memory.clear()
         if not self._everywhere:
             if self._roots is None:
                 self._scan()
@@ -158,6 +162,16 @@ class Scene:
             thread for pid in sorted(pids) for thread in self._threads.known(pid) if thread.line.state not in ("Z", "X")
         ]
 
+    def _reach_all(self, holders: set[int]) -> set[int]:
+        """Their children too, where the end of one would run a handler of SIGCHLD."""
+        reached: set[int] = set()
+        front = holders
+        while front:
+            reached |= self._reach(front)
+            front = {child for pid in reached for child in self._describe(pid).reaps} - reached
+            self._read_lines(front - self._members)
+        return reached
+
     def _reach(self, holders: set[int]) -> set[int]:
         """The holders, whoever could wake one of their threads, whoever could wake those, and so on."""
         somebody_ran = bool(self._ran)
@@ -182,6 +196,27 @@ class Scene:
         thread.sample = None
         thread.suspended = suspended(thread)
         thread.wait, thread.dynamic = self._waits.of(thread)
+        if thread.wait is not None:
+            sharers = (Item(f"process:{pid}", Wants.WAKE) for pid in sorted(self._sharers(thread, thread.wait)))
+            thread.wait = replace(thread.wait, items=(*thread.wait.items, *sharers))
+
+    def _sharers(self, thread: Thread, wait: Wait) -> set[int]:
+        """The other processes that may end its wait by what they share with it: an epoll set, a timerfd, a futex."""
+        own = Item(f"process:{thread.pid}", Wants.WAKE)
+        found = self._in_one_memory(thread) if own in wait.items else set()
+        for kind, fd in thread.rests_on:
+            for pid, table in self._tables.by_pid.items():
+                others = (place for each, place in table.shareable if each == kind and pid != thread.pid)
+                if any(same(Kind.FILE, thread.tid, task, fd, other) is not False for task, other in others):
+                    found.add(pid)
+        return found
+
+    def _in_one_memory(self, thread: Thread) -> set[int]:
+        """Processes made by clone(2) with CLONE_VM and without CLONE_THREAD."""
+        if thread.pid not in self._memory:
+            others = self._tables.by_pid.keys() - {thread.pid}
+            self._memory[thread.pid] = {pid for pid in others if same(Kind.MEMORY, thread.tid, pid) is not False}
+        return set(self._memory[thread.pid])
 
     def _wakers(self, pids: set[int]) -> set[int]:
         items = {item for thread in self._all(pids) if thread.wait for item in thread.wait.items}

@@ -15,7 +15,7 @@ from lab.kernel.deadlines import TIMER_ABSTIME, Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.draft import MAX_ITEMS, POLL_CHANGES, POLL_IN, POLL_OUT, Draft
 from lab.kernel.memory import UnreadableError, in_private_memory, members, memory, timespec
-from lab.kernel.procfs import children_of, numbers_of, text_of
+from lab.kernel.procfs import children_of, descendants, numbers_of, text_of
 from lab.kernel.threads import Thread
 
 MS = 1_000_000
@@ -27,8 +27,15 @@ FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_PRIVATE, FUTEX_REALTIME = 0, 9, 128, 256
 FUTEX2_PRIVATE = 128
 P_ALL, P_PID = 0, 1
 
-FAULTS = {"handle_userfault", "request_wait_answer", "folio_wait_bit_common", "wait_on_page_bit_common"}
-"""Where a call sleeps on the way to its own wait: the program's memory is being brought in, and it goes on then."""
+ON_THE_WAY = {
+    "handle_userfault": "its memory is being brought in",
+    "request_wait_answer": "its memory is being brought in",
+    "folio_wait_bit_common": "its memory is being brought in",
+    "wait_on_page_bit_common": "its memory is being brought in",
+    "seccomp_do_user_notification": "a supervisor decides what becomes of the call",
+    "__seccomp_filter": "a supervisor decides what becomes of the call",
+}
+"""Where a call sleeps on the way to its own wait: somebody else lets it go on, or fail."""
 
 READS = {"read", "readv", "pread64", "preadv2", "recvfrom", "recvmsg", "recvmmsg"}
 WRITES = {"write", "writev", "pwrite64", "pwritev2", "sendto", "sendmsg", "sendmmsg"}
@@ -53,10 +60,11 @@ class Waits:
             draft.fail("it runs")
         elif line.state == "D" and thread.suspended is None:
             draft.fail(f"in the kernel, uninterruptible: {thread.wchan() or '?'}")
-        elif thread.wchan() in FAULTS:
-            draft.fail(f"its memory is being brought in: {thread.wchan()}")
+        elif (wchan := thread.wchan()) in ON_THE_WAY:
+            draft.fail(f"{ON_THE_WAY[wchan]}: {wchan}")
         else:
             self._read(draft)
+        thread.rests_on = tuple(draft.rests_on)
         return draft.finish(), draft.dynamic
 
     def _read(self, draft: Draft) -> None:
@@ -198,12 +206,15 @@ def waitid(draft: Draft, kind: int, number: int, *_: int) -> None:
 
 
 def _children(draft: Draft, pid: int | None) -> None:
-    """`pid` as the waiter's namespace numbers it. All children where it is none's number: one too many is safe."""
+    """`pid` as the waiter's namespace numbers it. All where it is none's number: one too many is safe.
+
+    Who waits for any child may get a descendant for one: PR_SET_CHILD_SUBREAPER, and the first of a PID namespace.
+    """
     children = children_of(draft.thread.pid)
     if not children:
         raise UnreadableError("waits for a process that is not its child")
     meant = [child for child in children if pid in numbers_of(child)]
-    for child in meant or children:
+    for child in meant or descendants(draft.thread.pid)[1:]:
         draft.wait_for(f"process:{child}", Wants.END)
 
 

@@ -374,7 +374,7 @@ CASES = (
     _case("epoll-number-used-again", "A number in the set means another file by now.", number_used_again),
     _case("timerfd-set-by-child", "A child sets the timer anew.", timer_set_by_child),
     _case("epoll-set-by-child", "A child adds to the set.", set_changed_by_child),
-    _case("aio-eventfd", "The kernel signals an eventfd.", asynchronous_io),
+    _case("aio-eventfd", "The kernel signals an eventfd.", asynchronous_io, grades=NAMED),
     _case("reaper", "A grandchild becomes a child, and ends.", reaper),
     _case("poll-woken-in-vain", "A poll was woken in vain, and ends when its first sleep tells.", woken_in_vain),
 )
