@@ -114,6 +114,8 @@ class Wait:
     """Whether there is a time limit. With no `deadline_ns` the limit could not be dated: it may end at any moment."""
     unknown: str | None = None
     """What could not be read or is not understood: whoever waits so must be taken to be live."""
+    presumed: bool = False
+    """The deadline is counted from when it slept last, which need not be when the call began."""
 
 
 @dataclass(frozen=True, slots=True)

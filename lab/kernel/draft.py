@@ -31,6 +31,7 @@ class Draft:
     unknown: str | None = None
     dynamic: bool = False
     """Others may change what it waits for while it sleeps: epoll_ctl, timerfd_settime."""
+    presumed: bool = False
     rests_on: dict[tuple[str, int], None] = field(default_factory=dict)
     """The epoll instances and timerfds among it, by kind and descriptor."""
     _ends: list[int | None] = field(default_factory=list)
@@ -39,7 +40,8 @@ class Draft:
     def finish(self) -> Wait:
         dated = [end for end in self._ends if end is not None]
         deadline = min(dated) if dated and len(dated) == len(self._ends) else None
-        return Wait(self.thread.line.syscall or "", tuple(self.items), deadline, bool(self._ends), self.unknown)
+        call, items = self.thread.line.syscall or "", tuple(self.items)
+        return Wait(call, items, deadline, bool(self._ends), self.unknown, self.presumed)
 
     def fail(self, why: str) -> None:
         self.unknown = self.unknown or why
@@ -47,6 +49,11 @@ class Draft:
     def ends_at(self, instant_ns: int | None) -> None:
         """It has a time limit; None: at an instant that is not known."""
         self._ends.append(instant_ns)
+
+    def polls_for(self, duration_ns: int) -> None:
+        """It has a time limit that was told as a duration, and may have slept before in the same call."""
+        self.ends_at(self.deadlines.after(self.thread, duration_ns, polls=True))
+        self.presumed |= self.deadlines.blind
 
     def wait_for(self, resource: str, wants: Wants, edge: bool = False) -> None:
         self.items[Item(resource, wants, edge)] = None

@@ -121,7 +121,7 @@ def poll(draft: Draft, fds: int, count: int, timeout_ms: int, *_: int) -> None:
 
 def ppoll(draft: Draft, fds: int, count: int, timeout: int, *_: int) -> None:
     _pollfds(draft, fds, count)
-    _relative(draft, timeout)
+    _polled(draft, timeout)
 
 
 def _pollfds(draft: Draft, fds: int, count: int) -> None:
@@ -135,12 +135,12 @@ def _pollfds(draft: Draft, fds: int, count: int) -> None:
 
 def select(draft: Draft, *args: int) -> None:
     _fd_sets(draft, *args[:4])
-    _relative(draft, args[4], unit_ns=1000)
+    _polled(draft, args[4], unit_ns=1000)
 
 
 def pselect6(draft: Draft, *args: int) -> None:
     _fd_sets(draft, *args[:4])
-    _relative(draft, args[4])
+    _polled(draft, args[4])
 
 
 def _fd_sets(draft: Draft, count: int, *sets: int) -> None:
@@ -160,7 +160,7 @@ def epoll_wait(draft: Draft, fd: int, _: int, __: int, timeout_ms: int, *___: in
 
 def epoll_pwait2(draft: Draft, fd: int, _: int, __: int, timeout: int, *___: int) -> None:
     _epoll(draft, fd)
-    _relative(draft, timeout)
+    _polled(draft, timeout)
 
 
 def _epoll(draft: Draft, fd: int) -> None:
@@ -245,12 +245,17 @@ def rt_sigtimedwait(draft: Draft, _: int, __: int, timeout: int, *___: int) -> N
 
 def _milliseconds(draft: Draft, timeout_ms: int) -> None:
     if (timeout := _int32(timeout_ms)) >= 0:
-        draft.ends_at(draft.deadlines.after(draft.thread, timeout * MS))
+        draft.polls_for(timeout * MS)
 
 
-def _relative(draft: Draft, address: int, unit_ns: int = 1) -> None:
+def _polled(draft: Draft, address: int, unit_ns: int = 1) -> None:
     if address:
-        draft.ends_at(draft.deadlines.after(draft.thread, timespec(draft.thread.tid, address, unit_ns)))
+        draft.polls_for(timespec(draft.thread.tid, address, unit_ns))
+
+
+def _relative(draft: Draft, address: int) -> None:
+    if address:
+        draft.ends_at(draft.deadlines.after(draft.thread, timespec(draft.thread.tid, address, 1)))
 
 
 def _absolute(draft: Draft, address: int, clock: int) -> None:

@@ -189,6 +189,8 @@ def _qualifiers(needs: Needs, holdings: Holdings, snapshot: Snapshot) -> Iterato
         if process.in_flight:
             yield f"{process.in_flight} descriptors are in flight to {_named(process)} (scm_fds)"
     for thread, found in needs.items():
+        if thread.wait and thread.wait.presumed and thread.until_ns is not None:
+            yield f"{thread.name} has slept since its call began: a wake-up in vain before cannot be seen (timer_list)"
         if thread.housekeeping:
             yield f"{thread.name} is taken for housekeeping of {thread.housekeeping}"
         if any(need.stacks.ends_itself for need in found):

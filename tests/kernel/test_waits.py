@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.kernel.deadlines import Deadlines
+from lab.kernel.procfs import children_of
 from lab.kernel.waits import Waits
 
 from .sleepers import LIMIT_S, sleeper
@@ -375,3 +376,34 @@ def test_a_deadline_is_right_within_20_ms_and_never_late(statement: str, call: s
         ended = int(program.says())
     assert deadline is not None
     assert -20 * MS <= deadline - ended <= 1 * MS
+
+
+@pytest.mark.parametrize(("timer_list", "presumed"), [("/proc/timer_list", False), ("/nowhere", True)])
+def test_where_the_timers_are_hidden_nobody_knows_whether_a_poll_has_slept_before(
+    timer_list: str, presumed: bool
+) -> None:
+    with sleeper("say('x'); select.poll().poll(60_000)") as program:
+        program.waits = Waits(program.descriptors, Deadlines(Path(timer_list)))
+        assert program.wait("poll").presumed is presumed
+    with sleeper("say('x'); time.sleep(60)") as program:
+        program.waits = Waits(program.descriptors, Deadlines(Path(timer_list)))
+        assert not program.wait("clock_nanosleep").presumed
+
+
+def test_the_timer_of_somebody_else_is_not_taken_for_that_of_a_poll_which_slept_before() -> None:
+    """It is woken after a while, nobody knows for what; another poll begins then that is to last as long."""
+    code = """
+r, w = os.pipe(); os.sched_setaffinity(0, {0})
+if os.fork() == 0:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)); os.read(r, 1); select.poll().poll(8000); os._exit(0)
+if os.fork() == 0:
+    time.sleep(2); os.write(w, b"!"); os._exit(0)
+p = select.poll(); p.register(r, select.POLLIN); say(time.time_ns()); p.poll(8000)
+"""
+    with sleeper(code) as program:
+        began = int(program.words[0])
+        time.sleep(2.5)
+        deadline = program.wait("poll").deadline_ns
+        for child in children_of(program.pid):
+            os.kill(child, signal.SIGKILL)
+    assert deadline is None or deadline <= began + 8_000 * MS + 50 * MS
