@@ -27,6 +27,8 @@ MAX_PROCESSES, MAX_OTHERS = 256, 256
 """Of one look. Who is beyond is not described, and the proof takes what is not described to be live."""
 NAMES_A_SOCKET = READS | WRITES | {"accept", "accept4", "connect"}
 """The calls whose first argument is the descriptor that they wait on."""
+SEARCHES = 4
+"""At most, for one look, while each finds somebody new."""
 IT_RAN = "it ran while the sockets were read"
 
 
@@ -91,10 +93,9 @@ class Scene:
         for target in self.targets:
             if target not in self._known:
                 self._sample_target(target)
-        roles = self._search(fresh)
-        members = self._reach_all(set(roles))
+        roles, members, late = self._gathered(fresh)
         now_ns = time.time_ns()
-        before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members)]
+        before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members - late)]
         processes = [self._describe(pid) for pid in sorted(members | self._tables.with_descriptors_in_flight())]
         sockets = tuple(self._sample_target(target) for target in self.targets)
         others = tuple(self._sample_others(members))
@@ -106,12 +107,29 @@ class Scene:
             self._everywhere,
         )  # fmt: skip
 
+    def _gathered(self, fresh: bool) -> tuple[dict[int, Role | None], set[int], set[int]]:
+        """The holders, all members, and those that came too late: who may have forked after the search that found them.
+
+        What a process holds is known for the cut only if its threads are read first, and the tables then; so a search
+        that finds somebody new is followed by another. Who is late has no first reading.
+        """
+        searches = 0
+        while True:
+            roles = self._search(fresh)
+            members = self._reach_all(set(roles))
+            late = members - self._members
+            self._members |= members
+            searches, fresh = searches + 1, True
+            if not late or searches == SEARCHES:
+                return roles, members, late
+
     def _search(self, fresh: bool) -> dict[int, Role | None]:
         """The holders, each with the role of the only target that it holds."""
         roles: dict[int, Role | None] = {}
+        self._read_lines(self._members)
         if self._roots is not None:
             roles = {pid: role for role, root in self._roots.items() for pid in descendants(root)[1:]}
-        self._read_lines(roles.keys() | self._members)
+            self._read_lines(roles.keys() - self._members)
         if self._ran or fresh:
             self._index.begin()
             self._memory.clear()
