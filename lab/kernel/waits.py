@@ -1,7 +1,8 @@
 """Reads what a thread inside a system call waits for: descriptors, other threads, children, a deadline.
 
 The kernel copied its arguments when the call began; what is read here from the program's memory (pollfd, fd_set,
-timespec, futex words) is what stands there now, which another thread of the program may have overwritten since.
+timespec, futex words) is what stands there now, which another thread of the program may have overwritten since; it may
+also have closed the descriptor of a call that sleeps, and used its number again.
 Numbers and structures: the man page of each call, linux/futex.h, linux/eventpoll.h.
 """
 

@@ -12,14 +12,14 @@ So the first test may be used only while no data can arrive, and by nobody who m
 P's window stays 0 without a read if __tcp_select_window() cannot come to anything else, or one exchange has shown it.
 
 Outside of this model, as any outside intervention: sysctls or socket options changed after connect (SO_RCVBUF,
-TCP_WINDOW_CLAMP), global TCP memory pressure (tcp_mem), sockets fed by BPF, kTLS or MPTCP.
+TCP_WINDOW_CLAMP), global TCP memory pressure (tcp_mem), sockets fed by BPF. What kTLS or MPTCP would do is not known.
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lab.evidence import SocketSample
-from lab.proof.autotune import Stack, is_fixed, largest_sndbuf
+from lab.proof.autotune import BBR_PROBE_RTT_CWND, Stack, is_fixed, largest_sndbuf
 
 OPEN_STATES = frozenset({"ESTABLISHED", "CLOSE-WAIT"})
 EXCHANGE_MS = 100
@@ -42,9 +42,6 @@ KNOWN_CONGESTION = frozenset({"cubic", "reno", "bbr"})
 
 RISE = 2
 """Segments: at most so far cwnd rises for one more packet (tcp_slow_start(), tcp_cong_avoid_ai(), bbr_set_cwnd())."""
-
-BBR_PROBE_RTT_CWND = 4
-"""Segments, bbr's least: at that it may return to any cwnd of before."""
 
 
 class Can(StrEnum):
