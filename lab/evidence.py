@@ -71,6 +71,8 @@ class SocketSample:
     """tcpi_ca_state: 0 is open, neither in recovery nor after a loss."""
     pacing_rate: int | None = None
     """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
+    ulp: str | None = None
+    """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
 
 
 class Wants(StrEnum):
@@ -112,6 +114,8 @@ class Wait:
     """Whether there is a time limit. With no `deadline_ns` the limit could not be dated: it may end at any moment."""
     unknown: str | None = None
     """What could not be read or is not understood: whoever waits so must be taken to be live."""
+    presumed: bool = False
+    """The deadline is counted from when it slept last, which need not be when the call began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +167,10 @@ class ProcessSample:
     """'go', 'jvm', 'node': a runtime whose housekeeping threads are known by name."""
     missing: str | None = None
     """What could not be read of it, with the capability that would have shown it."""
+    hidden: tuple[str, ...] = ()
+    """What may run a handler of it, or end a wait of its own accord, and is in no system call: in words."""
+    reaps: tuple[int, ...] = ()
+    """Its children, where it catches SIGCHLD: the end of one runs its handler."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,7 +221,6 @@ class Watch:
             return []
         targets = [end.target(role) for each in still for role in Role if (end := each.ends[role])]
         with closing(Scene(targets, self._diags)) as scene:
-            scene.look()
             cut = scene.look(fresh=True)
         cut = replace(cut, processes=self._with_containers(cut.processes))
         pairs = [Pair(*cut.sockets[index : index + 2]) for index in range(0, len(targets), 2)]

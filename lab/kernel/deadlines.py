@@ -5,9 +5,11 @@ CPU's run queue. That clock stands still while the hypervisor takes the CPU away
 CONFIG_IRQ_TIME_ACCOUNTING in interrupts too), so every CPU has its own: 129 ms and 191 ms behind CLOCK_MONOTONIC on the
 two of one machine, 54 minutes after it started. So a stamp is compared with one of the same CPU.
 
-What is dated so may be too late: the CPU lost time since, or the thread was woken in the middle of the call, found
-nothing and slept on. /proc/timer_list (root; hidden in containers) shows all armed timers of the machine to the
-nanosecond: where it can be read, a date counts only if a sleeper's timer is there. All errors are towards earlier.
+What is dated so may be too late: the CPU lost time since, or a poll was woken, found that another had taken what came,
+and slept on. /proc/timer_list (root; hidden in containers) shows all armed timers of the machine to the nanosecond:
+where it can be read, a date counts only if a sleeper's timer is there. Of a poll it is the earliest that may be its own
+by its slack, which tells how long the call was to last: a guess would find the timer of whoever took what came, and
+began a poll as long at that moment. All errors are towards earlier; where the list is hidden, of all but polls.
 """
 
 import bisect
@@ -23,6 +25,13 @@ BEFORE_NS, AFTER_NS = 25_000_000, 2_000_000
 """How far before and after the computed instant a timer is looked for."""
 MARGIN_NS = 10_000_000
 """Taken off a date that no timer confirms: two ticks at 250 Hz, and 2 ms of what was measured (runtimes.md, 1)."""
+MOST_SLACK_NS = 100_000_000
+SLACK_OF, SLACK_OF_NICE = 1000, 200
+"""select_estimate_accuracy(): a poll may be late by this part of what it was to last."""
+LATE_NS = 100_000_000
+"""How much of it may be over when the kernel reckons that part; or a quarter."""
+TASK_SLACK_NS = 50_000
+REALTIME_POLICIES = frozenset({"1", "2", "6"})
 CALIBRATED_NS = 2_000_000_000
 """A comparison of a CPU's clock with ours is good for so long."""
 SETTLE_S = 0.00005
@@ -30,7 +39,7 @@ CLOCKS = {0: time.CLOCK_REALTIME, 1: time.CLOCK_MONOTONIC, 7: time.CLOCK_BOOTTIM
 TIMER_ABSTIME = 1
 
 _EXEC_START = re.compile(r"^se\.exec_start\s*:\s*(\d+)\.(\d{6})", re.MULTILINE)
-_SLEEPER = re.compile(r"hrtimer_wakeup, .*\n # expires at (\d+)-")
+_SLEEPER = re.compile(r"hrtimer_wakeup, .*\n # expires at (\d+)-(\d+)")
 
 
 class Deadlines:
@@ -39,7 +48,7 @@ class Deadlines:
     def __init__(self, timer_list: Path = Path("/proc/timer_list")) -> None:
         self._timer_list = timer_list
         self._offsets: dict[int, tuple[int, int]] = {}
-        self._timers: list[int] | None = None
+        self._timers: list[tuple[int, int]] | None = None
         self._timers_read = False
         self._time_namespace = _time_namespace("self")
 
@@ -47,8 +56,16 @@ class Deadlines:
         """A new look: the armed timers are read anew when one is asked for. 60 us."""
         self._timers_read = False
 
-    def after(self, thread: Thread, duration_ns: int) -> int | None:
-        """The end of a wait that lasts so long from the moment at which the thread went to sleep."""
+    @property
+    def blind(self) -> bool:
+        """Whether the armed timers are hidden."""
+        return self._armed() is None
+
+    def after(self, thread: Thread, duration_ns: int, *, polls: bool = False) -> int | None:
+        """The end of a wait that lasts so long from the moment at which the thread went to sleep.
+
+        One that `polls` may have slept before, in the same call: it ends no later, and perhaps sooner.
+        """
         began = self._asleep_since(thread)
         if began is None:
             return None
@@ -56,8 +73,18 @@ class Deadlines:
         timers = self._armed()
         if timers is None:
             return _realtime(guess - MARGIN_NS - duration_ns // 1000)
-        at = bisect.bisect_left(timers, guess - BEFORE_NS)
-        return _realtime(timers[at]) if at < len(timers) and timers[at] <= guess + AFTER_NS else None
+        if polls:
+            return self._earliest(thread, duration_ns, guess + AFTER_NS, timers)
+        at = bisect.bisect_left(timers, (guess - BEFORE_NS, 0))
+        return _realtime(timers[at][0]) if at < len(timers) and timers[at][0] <= guess + AFTER_NS else None
+
+    def _earliest(self, thread: Thread, duration_ns: int, latest: int, timers: list[tuple[int, int]]) -> int | None:
+        slack = _slack_of_a_poll(thread, duration_ns)
+        if slack is None:
+            return None
+        least, most = slack
+        found = next((soft for soft, hard in timers if soft <= latest and least <= hard - soft <= most), None)
+        return None if found is None else _realtime(found)
 
     def in_ns(self, left_ns: int) -> int:
         """The instant that far from now."""
@@ -67,7 +94,7 @@ class Deadlines:
         """An absolute time of one of the thread's clocks. A time namespace (time_namespaces(7)) has its own."""
         if clock not in CLOCKS or self._time_namespace is None:
             return None
-        if clock != time.CLOCK_REALTIME and _time_namespace(str(thread.pid)) != self._time_namespace:
+        if clock != time.CLOCK_REALTIME and _time_namespace(str(thread.tid)) != self._time_namespace:
             return None
         return time.time_ns() + value_ns - time.clock_gettime_ns(CLOCKS[clock])
 
@@ -102,15 +129,39 @@ class Deadlines:
         self._offsets[cpu] = now, offset
         return offset
 
-    def _armed(self) -> list[int] | None:
-        """When the timers of sleeping threads fire, ascending; None where the list cannot be read."""
+    def _armed(self) -> list[tuple[int, int]] | None:
+        """From when until when the timers of sleeping threads fire, ascending; None where the list cannot be read."""
         if not self._timers_read:
             self._timers_read = True
             try:
-                self._timers = sorted(map(int, _SLEEPER.findall(text_of(self._timer_list)))) or None
+                found = _SLEEPER.findall(text_of(self._timer_list))
+                self._timers = sorted((int(soft), int(hard)) for soft, hard in found) or None
             except OSError:
                 self._timers = None
         return self._timers
+
+
+def _slack_of_a_poll(thread: Thread, duration_ns: int) -> tuple[int, int] | None:
+    """By how much, least and most, the timer of a poll of this length may be late; None where that is not told."""
+    try:
+        fields = stat_of(thread.folder)
+    except OSError:
+        return None
+    if fields[38] in REALTIME_POLICIES:
+        return None
+    part = SLACK_OF_NICE if int(fields[16]) > 0 else SLACK_OF
+    own = _own_slack(thread)
+    left_ns = max(0, duration_ns - max(LATE_NS, duration_ns // 4))
+    least, most = (max(own, min(MOST_SLACK_NS, each // part)) for each in (left_ns, duration_ns))
+    return least - 1000, most + 1000
+
+
+def _own_slack(thread: Thread) -> int:
+    """PR_SET_TIMERSLACK."""
+    try:
+        return int(text_of(f"/proc/{thread.tid}/timerslack_ns"))
+    except (OSError, ValueError):
+        return TASK_SLACK_NS
 
 
 def _compare() -> int | None:

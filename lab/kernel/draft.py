@@ -31,13 +31,17 @@ class Draft:
     unknown: str | None = None
     dynamic: bool = False
     """Others may change what it waits for while it sleeps: epoll_ctl, timerfd_settime."""
+    presumed: bool = False
+    rests_on: dict[tuple[str, int], None] = field(default_factory=dict)
+    """The epoll instances and timerfds among it, by kind and descriptor."""
     _ends: list[int | None] = field(default_factory=list)
     """Of every time limit; None where it could not be dated."""
 
     def finish(self) -> Wait:
         dated = [end for end in self._ends if end is not None]
         deadline = min(dated) if dated and len(dated) == len(self._ends) else None
-        return Wait(self.thread.line.syscall or "", tuple(self.items), deadline, bool(self._ends), self.unknown)
+        call, items = self.thread.line.syscall or "", tuple(self.items)
+        return Wait(call, items, deadline, bool(self._ends), self.unknown, self.presumed)
 
     def fail(self, why: str) -> None:
         self.unknown = self.unknown or why
@@ -45,6 +49,11 @@ class Draft:
     def ends_at(self, instant_ns: int | None) -> None:
         """It has a time limit; None: at an instant that is not known."""
         self._ends.append(instant_ns)
+
+    def polls_for(self, duration_ns: int) -> None:
+        """It has a time limit that was told as a duration, and may have slept before in the same call."""
+        self.ends_at(self.deadlines.after(self.thread, duration_ns, polls=True))
+        self.presumed |= self.deadlines.blind
 
     def wait_for(self, resource: str, wants: Wants, edge: bool = False) -> None:
         self.items[Item(resource, wants, edge)] = None
@@ -55,11 +64,11 @@ class Draft:
         The limit counts from the beginning of the call, and a call that moves some bytes sleeps several times: the last
         sleep does not tell when it ends.
         """
-        resource = self.descriptors.resource(self.thread.pid, fd)
+        resource = self.descriptors.resource(self.thread.tid, fd)
         self._add_resource(fd, resource, wants, False)
         if not resource.startswith(("socket:", "listener:", "unix:", "other:socket")):
             return
-        options = options_of(self.thread.pid, fd)
+        options = options_of(self.thread.tid, fd)
         if not isinstance(options, SocketOptions):
             self.fail(options)
         elif options.send_timeout_ns if wants is Wants.WRITE else options.receive_timeout_ns:
@@ -80,12 +89,13 @@ class Draft:
 
     def _timer(self, fd: int) -> None:
         self.dynamic = True
-        left = timer_left_ns(self.thread.pid, fd)
+        self.rests_on["timerfd", fd] = None
+        left = timer_left_ns(self.thread.tid, fd)
         if left is not None:
             self.ends_at(self.deadlines.in_ns(left))
 
     def ready(self, fd: int, events: int, edge: bool = False) -> None:
-        self._ready_resource(fd, self.descriptors.resource(self.thread.pid, fd), events, edge)
+        self._ready_resource(fd, self.descriptors.resource(self.thread.tid, fd), events, edge)
 
     def _ready_resource(self, fd: int, resource: str, events: int, edge: bool, depth: int = 0) -> None:
         """Errors, hang-ups and urgent data alone are a change that has not come yet: as an edge."""
@@ -98,7 +108,8 @@ class Draft:
 
     def expand(self, fd: int, depth: int = 0) -> None:
         self.dynamic = True
-        members = epoll_set(self.thread.pid, fd)
+        self.rests_on["epoll", fd] = None
+        members = epoll_set(self.thread.tid, fd)
         if depth > MAX_NESTING or len(members) > MAX_ITEMS:
             self.fail(f"an epoll set of {len(members)} members, {depth} deep")
             return
@@ -108,6 +119,6 @@ class Draft:
     def _member(self, member: Watched, depth: int) -> None:
         if not member.events & ~EPOLL_PRIVATE:
             return
-        resource = self.descriptors.watched(self.thread.pid, member)
+        resource = self.descriptors.watched(self.thread.tid, member)
         edge = bool(member.events & EPOLL_EDGE)
         self._ready_resource(member.fd, resource, member.events & ~EPOLL_PRIVATE, edge, depth)

@@ -4,22 +4,24 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import ProcessSample
-from lab.kernel.descriptors import Descriptors, Table
+from lab.kernel.descriptors import Descriptors, Table, raises_signals
 from lab.kernel.netns import Namespace
-from lab.kernel.procfs import parent_of, start_of, stat_of, text_of
+from lab.kernel.procfs import children_of, parent_of, start_of, stat_of, text_of
 from lab.kernel.runtime import runtime_of
 
-SIGALRM_BIT = 1 << 13
+SIGALRM_BIT, SIGCHLD_BIT = 1 << 13, 1 << 16
 PF_KTHREAD = 0x00200000
 INITIAL_PID_NAMESPACE = "pid:[4026531836]"
 """PROC_PID_INIT_INO of linux/proc_ns.h."""
 NO_TABLE = "its descriptor table: needs CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH if it is another user's"
+RING, AIO = "anon_inode:[io_uring]", "/[aio]"
+"""Mappings that keep what they are of, whether a descriptor is left or not."""
 NO_CALLS = "its system calls: needs CAP_SYS_PTRACE"
 
 _CAUGHT = re.compile(r"^SigCgt:\s*(\w+)", re.MULTILINE)
@@ -45,14 +47,14 @@ class Tables:
         except (FileNotFoundError, ProcessLookupError):
             return
         self.by_pid[pid] = table
-        for resource in table.resources.values():
+        for resource in table.all_resources():
             self._by_resource.setdefault(resource, set()).add(pid)
 
     def forget(self, pid: int) -> None:
         self.unreadable.discard(pid)
         table = self.by_pid.pop(pid, None)
         if table is not None:
-            for resource in table.resources.values():
+            for resource in table.all_resources():
                 self._by_resource.get(resource, set()).discard(pid)
 
     def holders(self, resources: Iterable[str]) -> set[int]:
@@ -91,7 +93,9 @@ class Processes:
             comm = text_of(f"/proc/{pid}/comm").rstrip("\n")
         except (FileNotFoundError, ProcessLookupError):
             status = comm = ""
-        caught = _CAUGHT.search(status)
+        found = _CAUGHT.search(status)
+        caught = int(found[1], 16) if found else None
+        maps = _maps(pid)
         missing = [NO_TABLE] * (table is None) + [NO_CALLS] * (not calls_readable)
         return ProcessSample(
             time_ns=time.time_ns(),
@@ -99,13 +103,15 @@ class Processes:
             parent=parent_of(pid) or 0,
             comm=comm,
             container=None,
-            resources=None if table is None else tuple(dict.fromkeys(table.resources.values())),
-            catches_alarm=bool(int(caught[1], 16) & SIGALRM_BIT) if caught else None,
+            resources=None if table is None else tuple(dict.fromkeys(table.all_resources())),
+            catches_alarm=None if caught is None else bool(caught & SIGALRM_BIT),
             posix_timers=_posix_timers(pid),
-            io_uring=table is not None and table.io_uring,
+            io_uring=(table is not None and table.io_uring) or RING in maps,
             in_flight=table.in_flight if table is not None else 0,
             runtime=self._runtime(pid, comm),
             missing="; ".join(missing) or None,
+            hidden=tuple(_hidden(pid, bool(caught), maps)),
+            reaps=tuple(children_of(pid)) if caught and caught & SIGCHLD_BIT else (),
         )
 
     def _runtime(self, pid: int, comm: str) -> str | None:
@@ -132,6 +138,22 @@ def network_namespaces() -> tuple[list[Namespace], int]:
             with contextlib.suppress(TestbedError, EnvironmentLacksError):
                 found.append(Namespace.of(int(name)))
     return found, refused
+
+
+def _hidden(pid: int, catches: bool, maps: str) -> Iterator[str]:
+    if AIO in maps:
+        yield "has a context of io_setup(2): its requests cannot be seen"
+    if catches and raises_signals(pid):
+        yield "catches signals, and what comes to a descriptor of it raises one (O_ASYNC)"
+
+
+def _maps(pid: int) -> str:
+    """Of the first thread that has not ended; empty where they cannot be read."""
+    with contextlib.suppress(OSError):
+        for task in sorted(os.listdir(f"/proc/{pid}/task"), key=int):
+            if text := text_of(f"/proc/{task}/maps"):
+                return text
+    return ""
 
 
 def _posix_timers(pid: int) -> int | None:

@@ -36,10 +36,14 @@ def members(fd_set: bytes, count: int) -> Iterator[int]:
 
 
 def in_private_memory(pid: int, address: int) -> bool:
-    """Whether the mapping is private (a `p` in /proc/PID/maps): other processes cannot see what is written there."""
+    """Whether the mapping is private and may be written (/proc/PID/maps): others cannot see what is written there.
+
+    One that may only be read is the file's own page, and a futex in it is everybody's who maps that.
+    """
     with Path(f"/proc/{pid}/maps").open(encoding="ascii", errors="replace") as maps:
         for line in maps:
             low, _, high = line.split(None, 1)[0].partition("-")
             if int(low, 16) <= address < int(high, 16):
-                return line.split()[1][3] == "p"
+                access = line.split()[1]
+                return access[1] == "w" and access[3] == "p"
     return False

@@ -10,8 +10,12 @@ import socket
 import struct
 from dataclasses import dataclass
 
+from lab.kernel.kcmp import Kind, same
+from lab.kernel.procfs import process_of
+
 SYS_PIDFD_GETFD = 438
 """The same on every architecture (asm-generic/unistd.h)."""
+PIDFD_THREAD = os.O_EXCL
 TCP_USER_TIMEOUT = 18
 SO_BUF_LOCK, SOCK_SNDBUF_LOCK = 72, 1
 
@@ -30,16 +34,26 @@ class SocketOptions:
     """Whether SO_SNDBUF was set, so that the kernel leaves the size alone; False also before Linux 5.14."""
 
 
-def options_of(pid: int, fd: int) -> SocketOptions | str:
-    """The options of the socket behind a process's descriptor, or why they cannot be read. 10 us."""
+def options_of(task: int, fd: int) -> SocketOptions | str:
+    """The options of the socket behind a thread's descriptor, or why they cannot be read. 10 us.
+
+    Before Linux 6.9 (PIDFD_THREAD) only a process can be asked, by its first thread: another thread's table is the same
+    one there, or is not read.
+    """
     try:
-        pidfd = os.pidfd_open(pid)
-    except OSError as error:
-        return f"socket options of process {pid}: {error.strerror}"
+        pidfd = os.pidfd_open(task, PIDFD_THREAD)
+    except OSError:
+        process = process_of(task)
+        if process is None or (process != task and not same(Kind.TABLE, task, process)):
+            return f"socket options of task {task}: its descriptors are not its process's"
+        try:
+            pidfd = os.pidfd_open(process)
+        except OSError as error:
+            return f"socket options of process {process}: {error.strerror}"
     try:
         copy = _libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
         if copy < 0:
-            return f"socket options of process {pid}: {os.strerror(ctypes.get_errno())}; needs CAP_SYS_PTRACE"
+            return f"socket options of task {task}: {os.strerror(ctypes.get_errno())}; needs CAP_SYS_PTRACE"
         try:
             return SocketOptions(
                 send_timeout_ns=_timeval(copy, socket.SO_SNDTIMEO),

@@ -28,6 +28,15 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def process_of(task: int) -> int | None:
+    """The process that a thread is of; None if it has ended."""
+    try:
+        found = re.search(r"^Tgid:\s*(\d+)", text_of(f"/proc/{task}/status"), re.MULTILINE)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(found[1]) if found else None
+
+
 def numbers_of(pid: int) -> list[int]:
     """The numbers of a process in its namespaces, ours first."""
     try:

@@ -14,6 +14,7 @@ from lab.kernel.deadlines import Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.freezer import suspended
 from lab.kernel.holders import Processes, Tables, scan, sees_whole_host
+from lab.kernel.kcmp import Kind, same
 from lab.kernel.options import SocketOptions, options_of
 from lab.kernel.procfs import descendants
 from lab.kernel.sockdiag import SocketDiag
@@ -26,6 +27,8 @@ MAX_PROCESSES, MAX_OTHERS = 256, 256
 """Of one look. Who is beyond is not described, and the proof takes what is not described to be live."""
 NAMES_A_SOCKET = READS | WRITES | {"accept", "accept4", "connect"}
 """The calls whose first argument is the descriptor that they wait on."""
+SEARCHES = 4
+"""At most, for one look, while each finds somebody new."""
 IT_RAN = "it ran while the sockets were read"
 
 
@@ -75,6 +78,8 @@ class Scene:
         self._members: set[int] = set()
         self._ran: set[int] = set()
         """Processes of which a thread ran since they were last described."""
+        self._memory: dict[int, set[int]] = {}
+        """By process, who has the same memory, as long as nobody runs."""
         self._described: dict[int, ProcessSample] = {}
         self._known: dict[Target, SocketSample] = {}
         self._options: dict[int, SocketOptions | None] = {}
@@ -88,10 +93,9 @@ class Scene:
         for target in self.targets:
             if target not in self._known:
                 self._sample_target(target)
-        roles = self._search(fresh)
-        members = self._reach(set(roles))
+        roles, members, late = self._gathered(fresh)
         now_ns = time.time_ns()
-        before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members)]
+        before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members - late)]
         processes = [self._describe(pid) for pid in sorted(members | self._tables.with_descriptors_in_flight())]
         sockets = tuple(self._sample_target(target) for target in self.targets)
         others = tuple(self._sample_others(members))
@@ -103,14 +107,32 @@ class Scene:
             self._everywhere,
         )  # fmt: skip
 
+    def _gathered(self, fresh: bool) -> tuple[dict[int, Role | None], set[int], set[int]]:
+        """The holders, all members, and those that came too late: who may have forked after the search that found them.
+
+        What a process holds is known for the cut only if its threads are read first, and the tables then; so a search
+        that finds somebody new is followed by another. Who is late has no first reading.
+        """
+        searches = 0
+        while True:
+            roles = self._search(fresh)
+            members = self._reach_all(set(roles))
+            late = members - self._members
+            self._members |= members
+            searches, fresh = searches + 1, True
+            if not late or searches == SEARCHES:
+                return roles, members, late
+
     def _search(self, fresh: bool) -> dict[int, Role | None]:
         """The holders, each with the role of the only target that it holds."""
         roles: dict[int, Role | None] = {}
+        self._read_lines(self._members)
         if self._roots is not None:
             roles = {pid: role for role, root in self._roots.items() for pid in descendants(root)[1:]}
-        self._read_lines(roles.keys() | self._members)
+            self._read_lines(roles.keys() - self._members)
         if self._ran or fresh:
             self._index.begin()
+            self._memory.clear()
         if not self._everywhere:
             if self._roots is None:
                 self._scan()
@@ -158,6 +180,16 @@ class Scene:
             thread for pid in sorted(pids) for thread in self._threads.known(pid) if thread.line.state not in ("Z", "X")
         ]
 
+    def _reach_all(self, holders: set[int]) -> set[int]:
+        """Their children too, where the end of one would run a handler of SIGCHLD."""
+        reached: set[int] = set()
+        front = holders
+        while front:
+            reached |= self._reach(front)
+            front = {child for pid in reached for child in self._describe(pid).reaps} - reached
+            self._read_lines(front - self._members)
+        return reached
+
     def _reach(self, holders: set[int]) -> set[int]:
         """The holders, whoever could wake one of their threads, whoever could wake those, and so on."""
         somebody_ran = bool(self._ran)
@@ -182,6 +214,27 @@ class Scene:
         thread.sample = None
         thread.suspended = suspended(thread)
         thread.wait, thread.dynamic = self._waits.of(thread)
+        if thread.wait is not None:
+            sharers = (Item(f"process:{pid}", Wants.WAKE) for pid in sorted(self._sharers(thread, thread.wait)))
+            thread.wait = replace(thread.wait, items=(*thread.wait.items, *sharers))
+
+    def _sharers(self, thread: Thread, wait: Wait) -> set[int]:
+        """The other processes that may end its wait by what they share with it: an epoll set, a timerfd, a futex."""
+        own = Item(f"process:{thread.pid}", Wants.WAKE)
+        found = self._in_one_memory(thread) if own in wait.items else set()
+        for kind, fd in thread.rests_on:
+            for pid, table in self._tables.by_pid.items():
+                others = (place for each, place in table.shareable if each == kind and pid != thread.pid)
+                if any(same(Kind.FILE, thread.tid, task, fd, other) is not False for task, other in others):
+                    found.add(pid)
+        return found
+
+    def _in_one_memory(self, thread: Thread) -> set[int]:
+        """Processes made by clone(2) with CLONE_VM and without CLONE_THREAD."""
+        if thread.pid not in self._memory:
+            others = self._tables.by_pid.keys() - {thread.pid}
+            self._memory[thread.pid] = {pid for pid in others if same(Kind.MEMORY, thread.tid, pid) is not False}
+        return set(self._memory[thread.pid])
 
     def _wakers(self, pids: set[int]) -> set[int]:
         items = {item for thread in self._all(pids) if thread.wait for item in thread.wait.items}
@@ -276,8 +329,8 @@ class Scene:
     def _read_options(self, inode: int) -> SocketOptions | None:
         resource = f"socket:{inode}"
         for pid in self._tables.holders([resource]):
-            fd = self._tables.by_pid[pid].number_of(resource)
-            options = options_of(pid, fd) if fd is not None else None
+            place = self._tables.by_pid[pid].place_of(resource)
+            options = options_of(*place) if place is not None else None
             if isinstance(options, SocketOptions):
                 return options
         return None

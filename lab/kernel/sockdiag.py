@@ -24,7 +24,8 @@ NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
 NLM_F_REQUEST, NLM_F_DUMP, NLM_F_DUMP_INTR = 1, 0x300, 0x10
 NLMSG_ERROR, NLMSG_DONE = 2, 3
-INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO = 2, 4, 7
+INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO, INET_DIAG_ULP_INFO = 2, 4, 7, 19
+INET_ULP_INFO_NAME = 1
 EXTENSIONS = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1) | 1 << (INET_DIAG_SKMEMINFO - 1)
 NO_COOKIE = b"\xff" * 8
 LISTEN, TIME_WAIT, REQUEST_SOCK = 10, 6, 12
@@ -300,7 +301,16 @@ def _parse(reply: bytes, role: Role | None, now_ns: int) -> SocketSample | None:
         advmss=advmss,
         ca_state=ca_state,
         pacing_rate=pacing_rate,
+        ulp=_ulp(attributes.get(INET_DIAG_ULP_INFO)),
     )
+
+
+def _ulp(nested: bytes | None) -> str | None:
+    """The name in a nested attribute, which the kernel adds unasked where there is one."""
+    if nested is None:
+        return None
+    size, kind = struct.unpack_from("=HH", nested)
+    return nested[4:size].rstrip(b"\0").decode() if kind & 0x3FFF == INET_ULP_INFO_NAME else "something"
 
 
 _SND_WND_END = _TCP_INFO.size - 8

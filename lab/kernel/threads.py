@@ -67,6 +67,8 @@ class Thread:
         """What it waits for, as long as `line` is the same."""
         self.dynamic = False
         """Whether others may change what it waits for while it sleeps."""
+        self.rests_on: tuple[tuple[str, int], ...] = ()
+        """The epoll instances and timerfds that its wait goes by: whoever has the same may change them."""
         self.suspended: str | None = None
         self.sample: ThreadSample | None = None
 
@@ -100,11 +102,11 @@ class Thread:
             return None
 
     def wchan(self) -> str:
-        """The function of the kernel that it sleeps in; empty where that is not told."""
+        """The function of the kernel that it sleeps in, as it is called in the source; empty where that is not told."""
         if self._wchan is None:
             return ""
         try:
-            return os.pread(self._wchan, 128, 0).decode().strip("0")
+            return os.pread(self._wchan, 128, 0).decode().strip("0").partition(".")[0]
         except PermissionError:
             return ""
 

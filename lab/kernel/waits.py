@@ -1,7 +1,8 @@
 """Reads what a thread inside a system call waits for: descriptors, other threads, children, a deadline.
 
 The kernel copied its arguments when the call began; what is read here from the program's memory (pollfd, fd_set,
-timespec, futex words) is what stands there now, which another thread of the program may have overwritten since.
+timespec, futex words) is what stands there now, which another thread of the program may have overwritten since; it may
+also have closed the descriptor of a call that sleeps, and used its number again.
 Numbers and structures: the man page of each call, linux/futex.h, linux/eventpoll.h.
 """
 
@@ -15,7 +16,7 @@ from lab.kernel.deadlines import TIMER_ABSTIME, Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.draft import MAX_ITEMS, POLL_CHANGES, POLL_IN, POLL_OUT, Draft
 from lab.kernel.memory import UnreadableError, in_private_memory, members, memory, timespec
-from lab.kernel.procfs import children_of, numbers_of, text_of
+from lab.kernel.procfs import children_of, descendants, numbers_of, text_of
 from lab.kernel.threads import Thread
 
 MS = 1_000_000
@@ -27,8 +28,15 @@ FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_PRIVATE, FUTEX_REALTIME = 0, 9, 128, 256
 FUTEX2_PRIVATE = 128
 P_ALL, P_PID = 0, 1
 
-FAULTS = {"handle_userfault", "request_wait_answer", "folio_wait_bit_common", "wait_on_page_bit_common"}
-"""Where a call sleeps on the way to its own wait: the program's memory is being brought in, and it goes on then."""
+ON_THE_WAY = {
+    "handle_userfault": "its memory is being brought in",
+    "request_wait_answer": "its memory is being brought in",
+    "folio_wait_bit_common": "its memory is being brought in",
+    "wait_on_page_bit_common": "its memory is being brought in",
+    "seccomp_do_user_notification": "a supervisor decides what becomes of the call",
+    "__seccomp_filter": "a supervisor decides what becomes of the call",
+}
+"""Where a call sleeps on the way to its own wait: somebody else lets it go on, or fail."""
 
 READS = {"read", "readv", "pread64", "preadv2", "recvfrom", "recvmsg", "recvmmsg"}
 WRITES = {"write", "writev", "pwrite64", "pwritev2", "sendto", "sendmsg", "sendmmsg"}
@@ -53,10 +61,11 @@ class Waits:
             draft.fail("it runs")
         elif line.state == "D" and thread.suspended is None:
             draft.fail(f"in the kernel, uninterruptible: {thread.wchan() or '?'}")
-        elif thread.wchan() in FAULTS:
-            draft.fail(f"its memory is being brought in: {thread.wchan()}")
+        elif (wchan := thread.wchan()) in ON_THE_WAY:
+            draft.fail(f"{ON_THE_WAY[wchan]}: {wchan}")
         else:
             self._read(draft)
+        thread.rests_on = tuple(draft.rests_on)
         return draft.finish(), draft.dynamic
 
     def _read(self, draft: Draft) -> None:
@@ -96,7 +105,7 @@ def connect(draft: Draft, fd: int, *_: int) -> None:
 
 def sendfile(draft: Draft, out: int, source: int, *_: int) -> None:
     draft.blocked_on(_int32(out), Wants.WRITE)
-    if draft.descriptors.resource(draft.thread.pid, _int32(source)).startswith(("pipe:", "socket:", "unix:")):
+    if draft.descriptors.resource(draft.thread.tid, _int32(source)).startswith(("pipe:", "socket:", "unix:")):
         draft.blocked_on(_int32(source), Wants.READ)
 
 
@@ -113,26 +122,26 @@ def poll(draft: Draft, fds: int, count: int, timeout_ms: int, *_: int) -> None:
 
 def ppoll(draft: Draft, fds: int, count: int, timeout: int, *_: int) -> None:
     _pollfds(draft, fds, count)
-    _relative(draft, timeout)
+    _polled(draft, timeout)
 
 
 def _pollfds(draft: Draft, fds: int, count: int) -> None:
     count &= 0xFFFFFFFF
     if count > MAX_ITEMS:
         raise UnreadableError(f"{count} descriptors")
-    for fd, events, _ in struct.iter_unpack("=ihh", memory(draft.thread.pid, fds, 8 * count)):
+    for fd, events, _ in struct.iter_unpack("=ihh", memory(draft.thread.tid, fds, 8 * count)):
         if fd >= 0:
             draft.ready(fd, events & 0xFFFF | POLL_ALWAYS)
 
 
 def select(draft: Draft, *args: int) -> None:
     _fd_sets(draft, *args[:4])
-    _relative(draft, args[4], unit_ns=1000)
+    _polled(draft, args[4], unit_ns=1000)
 
 
 def pselect6(draft: Draft, *args: int) -> None:
     _fd_sets(draft, *args[:4])
-    _relative(draft, args[4])
+    _polled(draft, args[4])
 
 
 def _fd_sets(draft: Draft, count: int, *sets: int) -> None:
@@ -141,7 +150,7 @@ def _fd_sets(draft: Draft, count: int, *sets: int) -> None:
         raise UnreadableError(f"{count} descriptors")
     for address, events in zip(sets, (POLL_IN, POLL_OUT, POLL_CHANGES), strict=True):
         if address:
-            for fd in members(memory(draft.thread.pid, address, (count + 63) // 64 * 8), count):
+            for fd in members(memory(draft.thread.tid, address, (count + 63) // 64 * 8), count):
                 draft.ready(fd, events)
 
 
@@ -152,11 +161,11 @@ def epoll_wait(draft: Draft, fd: int, _: int, __: int, timeout_ms: int, *___: in
 
 def epoll_pwait2(draft: Draft, fd: int, _: int, __: int, timeout: int, *___: int) -> None:
     _epoll(draft, fd)
-    _relative(draft, timeout)
+    _polled(draft, timeout)
 
 
 def _epoll(draft: Draft, fd: int) -> None:
-    if not draft.descriptors.resource(draft.thread.pid, _int32(fd)).startswith("epoll:"):
+    if not draft.descriptors.resource(draft.thread.tid, _int32(fd)).startswith("epoll:"):
         raise UnreadableError("its epoll descriptor is closed")
     draft.expand(_int32(fd))
 
@@ -173,14 +182,14 @@ def futex(draft: Draft, word: int, operation: int, _: int, timeout: int, *__: in
 
 
 def futex_waitv(draft: Draft, waiters: int, count: int, _: int, timeout: int, clock: int, *__: int) -> None:
-    for __, word, flags, ___ in struct.iter_unpack("=QQII", memory(draft.thread.pid, waiters, 24 * min(count, 128))):
+    for __, word, flags, ___ in struct.iter_unpack("=QQII", memory(draft.thread.tid, waiters, 24 * min(count, 128))):
         _woken_by_own_process(draft, word, bool(flags & FUTEX2_PRIVATE))
     _absolute(draft, timeout, _int32(clock))
 
 
 def _woken_by_own_process(draft: Draft, word: int, private: bool) -> None:
     """A futex that is not private is so all the same where its memory is: its key is the process's then."""
-    if not private and not in_private_memory(draft.thread.pid, word):
+    if not private and not in_private_memory(draft.thread.tid, word):
         raise UnreadableError("in shared memory: any process that maps it may wake it")
     draft.wait_for(f"process:{draft.thread.pid}", Wants.WAKE)
 
@@ -198,12 +207,15 @@ def waitid(draft: Draft, kind: int, number: int, *_: int) -> None:
 
 
 def _children(draft: Draft, pid: int | None) -> None:
-    """`pid` as the waiter's namespace numbers it. All children where it is none's number: one too many is safe."""
+    """`pid` as the waiter's namespace numbers it. All where it is none's number: one too many is safe.
+
+    Who waits for any child may get a descendant for one: PR_SET_CHILD_SUBREAPER, and the first of a PID namespace.
+    """
     children = children_of(draft.thread.pid)
     if not children:
         raise UnreadableError("waits for a process that is not its child")
     meant = [child for child in children if pid in numbers_of(child)]
-    for child in meant or children:
+    for child in meant or descendants(draft.thread.pid)[1:]:
         draft.wait_for(f"process:{child}", Wants.END)
 
 
@@ -234,17 +246,22 @@ def rt_sigtimedwait(draft: Draft, _: int, __: int, timeout: int, *___: int) -> N
 
 def _milliseconds(draft: Draft, timeout_ms: int) -> None:
     if (timeout := _int32(timeout_ms)) >= 0:
-        draft.ends_at(draft.deadlines.after(draft.thread, timeout * MS))
+        draft.polls_for(timeout * MS)
 
 
-def _relative(draft: Draft, address: int, unit_ns: int = 1) -> None:
+def _polled(draft: Draft, address: int, unit_ns: int = 1) -> None:
     if address:
-        draft.ends_at(draft.deadlines.after(draft.thread, timespec(draft.thread.pid, address, unit_ns)))
+        draft.polls_for(timespec(draft.thread.tid, address, unit_ns))
+
+
+def _relative(draft: Draft, address: int) -> None:
+    if address:
+        draft.ends_at(draft.deadlines.after(draft.thread, timespec(draft.thread.tid, address, 1)))
 
 
 def _absolute(draft: Draft, address: int, clock: int) -> None:
     if address:
-        draft.ends_at(draft.deadlines.at(draft.thread, clock, timespec(draft.thread.pid, address, 1)))
+        draft.ends_at(draft.deadlines.at(draft.thread, clock, timespec(draft.thread.tid, address, 1)))
 
 
 _READERS: dict[str, Callable[..., None]] = {

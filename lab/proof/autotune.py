@@ -11,6 +11,9 @@ from lab.forecast import INIT_CWND, MAX_TCP_HEADER, SHARED_INFO, SK_BUFF
 
 MAX_TCP_HEADERS = (MAX_TCP_HEADER, 320)
 """Bytes: without and with CONFIG_WLAN."""
+BBR_PROBE_RTT_CWND = 4
+"""Segments, bbr's least: at that it may return to any cwnd of before, by an answered probe alone."""
+UNBOUNDED = 1 << 31
 TIMESTAMPS = 12
 """Bytes of each segment, which tcpi_advmss leaves out once they are agreed on."""
 
@@ -32,6 +35,8 @@ def largest_sndbuf(sender: SocketSample, peer: SocketSample, stack: Stack, rise:
     wmem_max = stack.wmem_max
     if is_fixed(sender) or (wmem_max is not None and sender.sndbuf >= wmem_max):
         return sender.sndbuf
+    if (sender.congestion or "bbr").startswith("bbr") and sender.snd_cwnd <= BBR_PROBE_RTT_CWND:
+        return UNBOUNDED if wmem_max is None else wmem_max
     # What is in flight was refused, and stays so. Then cwnd does not rise: tcp_may_raise_cwnd() and bbr_set_cwnd() ask
     # for newly acknowledged data, and tcp_process_loss() undoes a time-out only when SND.UNA advances or new data is
     # SACKed. Duplicate acknowledgments may raise the reordering of a connection without SACK (tcp_limit_reno_sacked()).

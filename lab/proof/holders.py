@@ -14,6 +14,7 @@ from lab.proof.writable import (
     Can,
     Movement,
     Rule,
+    are_one_connection,
     could_arrive,
     could_read,
     could_signal_room,
@@ -123,10 +124,17 @@ class Holdings:
         found = self._by_ends.get((_plain(socket.remote), _plain(socket.local)), [])
         return found[0] if len(found) == 1 and found[0].inode != socket.inode else None
 
+    def reaped(self, pid: int) -> tuple[int, ...]:
+        """The children of a process that catches SIGCHLD."""
+        process = self.processes.get(pid)
+        return process.reaps if process else ()
+
     def may_retry(self, pid: int) -> bool:
         """Whether a signal of its own may wake its threads, so that they try again what they wait for."""
         process = self.processes.get(pid)
-        return process is None or process.catches_alarm is not False or process.posix_timers != 0
+        if process is None or process.hidden:
+            return True
+        return process.catches_alarm is not False or process.posix_timers != 0
 
     def _need(self, thread: Thread, item: Item) -> Need:
         kind, _, name = item.resource.partition(":")
@@ -166,6 +174,9 @@ class Holdings:
         holders = _others(self.holders(f"socket:{peer.inode}"), thread)
         same = (*holders, *self.threads(thread.pid), *self.holders(item.resource))
         stacks = self._limited(thread, item, socket) or self._stacks(thread, item, socket, peer)
+        if stacks.can is Can.NO and not are_one_connection(socket, peer):
+            why = f"the peer of {socket.local} (socket:{inode}): the counters of {peer.local} do not fit its own"
+            stacks = Movement(Can.UNKNOWN, why)
         return Need(item, stacks, _others(same, thread), holders, frozenset((inode, peer.inode)))
 
     def _limited(self, thread: Thread, item: Item, socket: SocketSample) -> Movement | None:

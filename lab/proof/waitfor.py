@@ -130,7 +130,7 @@ def _waits_for(thread: Thread, needs: tuple[Need, ...]) -> str:
 
 
 def _knot(circle: Circle, stuck: Needs, holdings: Holdings, snapshot: Snapshot) -> Knot:
-    ground = sorted(reachable(stuck, circle.threads), key=lambda thread: (thread.pid, thread.tid))
+    ground = sorted(_ground(circle, stuck, holdings), key=lambda thread: (thread.pid, thread.tid))
     needs = {thread: stuck.get(thread, ()) for thread in ground}
     closed_world = tuple(
         f"{thread.name} waits for a new connection too ({need.item.resource})"
@@ -153,6 +153,17 @@ def _knot(circle: Circle, stuck: Needs, holdings: Holdings, snapshot: Snapshot) 
         holds_until_ns=until_ns,
         why=tuple(sorted(set(moves))),
     )
+
+
+def _ground(circle: Circle, stuck: Needs, holdings: Holdings) -> set[Thread]:
+    """All that its stillness rests on: whom it reaches, and the stuck children whose end would run a handler there."""
+    ground: set[Thread] = set()
+    front = reachable(stuck, circle.threads)
+    while front:
+        ground |= front
+        reaped = [holdings.threads(child) for thread in front for child in holdings.reaped(thread.pid)]
+        front = reachable(stuck, [each for threads in reaped for each in threads if each in stuck]) - ground
+    return ground
 
 
 def _until(ground: Iterable[Thread]) -> int | None:
@@ -178,6 +189,8 @@ def _qualifiers(needs: Needs, holdings: Holdings, snapshot: Snapshot) -> Iterato
         if process.in_flight:
             yield f"{process.in_flight} descriptors are in flight to {_named(process)} (scm_fds)"
     for thread, found in needs.items():
+        if thread.wait and thread.wait.presumed and thread.until_ns is not None:
+            yield f"{thread.name} has slept since its call began: a wake-up in vain before cannot be seen (timer_list)"
         if thread.housekeeping:
             yield f"{thread.name} is taken for housekeeping of {thread.housekeeping}"
         if any(need.stacks.ends_itself for need in found):
@@ -186,6 +199,10 @@ def _qualifiers(needs: Needs, holdings: Holdings, snapshot: Snapshot) -> Iterato
         process_of = holdings.processes.get(pid)
         if process_of is not None:
             yield from _alarms(process_of)
+            yield from (f"{_named(process_of)} {each}" for each in process_of.hidden)
+            for child in process_of.reaps:
+                if not set(holdings.threads(child)) <= needs.keys():
+                    yield f"{_named(process_of)} catches SIGCHLD, and its child {child} may end"
 
 
 def _alarms(process: ProcessSample) -> Iterator[str]:

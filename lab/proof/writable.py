@@ -12,18 +12,21 @@ So the first test may be used only while no data can arrive, and by nobody who m
 P's window stays 0 without a read if __tcp_select_window() cannot come to anything else, or one exchange has shown it.
 
 Outside of this model, as any outside intervention: sysctls or socket options changed after connect (SO_RCVBUF,
-TCP_WINDOW_CLAMP), global TCP memory pressure (tcp_mem), sockets fed by BPF, kTLS or MPTCP.
+TCP_WINDOW_CLAMP), global TCP memory pressure (tcp_mem), sockets fed by BPF. What kTLS or MPTCP would do is not known.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lab.evidence import SocketSample
-from lab.proof.autotune import Stack, is_fixed, largest_sndbuf
+from lab.proof.autotune import BBR_PROBE_RTT_CWND, Stack, is_fixed, largest_sndbuf
 
 OPEN_STATES = frozenset({"ESTABLISHED", "CLOSE-WAIT"})
 EXCHANGE_MS = 100
 """An acknowledgment this long after the last data, and a whole RTO after it, answers a probe."""
+
+LEAST_SILENT = 2
+"""Probes, or retransmissions, without an answer."""
 
 JIFFIES_MS = 10
 """Rounding of two ages at HZ=100."""
@@ -39,9 +42,6 @@ KNOWN_CONGESTION = frozenset({"cubic", "reno", "bbr"})
 
 RISE = 2
 """Segments: at most so far cwnd rises for one more packet (tcp_slow_start(), tcp_cong_avoid_ai(), bbr_set_cwnd())."""
-
-BBR_PROBE_RTT_CWND = 4
-"""Segments, bbr's least: at that it may return to any cwnd of before."""
 
 
 class Can(StrEnum):
@@ -89,7 +89,8 @@ def could_write(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN
     opens = _opens(sender, peer)
     if opens is None:
         most = largest_sndbuf(sender, peer, stack)
-        return _sealed(sender, sender.wmem_queued, quiet, most, Rule.CLOSED)
+        found = _sealed(sender, sender.wmem_queued, quiet, most, Rule.CLOSED)
+        return replace(found, ends_itself=_is_silent(sender))
     if stack.drops_beyond_window and _starved(sender, peer):
         return _starving(sender)
     return _after_a_fragment(sender, peer, quiet, stack) or _out_of_capacity(sender, peer, quiet, stack) or opens
@@ -325,7 +326,28 @@ def _ends(one: SocketSample, other: SocketSample) -> Movement | None:
             return _unknown(f"TCP_USER_TIMEOUT of {_end(end)}")
         if end.wqueue and end.user_timeout_ms:
             return _yes(f"the kernel ends {_end(end)} by itself: TCP_USER_TIMEOUT {end.user_timeout_ms} ms")
+        if end.ulp:
+            return _unknown(f"what {end.ulp} above {_end(end)} moves by itself")
     return None
+
+
+def are_one_connection(one: SocketSample, other: SocketSample) -> bool:
+    """Whether each has received what the other knows of, and of the rest no more than is in flight.
+
+    Else they are ends of two connections with the same addresses: networks that overlap, or a proxy that connects by
+    its client's address (TPROXY). A SYN is counted as acknowledged.
+    """
+    return all(
+        -1 <= there.bytes_received - here.bytes_acked <= here.wqueue - here.notsent_bytes
+        for here, there in ((one, other), (other, one))
+    )
+
+
+def _is_silent(sender: SocketSample) -> bool:
+    """Whether its last two probes, or its last retransmission, had no answer (one may be left out: rate limits)."""
+    if sender.timer == "on":
+        return sender.backoff >= LEAST_SILENT and sender.last_ack_recv_ms * 1000 > sender.rto_us
+    return sender.probes >= LEAST_SILENT
 
 
 def _end(socket: SocketSample) -> str:

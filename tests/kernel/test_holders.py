@@ -64,6 +64,43 @@ def test_two_eventfds_of_two_processes_are_told_apart_and_an_inherited_one_is_th
     assert own[one.pid].isdisjoint(own[other.pid])
 
 
+APART = """
+c, s = connection(); i = inode(c); own = threading.Event()
+def keep():
+    if {apart}: libc.unshare(0x400)
+    own.set(); time.sleep(60)
+threading.Thread(target=keep).start(); own.wait()
+if {apart}: c.close()
+say(i)
+if not {apart}: libc.syscall(60 if os.uname().machine == "x86_64" else 93, 0)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_process_holds_what_any_of_its_threads_has_whose_first_one_has_ended_or_closed_it(apart: bool) -> None:
+    with sleeper(APART.format(apart=apart)) as program:
+        program.asleep("clock_nanosleep", 1 if apart else 0)
+        resource = f"socket:{program.words[0]}"
+        tables = scan(program.descriptors)
+        assert tables.holders([resource]) == {program.pid}
+        place = tables.by_pid[program.pid].place_of(resource)
+        assert place is not None
+        assert place[0] != program.pid
+        assert isinstance(options_of(*place), SocketOptions)
+
+
+def test_what_is_registered_in_an_io_uring_is_held_though_its_descriptor_is_closed() -> None:
+    code = """
+c, s = connection(); i = inode(c); p = ctypes.create_string_buffer(120); ring = libc.syscall(425, 4, p)
+libc.syscall(427, ring, 2, ctypes.byref(ctypes.c_int(c.fileno())), 1); c.close(); say(i, ring); time.sleep(60)
+"""
+    with sleeper(code) as program:
+        if int(program.words[1]) < 0:
+            pytest.skip("no io_uring here")
+        assert scan(program.descriptors).holders([f"socket:{program.words[0]}"]) == {program.pid}
+
+
 def test_a_forked_child_holds_what_its_parent_holds() -> None:
     with sleeper("c, s = connection(); pid = os.fork(); pid and say(inode(c), pid); time.sleep(60)") as program:
         child = int(program.words[1])

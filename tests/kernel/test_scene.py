@@ -238,6 +238,26 @@ def test_a_holder_that_comes_later_is_found_by_a_fresh_look() -> None:
         kill_children(programs.server.pid)
 
 
+def test_who_is_found_late_is_no_premise_and_the_search_is_made_again() -> None:
+    """A holder that forks after the search has passed is asleep by the time that it is read."""
+    with played(FROZEN_CLIENT, FROZEN_SERVER) as (scene, programs):
+        settled(scene, programs, BOTH_ASLEEP)
+        searches = 0
+        other = Scene(scene.targets)
+        search = other._search
+
+        def forking(fresh: bool) -> dict[int, Role | None]:
+            nonlocal searches
+            searches += 1
+            return {pid: role for pid, role in search(fresh).items() if searches > 1 or pid != programs.server.pid}
+
+        other._search = forking  # type: ignore[method-assign]
+        cut = other.look()
+        other.close()
+    assert searches == 3
+    assert {t.pid for t in cut.threads_before} == {programs.client.pid, programs.server.pid}
+
+
 def test_looking_changes_nothing() -> None:
     with played(FROZEN_CLIENT, FROZEN_SERVER) as (scene, programs):
         first = settled(scene, programs, BOTH_ASLEEP, still_s=1.0)

@@ -166,3 +166,17 @@ def test_a_cookie_tells_a_socket_from_the_next_one_with_the_same_addresses(hosts
 @pytest.mark.parametrize("text", ["198.18.20.10:1060", "[2001:2::c612:140a]:1", "[::1]:65535", "0.0.0.0:0"])
 def test_an_address_is_written_as_it_is_read(text: str) -> None:
     assert join_address(*split_address(text)) == text
+
+
+def test_what_lies_above_tcp_is_told_whose_descriptor_looks_like_tcp_s_own() -> None:
+    try:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+    except OSError:
+        pytest.skip("no MPTCP here")
+    with listener, socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as client:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client.connect(listener.getsockname())
+        with closing(SocketDiag(Namespace.here())) as diag:
+            inode = os.fstat(client.fileno()).st_ino
+            assert [each.ulp for each in diag.samples() if each.inode == inode] == ["mptcp"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lab.kernel.deadlines import Deadlines
+from lab.kernel.procfs import children_of
 from lab.kernel.waits import Waits
 
 from .sleepers import LIMIT_S, sleeper
@@ -199,6 +200,28 @@ p = select.epoll(); d = os.dup(c.fileno()); p.register(d, select.EPOLLOUT); os.c
         assert program.resources("epoll_wait") == [(f"socket:{program.words[0]}", "write", False)]
 
 
+def test_an_eventfd_whose_number_is_another_s_by_now_is_not_taken_for_that() -> None:
+    code = """
+p = select.epoll(); d = os.eventfd(0); k = os.dup(d); p.register(d, select.EPOLLIN); p.register(e, select.EPOLLIN)
+os.dup2(e, d); p.poll()
+"""
+    with sleeper(POLLED + code) as program:
+        one, other = sorted(program.resources("epoll_wait"))
+        assert one[0].startswith("eventfd:")
+        assert other[0].startswith("other:no more")
+
+
+def test_a_thread_with_a_table_of_its_own_reads_what_the_number_means_there() -> None:
+    code = """
+a, b = os.pipe(); c, d = os.pipe()
+def wait():
+    libc.unshare(0x400); os.dup2(c, a); say(inode(a)); os.read(a, 1)
+threading.Thread(target=wait).start(); time.sleep(60)
+"""
+    with sleeper(code) as program:
+        assert program.resources("read") == [(f"pipe:{program.words[0]}", "read", False)]
+
+
 TIMERFD = """
 t = libc.timerfd_create(1, 0); libc.timerfd_settime(t, 0, struct.pack("qqqq", 0, 0, 60, 0), None)
 """
@@ -353,3 +376,34 @@ def test_a_deadline_is_right_within_20_ms_and_never_late(statement: str, call: s
         ended = int(program.says())
     assert deadline is not None
     assert -20 * MS <= deadline - ended <= 1 * MS
+
+
+@pytest.mark.parametrize(("timer_list", "presumed"), [("/proc/timer_list", False), ("/nowhere", True)])
+def test_where_the_timers_are_hidden_nobody_knows_whether_a_poll_has_slept_before(
+    timer_list: str, presumed: bool
+) -> None:
+    with sleeper("say('x'); select.poll().poll(60_000)") as program:
+        program.waits = Waits(program.descriptors, Deadlines(Path(timer_list)))
+        assert program.wait("poll").presumed is presumed
+    with sleeper("say('x'); time.sleep(60)") as program:
+        program.waits = Waits(program.descriptors, Deadlines(Path(timer_list)))
+        assert not program.wait("clock_nanosleep").presumed
+
+
+def test_the_timer_of_somebody_else_is_not_taken_for_that_of_a_poll_which_slept_before() -> None:
+    """It is woken after a while, nobody knows for what; another poll begins then that is to last as long."""
+    code = """
+r, w = os.pipe(); os.sched_setaffinity(0, {0})
+if os.fork() == 0:
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)); os.read(r, 1); select.poll().poll(8000); os._exit(0)
+if os.fork() == 0:
+    time.sleep(2); os.write(w, b"!"); os._exit(0)
+p = select.poll(); p.register(r, select.POLLIN); say(time.time_ns()); p.poll(8000)
+"""
+    with sleeper(code) as program:
+        began = int(program.words[0])
+        time.sleep(2.5)
+        deadline = program.wait("poll").deadline_ns
+        for child in children_of(program.pid):
+            os.kill(child, signal.SIGKILL)
+    assert deadline is None or deadline <= began + 8_000 * MS + 50 * MS

@@ -439,3 +439,45 @@ def test_a_second_idle_client_of_the_same_loop_is_live_if_its_program_is() -> No
     assert found is not None
     assert {edge.waiter.pid for edge in found.edges} == {1, 2}
     assert [edge.waiter.pid for edge in found.tail] == [5]
+
+
+def test_two_ends_whose_counters_do_not_fit_are_of_two_connections() -> None:
+    """As the two of a proxy that connects by its client's address: it has read more than it has passed on."""
+    for other in (server(bytes_received=12_000), server(bytes_acked=8_000), server(bytes_received=8_999)):
+        shot = snapshot(sockets=Pair(client(), other))
+        assert knot(shot) is None
+        assert "do not fit" in against(shot)
+
+
+def test_what_lies_above_tcp_in_the_kernel_is_not_understood() -> None:
+    shot = snapshot(sockets=Pair(client(), server(ulp="mptcp")))
+    assert knot(shot) is None
+    assert "mptcp" in against(shot)
+
+
+@pytest.mark.parametrize("facts", [{"probes": 2}, {"timer": "on", "backoff": 2, "last_ack_recv_ms": 300}])
+def test_tcp_gives_up_a_peer_that_does_not_answer(facts: dict[str, Any]) -> None:
+    found = knot(snapshot(sockets=Pair(client(**facts), server())))
+    assert found is not None
+    assert found.grade is Grade.QUALIFIED
+    assert any("tcp_retries2" in each for each in found.qualifiers)
+
+
+def test_a_child_that_may_end_runs_a_handler_and_one_that_is_stuck_itself_does_not() -> None:
+    catching = [process(1, "socket:11", reaps=(3,)), process(2, "socket:22")]
+    unseen = knot(snapshot(processes=catching))
+    assert unseen is not None
+    assert any("SIGCHLD" in each for each in unseen.qualifiers)
+    sleeps = thread(3, Wait("nanosleep", (), deadline_ns=NOW + 9 * SECOND, timed=True))
+    for child, word in ((thread(3, wakes(3)), None), (sleeps, None), (thread(3, None, syscall="running"), "SIGCHLD")):
+        found = knot(snapshot([CLIENT, SERVER, child], [*catching, process(3)]))
+        assert found is not None
+        assert any("SIGCHLD" in each for each in found.qualifiers) is (word is not None)
+        assert (found.holds_until_ns is not None) is (child is sleeps)
+
+
+def test_what_may_signal_a_process_of_its_own_accord_is_named() -> None:
+    found = knot(snapshot(processes=[process(1, "socket:11", hidden=("has a secret",)), process(2, "socket:22")]))
+    assert found is not None
+    assert found.grade is Grade.QUALIFIED
+    assert "1 program has a secret" in found.qualifiers

@@ -235,7 +235,7 @@ def test_what_the_peer_could_never_take_is_no_argument_for_a_buffer_that_may_gro
     deep = client(snd_wnd=1024, wqueue=60_000, wmem_queued=60_000, sndbuf=46_080)
     open_window = server(rcv_wnd=1024, wqueue=0, notsent_bytes=0)
     assert could_write(deep, open_window).can is Can.YES
-    assert could_write(deep, open_window, Stack(wmem_max=46_080)).can is Can.NO
+    assert could_write(deep, open_window, Stack(wmem_max=69_120)).can is Can.NO
     assert could_write(deep, open_window, Stack(wmem_max=4_194_304)).can is Can.YES
 
 
@@ -366,3 +366,11 @@ def test_a_live_pair_is_called_sealed_soon_and_moves_no_byte_until_somebody_read
         while far.recv(1 << 16, socket.MSG_DONTWAIT) and could_write(*samples(diag, near, far)).can is Can.NO:
             assert time.monotonic() < give_up
         assert could_write(*samples(diag, near, far)).can is Can.YES
+
+
+def test_bbr_at_its_least_may_return_to_any_window_of_before() -> None:
+    """bbr_check_probe_rtt_done() restores cwnd, and with it the send buffer grows, though nothing is acknowledged."""
+    sender = client(sndbuf=69_120, wmem_queued=69_120, congestion="bbr", snd_cwnd=4)
+    assert could_write(sender, server(), Stack(wmem_max=1 << 20)).can is Can.YES
+    assert could_write(sender, server(), Stack(wmem_max=69_120)).can is Can.NO
+    assert could_write(sender, server()).can is Can.YES

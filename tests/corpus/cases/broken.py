@@ -3,7 +3,7 @@
 import subprocess
 
 from tests.corpus.case import ADDRESSES, Case, Truth, accepting, connecting
-from tests.corpus.programs import converse, echo
+from tests.corpus.programs import converse, echo, write_only
 from tests.corpus.stage import Stage
 
 LIMIT_S = 20
@@ -24,6 +24,18 @@ def link_down(stage: Stage) -> None:
 
 def blackhole(stage: Stage) -> None:
     _in_server(stage, "ip", "route", "add", "blackhole", f"{ADDRESSES['client'][0]}/32")
+
+
+def link_down_for_long(stage: Stage) -> None:
+    """Until two probes of each side, or a retransmission, are without an answer."""
+    (connection,) = stage.connections()
+    link_down(stage)
+
+    def silent() -> bool:
+        ends = [each for each in stage.sample(connection) if each]
+        return all(each.probes >= 2 or each.last_ack_recv_ms > 2 * each.rto_us / 1000 + 5000 for each in ends)
+
+    stage.until(silent, "somebody still answers")
 
 
 OUTCOMES = frozenset({"blackhole", "inconclusive", "read-read", "idle"})
@@ -47,4 +59,15 @@ CASES = (
     _case("packets-dropped", "A firewall drops all that comes to the server.", drop),
     _case("link-down", "The cable is pulled.", link_down),
     _case("route-blackhole", "The server has no way back.", blackhole),
+    Case(
+        "link-down-when-frozen",
+        "The cable of a frozen pair is pulled: TCP itself will give it up.",
+        Truth.STANDS,
+        accepting(echo),
+        connecting(write_only),
+        act=link_down_for_long,
+        watch_s=4,
+        grades=frozenset({"qualified"}),
+        outcomes=frozenset({"deadlock"}),
+    ),
 )
