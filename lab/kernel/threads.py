@@ -58,9 +58,13 @@ class Thread:
         self.pid, self.tid = pid, tid
         self.folder = f"/proc/{pid}/task/{tid}"
         self.comm = text_of(Path(self.folder, "comm")).rstrip("\n")
-        self._status = os.open(f"{self.folder}/status", os.O_RDONLY | os.O_CLOEXEC)
-        self._syscall = self._open("syscall")
-        self._wchan = self._open("wchan")
+        with contextlib.ExitStack() as undo:  # it may end in between
+            self._status = os.open(f"{self.folder}/status", os.O_RDONLY | os.O_CLOEXEC)
+            undo.callback(os.close, self._status)
+            self._syscall = self._open("syscall")
+            undo.callback(_close, self._syscall)
+            self._wchan = self._open("wchan")
+            undo.pop_all()
         self._raw: tuple[bytes, bytes | None] | None = None
         self.line = Line("R", 0, None, ())
         self.wait: Wait | None = None
@@ -124,8 +128,7 @@ class Thread:
 
     def close(self) -> None:
         for descriptor in (self._status, self._syscall, self._wchan):
-            if descriptor is not None:
-                os.close(descriptor)
+            _close(descriptor)
 
 
 class Threads:
@@ -166,6 +169,11 @@ class Threads:
 
     def close(self) -> None:
         self.forget_all_but(set())
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        os.close(descriptor)
 
 
 def _call(raw: bytes | None) -> tuple[str | None, tuple[int, ...]]:

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from lab.kernel.threads import Line, Threads
+from lab.kernel.threads import Line, Thread, Threads
 
 OPENING = """
 import os, signal, socket, threading, time
@@ -106,3 +106,19 @@ def test_a_thread_that_ends_is_gone_from_the_next_look_and_leaves_no_descriptor(
         process.wait(LIMIT_S)
         assert threads.of(process.pid) == []
         assert open_of(process.pid) == []
+
+
+class Ending(Thread):
+    """Ends as soon as the first of its files has been opened."""
+
+    def _open(self, name: str) -> int | None:
+        if name == "wchan":
+            raise ProcessLookupError
+        return super()._open(name)
+
+
+def test_a_thread_that_ends_while_its_files_are_opened_leaves_no_descriptor() -> None:
+    before = os.listdir("/proc/self/fd")
+    with pytest.raises(ProcessLookupError):
+        Ending(os.getpid(), os.getpid())
+    assert os.listdir("/proc/self/fd") == before
