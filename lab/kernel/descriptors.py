@@ -5,6 +5,7 @@ import os
 import re
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -223,10 +224,11 @@ def scm_fds(task: int, fd: int) -> int:
 def epoll_set(task: int, fd: int) -> list[Watched]:
     """What an epoll instance watches."""
     found: list[Watched] = []
+    seen: Counter[str] = Counter()
     for number, events, inode, device in _WATCHED.findall(fdinfo(task, fd)):
-        nth = sum(each.fd == int(number) for each in found)
         where = [int(each, 16) if each else None for each in (inode, device)]
-        found.append(Watched(int(number), int(events, 16), where[0], where[1], fd, nth))
+        found.append(Watched(int(number), int(events, 16), where[0], where[1], fd, seen[number]))
+        seen[number] += 1
     return found
 
 
