@@ -131,7 +131,10 @@ def _in_thread(function: Callable[[], R]) -> R:
 
     # A daemon: who is interrupted while it works does not wait for it at exit.
     thread = threading.Thread(target=run, name="netns", daemon=True)
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError:
+        raise MemoryError("can't start new thread") from None  # or RLIMIT_NPROC: a limit of the caller either way
     for _ in range(ANSWER_S):
         thread.join(1.0)  # second by second: one in which a Ctrl-Z stopped us all is one
         if not thread.is_alive():
