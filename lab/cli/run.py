@@ -56,6 +56,7 @@ def _play(spec: Spec, aside: "Aside | None", *, hold: bool, expect: str | None, 
     from lab import testbed  # noqa: PLC0415
 
     aid = testbed.Aid(partial(_load, form, aside), aside)
+    document = ""
     with ExitStack() as stack:
         site = stack.enter_context(testbed.find(spec.testbed).site(spec, complain, aid))
         from lab import store  # noqa: PLC0415
@@ -93,7 +94,7 @@ def _play(spec: Spec, aside: "Aside | None", *, hold: bool, expect: str | None, 
         if form == "json" and unkept is None:
             from lab.cli.output import run_json  # noqa: PLC0415
 
-            click.echo(run_json(verdict, evidence, run.path, may_be))
+            document = run_json(verdict, evidence, run.path, may_be)
         elif form == "text":
             from lab.report import text  # noqa: PLC0415
 
@@ -101,7 +102,11 @@ def _play(spec: Spec, aside: "Aside | None", *, hold: bool, expect: str | None, 
         if unkept is not None:
             raise StoreError(f"{unkept}; judged from memory: {_named(verdict)}; --runs gives another folder")
         if hold:
+            click.echo(document, nl=bool(document))
+            document = ""
             _hold(site.standing)
+    # Once all is taken down: there is no document with an exit code 4.
+    click.echo(document, nl=bool(document))
     if verdict.outcome in may_be:
         return 0
     return INCONCLUSIVE if verdict.outcome is Outcome.INCONCLUSIVE else OTHERWISE
