@@ -5,10 +5,17 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lab import errors
+from lab.cli import app
+from lab.spec import Spec
+from lab.testbed import Aid, Site, loopback
 from tests.commanded import below, ending, lab, small_disk, started
 
 KEYS = [
@@ -151,3 +158,20 @@ def test_a_full_disk_is_said_and_the_run_is_judged(tmp_path: Path, form: str) ->
     assert judged["wire"]["dropped"] > 0
     assert judged["witnesses"]["wire"] == "missing"
     assert "captured packets, for which the disk had no room" in judged["missing"][0]
+
+
+def test_a_place_that_breaks_away_while_it_is_taken_down_leaves_no_document(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def breaking(spec: Spec, aid: Aid) -> Iterator[Site]:
+        with loopback.site(spec, aid) as site:
+            yield site
+        raise errors.TestbedError("the engine broke away")
+
+    monkeypatch.setattr(loopback, "TESTBED", replace(loopback.TESTBED, hosts=breaking))
+    words = ["run", "upper", "--testbed", "loopback", "--payload", "32", "--format", "json", "--runs", str(tmp_path)]
+    with pytest.raises(errors.TestbedError, match="broke away"):
+        app.main(words, prog_name="lab", standalone_mode=False)
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "latest/verdict.json").is_file()
