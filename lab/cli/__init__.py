@@ -101,7 +101,7 @@ def _called(aside: "Aside | None") -> int:
         if error.errno in NO_ROOM:
             raise  # that of standard output: of a run's own files it is a StoreError
         return _too_little(error.strerror) if error.errno in LIMITS else _defect()
-    except MemoryError:
+    except (MemoryError, SystemError):  # the latter is CPython's own, where an allocation failed unnoticed
         return _too_little("Cannot allocate memory")
     except SystemExit:
         # How click answers a reader that has left, with a 1 that would be a verdict.

@@ -105,7 +105,7 @@ def _serve(channel: socket.socket) -> None:
     (function, args, kwargs), descriptors = _receive(channel)
     try:
         answer: tuple[object, Exception | None] = (function(*args, **kwargs), None)
-    except (LabError, MemoryError) as error:
+    except (LabError, MemoryError, SystemError) as error:
         answer = (None, error)
     except OSError as error:
         error.add_note(traceback.format_exc())
