@@ -79,10 +79,10 @@ class Capture:
     def drain(self, *, patient: bool = False) -> list[Frame]:
         """The frames that the kernel has handed over since the last call; of very many, the first blocks.
 
-        `patient` lets them lie for PATIENCE_S, unless the ring is filling: to read them takes a processor from the
-        programs that make them, where there is none to spare.
+        `patient` lets all but the first lie for PATIENCE_S, unless the ring is filling: to read them takes a processor
+        from the programs that make them, where there is none to spare.
         """
-        if patient and time.monotonic() < self._drained_s + PATIENCE_S and not self._is_filling():
+        if patient and self._number and time.monotonic() < self._drained_s + PATIENCE_S and not self._is_filling():
             return []
         frames: list[Frame] = []
         for _ in range(AT_ONCE // self._block_size):

@@ -209,12 +209,17 @@ def test_settle_gives_at_once_what_the_kernel_still_holds_back(hosts: Pair[Names
         assert settled(capture) == []
 
 
+def await_first(hosts: Pair[Namespace], capture: Capture) -> None:
+    """Of it nobody is patient."""
+    put(hosts.server, [over(4, KEPT["SYN"])])
+    deadline = time.monotonic() + PATIENCE_S
+    while not capture.drain(patient=True):
+        assert time.monotonic() < deadline
+
+
 def test_a_patient_reader_lets_frames_lie_but_not_for_long(hosts: Pair[Namespace]) -> None:
     with capturing(hosts.client) as capture:
-        put(hosts.server, [over(4, KEPT["SYN"])] * 3)
-        began = time.monotonic()
-        while not capture.drain():  # what a reader finds that has no patience
-            assert time.monotonic() < began + LIMIT_S
+        await_first(hosts, capture)
         put(hosts.server, [over(4, KEPT["SYN"])] * 3)
         began = time.monotonic()
         while not (frames := capture.drain(patient=True)):
@@ -226,6 +231,7 @@ def test_a_patient_reader_lets_frames_lie_but_not_for_long(hosts: Pair[Namespace
 def test_a_patient_reader_does_not_wait_until_the_ring_is_full(hosts: Pair[Namespace]) -> None:
     sent = 40_000
     with capturing(hosts.client) as capture:
+        await_first(hosts, capture)
         put(hosts.server, [over(4, KEPT["SYN"])] * sent)
         taken = len(capture.drain(patient=True))
         assert taken >= FRAMES_AT_ONCE
