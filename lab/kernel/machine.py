@@ -11,12 +11,9 @@ from lab.kernel.netns import Namespace
 
 def warm() -> None:
     """Import what is imported late elsewhere: 0.5 s and 40 MB, once instead of in each forked child."""
-    load_pyroute2()
-    load_scapy()
-
-
-def load_pyroute2() -> None:
     import pyroute2  # noqa: F401, PLC0415
+
+    load_scapy()
 
 
 def load_rtnetlink_alone() -> None:

@@ -1,6 +1,7 @@
 """The plain programs that many cases share: what they do is their whole text. Standard library only."""
 
 import contextlib
+import select
 import signal
 import socket
 import threading
@@ -42,6 +43,27 @@ def read_all(connection: socket.socket) -> None:
     with contextlib.suppress(ConnectionError):
         while connection.recv(1 << 16):
             pass
+
+
+def reads_when(connection: socket.socket, fd: int) -> None:
+    """Waits for room or for the other descriptor, and reads on when that calls."""
+    epoll = select.epoll()
+    epoll.register(connection, select.EPOLLOUT)
+    epoll.register(fd, select.EPOLLIN)
+    writes_until_other(connection, epoll)
+
+
+def writes_until_other(connection: socket.socket, epoll: select.epoll) -> None:
+    """Likewise, with a set that is made already."""
+    connection.setblocking(False)
+    while all(ready == connection.fileno() for ready, _ in epoll.poll()):
+        try:
+            while True:
+                connection.send(b"x" * 1024)
+        except BlockingIOError:
+            continue
+    connection.setblocking(True)
+    read_all(connection)
 
 
 def read_slowly(connection: socket.socket, size: int = 512, pause_s: float = 0.3) -> None:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from tests.corpus.case import LATE_S, LATER_S, Case, Truth, accepting, connecting
 from tests.corpus.cases.uring import GETEVENTS, OFF_SQES, SQE_SIZE, Ring
-from tests.corpus.programs import echo, read_all, take, wait_for_ever, write_only
+from tests.corpus.programs import echo, read_all, reads_when, take, wait_for_ever, write_only, writes_until_other
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_FILES, CLONE_VM, CLONE_CHILD_CLEARTID = 0x400, 0x100, 0x200000
@@ -37,26 +37,6 @@ def _fill(connection: socket.socket) -> None:
             quiet += 1
             time.sleep(0.01)
     connection.setblocking(True)
-
-
-def _wakes(connection: socket.socket, fd: int, limit_s: float | None = None) -> None:
-    """Waits for room or for the other descriptor, and reads on when that calls, or the time is over."""
-    epoll = select.epoll()
-    epoll.register(connection, select.EPOLLOUT)
-    epoll.register(fd, select.EPOLLIN)
-    _until_other(connection, epoll, limit_s)
-
-
-def _until_other(connection: socket.socket, epoll: select.epoll, limit_s: float | None = None) -> None:
-    connection.setblocking(False)
-    while any(ready == connection.fileno() for ready, _ in epoll.poll(limit_s)):
-        try:
-            while True:
-                connection.send(b"x" * 1024)
-        except BlockingIOError:
-            continue
-    connection.setblocking(True)
-    read_all(connection)
 
 
 def _later(connection: socket.socket, act: Callable[[], object]) -> int:
@@ -278,7 +258,7 @@ def number_used_again(connection: socket.socket) -> None:
     epoll.register(connection, select.EPOLLOUT)
     epoll.register(first, select.EPOLLIN)
     os.dup2(second, first)
-    _until_other(connection, epoll)
+    writes_until_other(connection, epoll)
 
 
 def timer_set_by_child(connection: socket.socket) -> None:
@@ -286,7 +266,7 @@ def timer_set_by_child(connection: socket.socket) -> None:
     timer = LIBC.timerfd_create(1, 0)
     LIBC.timerfd_settime(timer, 0, struct.pack("=4q", 0, 0, 1000, 0), None)
     _later(connection, lambda: LIBC.timerfd_settime(timer, 0, struct.pack("=4q", 0, 0, 0, 1000), None))
-    _wakes(connection, timer)
+    reads_when(connection, timer)
 
 
 def set_changed_by_child(connection: socket.socket) -> None:
@@ -298,7 +278,7 @@ def set_changed_by_child(connection: socket.socket) -> None:
     os.close(into)
     os.close(out)
     epoll.register(connection, select.EPOLLOUT)
-    _until_other(connection, epoll)
+    writes_until_other(connection, epoll)
 
 
 def asynchronous_io(connection: socket.socket) -> None:
@@ -310,7 +290,7 @@ def asynchronous_io(connection: socket.socket) -> None:
     block = ctypes.create_string_buffer(struct.pack("=QIiHhIQQqQII", 0, 0, 0, 5, 0, timer, 1, 0, 0, 0, 1, told))
     blocks = (ctypes.c_void_p * 1)(ctypes.addressof(block))
     assert LIBC.syscall(SYS_IO_SUBMIT, context, 1, blocks) == 1, os.strerror(ctypes.get_errno())
-    _wakes(connection, told)
+    reads_when(connection, told)
 
 
 def reaper(connection: socket.socket) -> None:

@@ -3,7 +3,6 @@
 import ctypes
 import os
 import pty
-import select
 import signal
 import socket
 import struct
@@ -15,26 +14,10 @@ from collections.abc import Callable
 
 from tests.corpus.case import LATE_S, LATER_S, LIMIT_S, PORT, Case, Truth, accepting, connecting, listening
 from tests.corpus.play import connect
-from tests.corpus.programs import echo, read_all, wait_for_ever, write_only
+from tests.corpus.programs import echo, read_all, reads_when, wait_for_ever, write_only
 
 SIGNAL_SET = struct.pack("=Q", 1 << (signal.SIGALRM - 1)).ljust(128, b"\0")
 IN_MODIFY = 2
-
-
-def _reads_when(connection: socket.socket, fd: int) -> None:
-    """Waits for room or for the other descriptor, and reads on when that calls."""
-    epoll = select.epoll()
-    epoll.register(connection, select.EPOLLOUT)
-    epoll.register(fd, select.EPOLLIN)
-    connection.setblocking(False)
-    while all(ready == connection.fileno() for ready, _ in epoll.poll()):
-        try:
-            while True:
-                connection.send(b"x" * 1024)
-        except BlockingIOError:
-            continue
-    connection.setblocking(True)
-    read_all(connection)
 
 
 def _later(connection: socket.socket, act: Callable[[], object]) -> None:
@@ -51,7 +34,7 @@ def signalfd_alarm(connection: socket.socket) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     fd = ctypes.CDLL(None).signalfd(-1, SIGNAL_SET, 0)
     signal.alarm(int(LIMIT_S))
-    _reads_when(connection, fd)
+    reads_when(connection, fd)
 
 
 def sigwait_alarm(connection: socket.socket) -> None:
@@ -80,7 +63,7 @@ def inotify_later(connection: socket.socket) -> None:
         os.unlink(path)  # noqa: PTH108
 
     _later(connection, touch)
-    _reads_when(connection, fd)
+    reads_when(connection, fd)
 
 
 def pidfd_later(connection: socket.socket) -> None:
@@ -90,7 +73,7 @@ def pidfd_later(connection: socket.socket) -> None:
         connection.close()
         time.sleep(LATE_S)
         os._exit(0)
-    _reads_when(connection, os.pidfd_open(child))
+    reads_when(connection, os.pidfd_open(child))
 
 
 def fifo_later(connection: socket.socket) -> None:
@@ -104,7 +87,7 @@ def fifo_later(connection: socket.socket) -> None:
         os.write(out, b"!")
 
     _later(connection, write)
-    _reads_when(connection, os.open(path, os.O_RDWR))
+    reads_when(connection, os.open(path, os.O_RDWR))
 
 
 def datagram_later(connection: socket.socket) -> None:
@@ -118,7 +101,7 @@ def datagram_later(connection: socket.socket) -> None:
             stranger.sendto(b"!", name)
 
     _later(connection, send)
-    _reads_when(connection, ours.fileno())
+    reads_when(connection, ours.fileno())
 
 
 def terminal_later(connection: socket.socket) -> None:
@@ -127,7 +110,7 @@ def terminal_later(connection: socket.socket) -> None:
     tty.setraw(terminal)
     _later(connection, lambda: os.write(keyboard, b"!"))
     os.close(keyboard)
-    _reads_when(connection, terminal)
+    reads_when(connection, terminal)
 
 
 def stopped_holder(connection: socket.socket) -> None:
