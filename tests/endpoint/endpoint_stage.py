@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,15 @@ def wait_until(holds: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
     while not holds():
         assert time.monotonic() < end, "the limit on this wait is over"
         time.sleep(0.002)
+
+
+def descriptors(pid: int) -> dict[int, str]:
+    """What each descriptor of a process leads to; one that is closed between the listing and the look is left out."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found[int(entry.name)] = os.readlink(entry)
+    return found
 
 
 class Controller:

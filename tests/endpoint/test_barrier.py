@@ -4,12 +4,11 @@ import json
 import os
 import socket
 import time
-from pathlib import Path
 
 import pytest
 
 from lab.endpoint.barrier import MAX_LINE, READING_S, is_identity
-from tests.endpoint.endpoint_stage import JOB, SQUEEZED, Stage, still
+from tests.endpoint.endpoint_stage import JOB, SQUEEZED, Stage, descriptors, still
 
 BAD_LINES = [
     (b"hello\n", "not JSON"),
@@ -49,13 +48,9 @@ BAD_VALUES: list[tuple[dict[str, object], str]] = [
 ]
 
 
-def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def refused(stage: Stage, line: bytes, descriptors: list[int] | None = None, role: str = "server") -> str:
+def refused(stage: Stage, line: bytes, attached: list[int] | None = None, role: str = "server") -> str:
     controller = stage.call(role)
-    controller.send(line, descriptors)
+    controller.send(line, attached)
     event = controller.event()
     assert event["event"] == "refused"
     assert controller.is_closed()

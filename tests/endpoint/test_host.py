@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from lab.kernel.netns import Namespace
-from tests.endpoint.endpoint_stage import JOB, SQUEEZED, Controller, Stage, has_ended, still, wait_until
+from tests.endpoint.endpoint_stage import JOB, SQUEEZED, Controller, Stage, descriptors, has_ended, still, wait_until
 
 
 def freeze(stage: Stage) -> tuple[Controller, Controller]:
@@ -18,8 +18,7 @@ def freeze(stage: Stage) -> tuple[Controller, Controller]:
 
 
 def sockets_of(pid: int) -> set[str]:
-    links = (str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir())
-    return {link[8:-1] for link in links if link.startswith("socket:[")}
+    return {link[8:-1] for link in descriptors(pid).values() if link.startswith("socket:[")}
 
 
 def tcp_inodes() -> set[str]:
@@ -156,10 +155,10 @@ def test_log_lines_go_to_standard_output_too(stage: Stage) -> None:
 def test_a_hundred_jobs_leave_no_descriptor_and_no_zombie(stage: Stage) -> None:
     stage.give("server").event()
     pid = stage.processes["server"].pid
-    before = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    before = len(descriptors(pid))
     for _ in range(100):
         assert stage.give("server", **JOB).event()["event"] == "listening"
-    wait_until(lambda: len(list(Path(f"/proc/{pid}/fd").iterdir())) == before)
+    wait_until(lambda: len(descriptors(pid)) == before)
     assert stage.child("server")
 
 
@@ -174,8 +173,8 @@ def test_a_job_with_a_namespace_is_played_there_and_the_host_stays(stage: Stage)
         host, child = stage.processes["server"].pid, stage.child("server")
         assert namespace_of(child) == os.fstat(elsewhere.fd).st_ino
         assert namespace_of(host) == namespace_of(os.getpid())
-        held = [os.readlink(entry) for entry in Path(f"/proc/{child}/fd").iterdir()]
-    assert not [each for each in held if each.startswith("net:")], "the namespace shall end with its programs"
+        held = descriptors(child)
+    assert not [each for each in held.values() if each.startswith("net:")], "the namespace shall end with its programs"
 
 
 def namespace_of(pid: int) -> int:

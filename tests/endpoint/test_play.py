@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.endpoint_stage import LIMIT_S, SQUEEZED, Controller, Stage, still, wait_until
+from tests.endpoint.endpoint_stage import LIMIT_S, SQUEEZED, Controller, Stage, descriptors, still, wait_until
 
 SENDTO = {"x86_64": 44, "aarch64": 206}[platform.machine()]
 
@@ -283,9 +283,9 @@ def accepted_sockets(pid: int) -> list[socket.socket]:
 
     pidfd, libc = os.pidfd_open(pid), ctypes.CDLL(None, use_errno=True)
     found = []
-    for entry in Path(f"/proc/{pid}/fd").iterdir():
-        if str(entry.readlink()).startswith("socket:["):
-            copy = socket.socket(fileno=libc.syscall(438, pidfd, int(entry.name), 0))
+    for number, link in descriptors(pid).items():
+        if link.startswith("socket:["):
+            copy = socket.socket(fileno=libc.syscall(438, pidfd, number, 0))
             if copy.family == socket.AF_INET and not copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 found.append(copy)
             else:
