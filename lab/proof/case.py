@@ -139,13 +139,6 @@ class Case:
         socket = self.socket(role)
         return None if socket is None else socket.wqueue == 0
 
-    def unanswered(self, role: Role) -> bool:
-        """Whether the peer's host is silent: answered probes and retransmissions reset these counters."""
-        socket = self.socket(role)
-        if socket is None or socket.wqueue == 0 or socket.backoff < 2:
-            return False
-        return socket.probes >= 2 or (socket.timer == "on" and socket.last_ack_recv_ms * 1000 > socket.rto_us)
-
     def reopenings(self) -> tuple[int, int]:
         """How often each side's closed window opened again: on the wire, or by the samples without a capture."""
         if self.captured:

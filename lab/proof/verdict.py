@@ -20,6 +20,7 @@ from lab.proof.knots import Dependency
 from lab.proof.livelock import futile_sends
 from lab.proof.waitfor import Knot
 from lab.proof.wire import WireFacts
+from lab.proof.writable import is_silent
 from lab.spec import Grade, Outcome, Pair, Role
 
 REOPENINGS = 3
@@ -231,7 +232,7 @@ def _still(case: Case) -> Finding:
     held = Pair(*(case.behind_zero(role) for role in Role))
     if all(held) and case.runs_in_vain():
         return Finding(Outcome.LIVELOCK, tuple(_write_write(case)))
-    silent = [socket for role in Role if case.unanswered(role) and (socket := case.socket(role))]
+    silent = [socket for role in Role if (socket := case.socket(role)) and is_silent(socket)]
     if any(socket.rcv_wnd == 0 for socket in silent):
         # A closed end may drop the acknowledgments of a living peer that lie beyond its window: ACK starvation.
         says = "whether the network loses its acknowledgments, or its own closed window drops them (ACK starvation)"

@@ -90,7 +90,7 @@ def could_write(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN
     if opens is None:
         most = largest_sndbuf(sender, peer, stack)
         found = _sealed(sender, sender.wmem_queued, quiet, most, Rule.CLOSED)
-        return replace(found, ends_itself=_is_silent(sender))
+        return replace(found, ends_itself=is_silent(sender))
     if stack.drops_beyond_window and _starved(sender, peer):
         return _starving(sender)
     return _after_a_fragment(sender, peer, quiet, stack) or _out_of_capacity(sender, peer, quiet, stack) or opens
@@ -130,6 +130,16 @@ def could_signal_room(sender: SocketSample, peer: SocketSample, stack: Stack = U
     if sender.wqueue == 0 and peer.wqueue == 0:
         return Movement(Can.NO, f"{_end(sender)}: neither end has anything to send", Rule.EMPTY)
     return could_write(sender, peer, stack)
+
+
+def is_silent(sender: SocketSample) -> bool:
+    """Whether its last two probes, or its last retransmission, had no answer of the peer's host.
+
+    One probe may be left out by a living peer (rate limits). Without data the same counter is of keep-alives.
+    """
+    if sender.timer == "on":
+        return sender.backoff >= LEAST_SILENT and sender.last_ack_recv_ms * 1000 > sender.rto_us
+    return sender.wqueue > 0 and sender.probes >= LEAST_SILENT
 
 
 def _opens(sender: SocketSample, peer: SocketSample) -> Movement | None:
@@ -341,13 +351,6 @@ def are_one_connection(one: SocketSample, other: SocketSample) -> bool:
         -1 <= there.bytes_received - here.bytes_acked <= here.wqueue - here.notsent_bytes
         for here, there in ((one, other), (other, one))
     )
-
-
-def _is_silent(sender: SocketSample) -> bool:
-    """Whether its last two probes, or its last retransmission, had no answer (one may be left out: rate limits)."""
-    if sender.timer == "on":
-        return sender.backoff >= LEAST_SILENT and sender.last_ack_recv_ms * 1000 > sender.rto_us
-    return sender.probes >= LEAST_SILENT
 
 
 def _end(socket: SocketSample) -> str:
