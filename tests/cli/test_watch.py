@@ -3,16 +3,20 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lab.kernel.netns import Namespace, program_in
+from lab.spec import Outcome
+from lab.watch import REFRESH_S, Targets, Watch
 from tests.commanded import ROOT
 
 LIMIT_S = 60
@@ -114,6 +118,35 @@ def test_live_it_says_one_document_a_line_and_ends_with_ctrl_c() -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
+
+
+def test_what_stands_as_it_was_judged_is_judged_again_after_as_long_as_it_has_stood() -> None:
+    with crowd(10, frozen=True) as (folder, *_), closing(Watch(Targets(namespaces=(folder,)))) as watching:
+        live = watching.live()
+        assert Outcome.DEADLOCK in {each.outcome for each in next(live)}
+        began, used = time.monotonic(), time.process_time()
+        assert [next(live), next(live)] == [[], []]
+        assert time.monotonic() - began > 3 * REFRESH_S
+        assert time.process_time() - used < 0.5
+
+
+def test_a_pair_that_comes_to_a_stand_is_told_at_once_however_calm_it_was() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection(listener.getsockname()) as client, closing(Watch(Targets(ports=(port,)))) as here:
+            server, _ = listener.accept()
+            with server:
+                live = here.live()
+                assert [each.outcome for each in next(live)] == [Outcome.IDLE]
+                assert [next(live), next(live)] == [[], []]  # from here on it would be judged four seconds later
+                began = time.monotonic()
+                for end in (client, server):
+                    end.settimeout(0.1)
+                    with suppress(TimeoutError):
+                        while True:
+                            end.sendall(bytes(1 << 20))
+                assert [each.outcome for each in next(live)] != []
+                assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize(
