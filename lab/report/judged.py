@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
@@ -118,8 +117,8 @@ def _conclusion(counts: Counter[Outcome], unproven: int, errors: int) -> Text:
 def _story(path: str, story: Story) -> Iterator[Text]:
     """Since when, how it ended, on which frames, and what would settle it."""
     verdict = story.verdict
-    since = "" if story.since_ns is None else f" since {_clock(story.since_ns)}"
-    until = "" if story.until_ns is None else f" until {_clock(story.until_ns)}"
+    since = "" if story.since_ns is None else f" since {page.clock(story.since_ns)}"
+    until = "" if story.until_ns is None else f" until {page.clock(story.until_ns)}"
     yield Text.assemble(
         "\n",
         (f"{verdict.client} and {verdict.server}: {verdict.outcome}", colour(verdict.outcome)),
@@ -131,11 +130,6 @@ def _story(path: str, story: Story) -> Iterator[Text]:
         yield Text(f"  chain          {leg}")
     for missing in verdict.missing:
         yield Text(f"  not known      {missing}", "yellow")
-
-
-def _clock(time_ns: int) -> str:
-    seconds, rest = divmod(time_ns, 10**9)
-    return f"{datetime.fromtimestamp(seconds % 2**33, UTC):%Y-%m-%d %H:%M:%S}.{rest // 10**6:03} UTC"
 
 
 def _urgency(judged: Judged) -> int:

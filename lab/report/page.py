@@ -4,6 +4,7 @@ import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from lab.report.escape import escaped, plain
 
-__all__ = ["columns", "count", "cut", "duration", "figure", "plain", "several", "show", "uncut"]
+__all__ = ["clock", "columns", "count", "cut", "duration", "figure", "plain", "several", "show", "uncut"]
 
 MOST_COLUMNS = 99
 
@@ -78,6 +79,12 @@ def duration(seconds: float) -> str:
     value, unit = (seconds * 1000, "ms") if abs(seconds) < 1 else (seconds, "s")
     digits = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
     return f"{value:.{digits}f} {unit}"
+
+
+def clock(time_ns: int) -> str:
+    """2026-11-28 10:00:00.123 UTC."""
+    seconds, rest = divmod(time_ns, 10**9)
+    return f"{datetime.fromtimestamp(seconds % 2**33, UTC):%Y-%m-%d %H:%M:%S}.{rest // 10**6:03} UTC"
 
 
 def _encodable(text: str, encoding: str) -> str:

@@ -18,7 +18,7 @@ from lab.report.conclusion import colour, conclusion, explanation
 from lab.report.picture import Picture, answers
 from lab.report.side import sides
 from lab.report.witnesses import witnesses
-from lab.spec import Outcome
+from lab.spec import Grade, Outcome
 
 STANDING = frozenset(
     {
@@ -115,6 +115,20 @@ def _warnings(verdict: Verdict, evidence: Evidence, expected: Sequence[Outcome])
             yield Text.assemble((f"{heading}: ", style), page.plain(text))
 
 
+def what_ends(verdict: Verdict) -> str | None:
+    """In words. Time ends what holds until an instant only, and what TCP itself gives up."""
+    if verdict.outcome is not Outcome.DEADLOCK:
+        return END.get(verdict.outcome)
+    if verdict.holds_until_ns is not None:
+        until = f"a time limit that ends a wait, but not before {page.clock(verdict.holds_until_ns)}"
+        return f"a read by either program, or the end of one; else {until}."
+    if any("tcp_retries2" in each for each in verdict.qualifiers):
+        return "a read by either program, or the end of one; else TCP itself, after tcp_retries2."
+    if verdict.grade is Grade.CONSISTENT:
+        return "a read by either program, which is not ruled out, or the end of one. TCP itself does not end it."
+    return END[Outcome.DEADLOCK]
+
+
 def _logs(evidence: Evidence) -> Iterator[RenderableType]:
     """The last words of the programs that failed: their errors in full length, and the ends of their logs."""
     for end in evidence.ended:
@@ -145,7 +159,7 @@ def _sums(account: Account) -> Table:
 
 def _next(verdict: Verdict, evidence: Evidence, run: Path | None) -> Iterator[RenderableType]:
     """What would end it, and where to look."""
-    if end := END.get(verdict.outcome):
+    if end := what_ends(verdict):
         yield Text("")
         yield Padding(Text.assemble(("what ends it: ", "dim"), end), (0, 0, 0, 1))
     yield Text("")

@@ -1,6 +1,5 @@
 """What `lab watch` says: the table, and for each connection that stands who waits for whom, and what would end it."""
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
@@ -11,7 +10,7 @@ from rich.text import Text
 from lab.proof.verdict import Edge, Verdict
 from lab.report import judged, page
 from lab.report.conclusion import colour
-from lab.report.text import END
+from lab.report.text import what_ends
 from lab.spec import Grade, Outcome
 
 TOLD = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Outcome.SUSPENDED, Outcome.INCONCLUSIVE})
@@ -58,13 +57,12 @@ def _buffers(verdict: Verdict) -> Iterator[str]:
 
 def _limits(verdict: Verdict) -> Iterator[str]:
     if verdict.holds_until_ns is not None:
-        until = time.strftime("%H:%M:%S", time.localtime(verdict.holds_until_ns / 1e9))
-        yield f"holds       until {until}, when a time limit ends a wait that it rests on"
+        yield f"holds       until {page.clock(verdict.holds_until_ns)}, when a time limit ends a wait that it rests on"
     for each in verdict.qualifiers:
         yield page.plain(f"but for     {each}")
     for each in verdict.missing:
         yield page.plain(f"not seen    {each}")
     for each in verdict.contradictions:
         yield page.plain(f"but         {each}")
-    if verdict.outcome in END:
-        yield f"ends by     {END[verdict.outcome]}"
+    if end := what_ends(verdict):
+        yield f"ends by     {end}"

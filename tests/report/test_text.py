@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,6 +76,22 @@ def test_no_line_reaches_100_columns(name: str) -> None:
 def test_the_first_line_is_the_conclusion(name: str) -> None:
     first = told(CASES[name]).splitlines()[0]
     assert first.startswith(CASES[name][0].outcome.replace("one-sided-stall", "one-sided stall"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"grade": Grade.PROVEN}, "or the end of one. Time does not"),
+        ({"grade": Grade.CONSISTENT}, "a read by either program, which is not ruled out"),
+        ({"grade": Grade.PROVEN_UNTIL, "holds_until_ns": 86_400 * 10**9}, "not before 1970-01-02 00:00:00.000 UTC."),
+        (
+            {"grade": Grade.QUALIFIED, "qualifiers": ("TCP itself ends the wait of 1/1 a after tcp_retries2",)},
+            "else TCP itself, after tcp_retries2.",
+        ),
+    ],
+)
+def test_time_ends_what_holds_until_an_instant_and_what_tcp_gives_up(changes: dict[str, Any], says: str) -> None:
+    assert says in (text.what_ends(verdict(**changes)) or "")
 
 
 def test_a_consistent_deadlock_says_in_its_first_line_that_it_is_not_proven_and_what_would_decide() -> None:
