@@ -111,10 +111,13 @@ class Watch:
         self._judged: dict[tuple[int, ...], Pair[SocketSample | None]] = {}
         """The sockets of each connection as they were judged last."""
         self._inodes: set[int] = set()
-        namespaces, self.unseen_namespaces = network_namespaces()
+        namespaces, self.unseen = network_namespaces()  # and of how many processes that is not known
         known: dict[object, SocketDiag] = {}
         for namespace in namespaces:
-            known[_identity(namespace)] = self._open(namespace)
+            try:
+                known[_identity(namespace)] = self._open(namespace)
+            except EnvironmentLacksError:  # a user namespace's, which its maker may look at and not enter
+                self.unseen += 1
         for text in targets.namespaces:
             namespace = _named(text)
             diag = known.get(_identity(namespace)) or self._open(namespace)

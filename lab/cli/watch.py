@@ -4,10 +4,13 @@ from contextlib import closing
 
 import click
 
+from lab.cli.say import complain
 from lab.cli.wishes import Repeated, RepeatedNumber, flag, format_flag
 from lab.spec import Outcome
 
 DEADLOCK, INCONCLUSIVE = 1, 3
+HIDDEN_FROM_ROOT = 1
+"""PID 1 of some machines."""
 
 
 @click.command("watch")
@@ -44,7 +47,10 @@ def command(
     if containers or projects:
         inside = docker.main_pids(containers, projects)
         namespaces = (*namespaces, *(f"/proc/{pid}/ns/net" for pid in inside.values()))
-    with closing(Watch(Targets(pids, namespaces, ports), docker.names_of)) as watch:
+    targets = Targets(pids, namespaces, ports)
+    with closing(Watch(targets, docker.names_of)) as watch:
+        if watch.unseen > HIDDEN_FROM_ROOT and (targets.everything or ports):
+            complain(f"not looked at: the network namespaces of {watch.unseen} processes, if not ours: run as root")
         if once:
             verdicts = watch.once()
             _print(form, verdicts, everything=True)

@@ -122,7 +122,8 @@ class Processes:
 
 
 def network_namespaces() -> tuple[list[Namespace], int]:
-    """Every network namespace of this host that a process is in, our own first, and how many could not be entered."""
+    """Every network namespace of this host that a process is in, our own first, and of how many processes it is not
+    known which one that is."""
     own = os.readlink("/proc/self/ns/net")
     seen, found, refused = {own}, [Namespace.here()], 0
     for name in os.listdir("/proc"):
@@ -135,8 +136,12 @@ def network_namespaces() -> tuple[list[Namespace], int]:
             continue
         if inode not in seen:
             seen.add(inode)
-            with contextlib.suppress(TestbedError, EnvironmentLacksError):
+            try:
                 found.append(Namespace.of(int(name)))
+            except TestbedError:
+                continue
+            except EnvironmentLacksError:
+                refused += 1
     return found, refused
 
 

@@ -220,11 +220,15 @@ def _alarms(process: ProcessSample) -> Iterator[str]:
 def _missing(snapshot: Snapshot, threads: Iterable[Thread], reasons: dict[Thread, str], needs: Needs) -> Iterator[str]:
     if snapshot.processes is None:
         yield "who holds the two sockets: the processes were not looked at"
-    if not snapshot.threads_before or not snapshot.threads_after:
-        yield "both readings of the threads around that of the sockets"
+    held = {resource for process in snapshot.processes or () for resource in process.resources or ()}
     for socket, role in zip(snapshot.sockets, ("client", "server"), strict=True):
         if socket is None:
             yield f"the {role}'s socket (inet_diag)"
+        elif snapshot.unreadable and socket.inode and f"socket:{socket.inode}" not in held:
+            tables = f"{snapshot.unreadable} descriptor tables could not be read"
+            yield f"who holds the {role}'s socket: {tables} (CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH)"
+    if not snapshot.threads_before or not snapshot.threads_after:
+        yield "both readings of the threads around that of the sockets"
     for process in snapshot.processes or ():
         if process.missing:
             yield f"{_named(process)}: {process.missing}"

@@ -17,6 +17,7 @@ import pytest
 from lab.kernel.netns import Namespace, program_in
 from lab.spec import Outcome
 from lab.watch import REFRESH_S, Targets, Watch
+from tests import unprivileged
 from tests.commanded import ROOT
 
 LIMIT_S = 60
@@ -106,6 +107,25 @@ def test_nothing_of_the_target_changes() -> None:
         watch("--netns", folder)
         assert (facts(pid), len(os.listdir(f"/proc/{pid}/fd"))) == (before, descriptors)
         assert "TracerPid:\t0" in Path(f"/proc/{pid}/status").read_text()
+
+
+def test_who_may_not_look_everywhere_is_told_so_and_what_would_decide() -> None:
+    """A namespace of his own user's that he may not enter, such as a rootless lab's, is no hindrance to the rest."""
+    with unprivileged.clone() as clone, crowd(0, frozen=True) as (folder, *_):
+        his = ["setpriv", f"--reuid={unprivileged.UID}", f"--regid={unprivileged.UID}", "--clear-groups"]
+        other = subprocess.Popen([*his, "unshare", "--user", "--net", "cat"], stdin=subprocess.PIPE)
+        try:
+            while os.readlink(f"/proc/{other.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
+                time.sleep(0.01)
+            words = ("watch", "--once", "--format", "json")
+            said = unprivileged.lab(clone, *words, before=("nsenter", f"--net={folder}"))
+        finally:
+            other.communicate(timeout=LIMIT_S)
+    assert said.code == 1, said.err
+    assert said.err.startswith("lab: not looked at: the network namespaces of ")
+    (frozen,) = json.loads(said.out)["connections"]
+    assert frozen["grade"] == "consistent"
+    assert "CAP_SYS_PTRACE" in frozen["missing"][0]
 
 
 def test_live_it_says_one_document_a_line_and_ends_with_ctrl_c() -> None:

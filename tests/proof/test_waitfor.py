@@ -189,6 +189,12 @@ def test_the_unreadable_table_of_an_end_itself_is_no_qualifier() -> None:
     assert knot(snapshot(processes=[HOLDS[0], process(2, resources=None)])) is None
 
 
+def test_who_holds_an_end_and_cannot_be_seen_is_missing_by_the_capability_that_would_show_him() -> None:
+    unseen = replace(snapshot(unreadable=2), processes=(), threads_before=(), threads_after=())
+    (said, *_) = analyse(unseen, NOW).missing
+    assert said.startswith("who holds the client's socket: 2 descriptor tables could not be read (CAP_SYS_PTRACE")
+
+
 def test_an_alarm_or_a_timer_of_a_stranger_does_not_matter() -> None:
     stranger = process(9, "socket:99", catches_alarm=True, posix_timers=3)
     assert grade(beside(thread(9, Wait("pause", ())), processes=[stranger])) is Grade.PROVEN
