@@ -58,9 +58,10 @@ def applied(wish: Mapping[str, int], limit_s: float = WAIT_S, say: Say = silentl
 
     Waits up to `limit_s` for another lab that has them, itself in this process included: it does not nest. `say` gets
     a line for a person about a wait, and about what could not be put back. Raises EnvironmentLacksError where it cannot
-    be done, SpecError for a value that the kernel refuses.
+    be done, SpecError for a value that the kernel refuses. Without a wish it only puts back what a killed lab left.
     """
     if not wish:
+        _settle_what_is_left(say)
         yield {}
         return
     sysctl.require_writable_core(wish)
@@ -78,6 +79,20 @@ def applied(wish: Mapping[str, int], limit_s: float = WAIT_S, say: Say = silentl
                 journal.write(folder, noted)
                 sysctl.write_core(differing)
             yield before
+
+
+def _settle_what_is_left(say: Say) -> None:
+    """Every start puts back what a killed lab left, where it may, and is not kept from its own work by it."""
+    try:
+        with _folder(make=False) as folder:
+            if folder is None or journal.read(folder) is None:
+                return
+            _lock(folder, 0, silently)
+            _tell(_settle(folder), say)
+    except OutOfReachError:
+        return  # a living lab's, or for root to see to
+    except EnvironmentLacksError as error:
+        say(str(error))
 
 
 def restore() -> list[Settled]:

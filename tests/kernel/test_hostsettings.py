@@ -220,6 +220,30 @@ def test_the_next_wish_puts_back_first_and_says_so(living: Running) -> None:
     assert "net.core.rmem_max is 212992 again" in said[0]
 
 
+def test_the_next_start_without_a_wish_puts_back_too_and_says_so(living: Running) -> None:
+    dead = living({"rmem_max": 131071})
+    said: list[str] = []
+    with applied({}, say=said.append):
+        assert sysctl.read_core() == BEFORE | {"rmem_max": "131071"}, "its lab lives"
+    assert said == []
+    dead.kill()
+    dead.join(LIMIT_S)
+    with applied({}, say=said.append) as before:
+        assert before == {}
+        assert sysctl.read_core() == BEFORE
+    assert "net.core.rmem_max is 212992 again; a lab that was killed had made it 131071" in said
+    assert journals() == []
+
+
+def test_what_it_cannot_put_back_is_told_and_does_not_keep_a_start_without_a_wish_from_its_work() -> None:
+    journal.path().mkdir(mode=0o700)
+    (journal.path() / journal.NAME).write_text('{"format": "zero-window')
+    said: list[str] = []
+    with applied({}, say=said.append):
+        (line,) = said
+    assert "is damaged or was not written by the lab" in line
+
+
 def test_a_living_lab_is_never_touched(living: Running) -> None:
     lab = living(WISH)
     with pytest.raises(OutOfReachError, match=f"the lab of process {lab.pid} .*net.core.rmem_max 131071, was 212992"):
