@@ -402,13 +402,16 @@ def _sockets_of(pid: int) -> Iterator[int]:
         raise BadInputError(f"no process {pid}") from None
     except PermissionError:
         pass
+    hidden = EnvironmentLacksError(f"the descriptors of process {pid} cannot be read (CAP_SYS_PTRACE): run as root")
     try:
         descriptors = os.listdir(f"/proc/{pid}/fd")
     except (PermissionError, FileNotFoundError, ProcessLookupError):
-        raise EnvironmentLacksError(f"the descriptors of process {pid} cannot be read: run as root") from None
+        raise hidden from None
     for descriptor in descriptors:
         try:
             link = os.readlink(f"/proc/{pid}/fd/{descriptor}")
+        except PermissionError:  # listed for whoever reads other users' files, and still not to be looked at
+            raise hidden from None
         except OSError:
             continue
         if link.startswith("socket:["):

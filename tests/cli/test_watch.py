@@ -190,6 +190,19 @@ def test_what_is_not_there_is_one_line_and_exit_2(arguments: tuple[str, ...], sa
     assert says in done.stderr
 
 
+def test_a_process_whose_descriptors_are_listed_and_hidden_is_none_without_connections() -> None:
+    """As PID 1 of some machines is to root."""
+    less = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"]
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat"]
+    with subprocess.Popen(other, stdin=subprocess.PIPE) as process:
+        while Path(f"/proc/{process.pid}/comm").read_text() != "cat\n":
+            time.sleep(0.01)
+        command = [*less, sys.executable, "-m", "lab", "watch", "--once", "--pid", str(process.pid)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "cannot be read (CAP_SYS_PTRACE)" in done.stderr
+
+
 def test_a_pipe_in_the_place_of_a_namespace_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     command = [sys.executable, "-m", "lab", "watch", "--once", "--netns", str(tmp_path / "pipe")]
