@@ -54,6 +54,11 @@ def reached() -> Iterator["DockerClient"]:
 
 
 def _unreachable(why: str) -> str:
+    if os.environ.get("LAB_CONTROLLER"):
+        return (
+            "the controller's container has no docker.sock, and so knows no containers: run this on the host; "
+            "`lab watch` takes --pid, --netns and --port here too"
+        )
     instead = "`lab run` without --testbed compose needs no Docker"
     if "ermission denied" in why:
         return f"this user may not use the Docker engine: join the group docker, or run as root; {instead}"

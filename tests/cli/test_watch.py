@@ -190,6 +190,17 @@ def test_what_is_not_there_is_one_line_and_exit_2(arguments: tuple[str, ...], sa
     assert says in done.stderr
 
 
+def test_in_the_controller_s_container_the_remedy_for_a_missing_engine_is_the_host() -> None:
+    command = [sys.executable, "-m", "lab", "watch", "--once", "--compose", "anybody"]
+    without = os.environ | {"DOCKER_HOST": "unix:///nonexistent/docker.sock"}
+    for there, says in ({}, "unset DOCKER_HOST"), ({"LAB_CONTROLLER": "1"}, "--pid, --netns and --port here too"):
+        done = subprocess.run(
+            command, cwd=ROOT, env=without | there, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1)
+        assert says in done.stderr
+
+
 def test_a_process_whose_descriptors_are_listed_and_hidden_is_none_without_connections() -> None:
     """As PID 1 of some machines is to root."""
     less = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"]
