@@ -18,8 +18,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TypeVar
 
-from tests.campaign import ground, table
+from tests.campaign import flat, ground, table
 from tests.campaign.faults import Fault, catalogue
+from tests.campaign.flat import at_least_one
 from tests.campaign.ground import Ground
 from tests.campaign.mark import mark
 from tests.campaign.trial import Trial, tried
@@ -33,8 +34,6 @@ NET = "198.18.120"
 
 def main(argv: Sequence[str]) -> int:
     if argv[:1] == ["flat"]:
-        from tests.campaign import flat
-
         return flat.main(argv[1:])
     wishes = _parser().parse_args(argv)
     if os.geteuid() != 0:
@@ -103,7 +102,7 @@ def campaign(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="campaign", description="Hurts real runs, and compares what is left.")
     known = catalogue()
-    parser.add_argument("--runs", type=int, default=RUNS, metavar="N", help="default %(default)s")
+    parser.add_argument("--runs", type=at_least_one, default=RUNS, metavar="N", help="default %(default)s")
     parser.add_argument("--short", action="store_const", dest="runs", const=SHORT, help=f"{SHORT} runs")
     parser.add_argument(
         "--faults", type=_names(known), default=list(known.values()), metavar="A,B", help=", ".join(known)

@@ -152,14 +152,22 @@ def complaints(readings: Sequence[Reading]) -> Iterator[str]:
         values = {getattr(reading, name) for reading in warm}
         if len(values) > 1:
             yield f"{name}: between {min(values)} and {max(values)}, not the same after every run"
-    grown = slope([reading.rss_kib for reading in readings[len(readings) // 2 :]])
-    if grown > RSS_KIB_A_RUN and len(readings) >= 200:
+    grown = slope([reading.rss_kib for reading in readings[len(readings) // 2 :]]) if len(readings) >= 200 else 0
+    if grown > RSS_KIB_A_RUN:
         yield f"memory: grows by {grown:.1f} KiB a run"
+
+
+def at_least_one(text: str) -> int:
+    """A campaign of nothing would find no difference."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is no number of runs: 1 or more")
+    return number
 
 
 def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="campaign flat", description="Plays many runs in a row; does anything grow?")
-    parser.add_argument("runs", type=int, metavar="N")
+    parser.add_argument("runs", type=at_least_one, metavar="N")
     parser.add_argument("--as-processes", action="store_true", help="a process each, instead of all in one")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="a line a run")
     parser.add_argument("--html", type=Path, metavar="FILE", help="the curves")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.campaign.__main__ import main
 from tests.campaign.flat import Reading, complaints, page, slope
 from tests.commanded import ROOT
 
@@ -29,8 +30,17 @@ def test_thirty_runs_in_one_process_leave_it_as_it_was() -> None:
     assert f"{RUNS} runs, every one a deadlock: nothing grew" in done.stdout
 
 
+@pytest.mark.parametrize("words", [["flat", "0"], ["--runs", "0"], ["--runs", "-3"]])
+def test_no_run_at_all_is_a_usage_error_and_no_success(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(words)
+    assert raised.value.code == 2
+    assert "1 or more" in capsys.readouterr().err
+
+
 def test_flat_is_flat() -> None:
     assert list(complaints(FLAT)) == []
+    assert list(complaints(FLAT[:1])) == []
     assert slope([3, 5, 7, 9]) == 2
 
 
