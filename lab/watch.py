@@ -100,33 +100,64 @@ class Connection:
         return tuple(end.entry.cookie for end in self.ends if end)
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A namespace that is looked into."""
+
+    diag: SocketDiag
+    settings: Settings
+    stack: ExitStack
+    """Closes it."""
+
+
 class Watch:
     """Finds the connections and judges them. Close it."""
 
     def __init__(self, targets: Targets, names: Callable[[Iterable[int]], dict[int, str]] | None = None) -> None:
         self._targets, self._names = targets, names
-        self._stack = ExitStack()
-        self._settings: dict[SocketDiag, Settings] = {}
+        self._places: dict[object, Place] = {}
         self._chosen: set[SocketDiag] = set()
         self._judged: dict[tuple[int, ...], Pair[SocketSample | None]] = {}
         """The sockets of each connection as they were judged last."""
         self._inodes: set[int] = set()
-        namespaces, self.unseen = network_namespaces()  # and of how many processes that is not known
-        known: dict[object, SocketDiag] = {}
-        for namespace in namespaces:
-            try:
-                known[_identity(namespace)] = self._open(namespace)
-            except EnvironmentLacksError:  # a user namespace's, which its maker may look at and not enter
-                self.unseen += 1
         for text in targets.namespaces:
-            namespace = _named(text)
-            diag = known.get(_identity(namespace)) or self._open(namespace)
-            known[_identity(namespace)] = diag
-            self._chosen.add(diag)
-        self._diags = tuple(dict.fromkeys(known.values()))
+            self._chosen.add(self._opened(_named(text)).diag)
+        self._find_namespaces()
 
     def close(self) -> None:
-        self._stack.close()
+        for place in self._places.values():
+            place.stack.close()
+
+    def _find_namespaces(self) -> None:
+        """Open those that came, and let go of those that no process is in any more: we would keep them alive."""
+        namespaces, self.unseen = network_namespaces()  # and of how many processes that is not known
+        present = set()
+        for namespace in namespaces:
+            present.add(_identity(namespace))
+            try:
+                self._opened(namespace)
+            except EnvironmentLacksError:  # a user namespace's, which its maker may look at and not enter
+                self.unseen += 1
+        for identity, place in list(self._places.items()):
+            if identity not in present and place.diag not in self._chosen:
+                self._places.pop(identity).stack.close()
+
+    def _opened(self, namespace: Namespace) -> "Place":
+        identity = _identity(namespace)
+        if identity in self._places:
+            namespace.close()
+            return self._places[identity]
+        with ExitStack() as stack:
+            stack.enter_context(namespace)
+            diag = stack.enter_context(closing(SocketDiag(namespace)))
+            sysctls = sysctl.read(namespace, ("tcp_wmem",))
+            place = Place(diag, Settings(sysctls, sysctls, 0), stack.pop_all())
+        self._places[identity] = place
+        return place
+
+    @property
+    def _diags(self) -> tuple[SocketDiag, ...]:
+        return tuple(place.diag for place in self._places.values())
 
     def connections(self) -> list[Connection]:
         """Those that fit the targets, as they are now."""
@@ -189,6 +220,7 @@ class Watch:
         """Until a connection came, went or moved since all were judged: then True. At most about so long."""
         deadline = time.monotonic() + limit_s
         while True:
+            self._find_namespaces()
             connections = self.connections()
             if self._stands_anew(connections, min(deadline, time.monotonic() + REFRESH_S)):
                 return True
@@ -228,13 +260,6 @@ class Watch:
             before[index] = (mine, theirs)
         return False
 
-    def _open(self, namespace: Namespace) -> SocketDiag:
-        self._stack.enter_context(namespace)
-        diag = self._stack.enter_context(closing(SocketDiag(namespace)))
-        sysctls = sysctl.read(namespace, ("tcp_wmem",))
-        self._settings[diag] = Settings(sysctls, sysctls, 0)
-        return diag
-
     def _fits(self, end: End) -> bool:
         targets = self._targets
         if targets.everything:
@@ -273,7 +298,8 @@ class Watch:
         """What a run would have gathered, less the program's counters and the wire."""
         last = next(each for each in snapshots[-1].sockets if each)
         local, remote = (last.local, last.remote) if last.role is Role.CLIENT else (last.remote, last.local)
-        ends = [self._settings[end.diag] if end else None for end in connection.ends]
+        settings = {place.diag: place.settings for place in self._places.values()}
+        ends = [settings[end.diag] if end else None for end in connection.ends]
         return Evidence(
             spec=PLANNED_BY_NOBODY,
             started_ns=snapshots[0].time_ns,

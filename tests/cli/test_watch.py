@@ -140,6 +140,30 @@ def test_live_it_says_one_document_a_line_and_ends_with_ctrl_c() -> None:
     assert process.returncode == 130
 
 
+def test_live_a_namespace_that_comes_later_is_looked_into_and_one_that_is_left_is_let_go() -> None:
+    with closing(Watch(Targets())) as watching:
+        live = watching.live()
+        next(live)
+        with crowd(0, frozen=True) as (folder, _, client, _):
+            inside, ends = os.readlink(folder), f"127.0.0.1:{client}"
+            deadline = time.monotonic() + LIMIT_S
+            while not any(ends in (each.client, each.server) for each in next(live)):
+                assert time.monotonic() < deadline
+        deadline = time.monotonic() + LIMIT_S
+        while inside in _held():
+            next(live)
+            assert time.monotonic() < deadline
+
+
+def _held() -> set[str]:
+    """What our descriptors refer to."""
+    found = set()
+    for each in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            found.add(os.readlink(f"/proc/self/fd/{each}"))
+    return found
+
+
 def test_what_stands_as_it_was_judged_is_judged_again_after_as_long_as_it_has_stood() -> None:
     with crowd(10, frozen=True) as (folder, *_), closing(Watch(Targets(namespaces=(folder,)))) as watching:
         live = watching.live()
