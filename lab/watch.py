@@ -86,7 +86,7 @@ class End:
         return self.diag.queues(self.entry.local, self.entry.remote, self.entry.cookie)
 
     def target(self, role: Role) -> Target:
-        return Target(role, self.diag, self.entry.local, self.entry.remote)
+        return Target(role, self.diag, self.entry.local, self.entry.remote, self.entry.cookie)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +212,7 @@ class Watch:
             cuts = [_snapshot(1, first[index]), _snapshot(2, second[index])]
             if index in close:
                 cuts.append(replace(close[index], number=3))
-            if any(second[index]):
+            if any(cuts[-1].sockets):  # else it has ended by now
                 verdicts.append((connection, judge(self._evidence(connection, tuple(cuts)))))
         return verdicts
 

@@ -40,6 +40,8 @@ class Target:
     diag: SocketDiag
     local: str
     remote: str
+    cookie: int | None = None
+    """Where it is known, only that very socket is meant: once one has ended, a listener or the next one answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +290,7 @@ class Scene:
 
     def _sample_target(self, target: Target) -> SocketSample | None:
         known = self._known.get(target)
-        sample = target.diag.sample(target.role, target.local, target.remote, known.cookie if known else None)
+        sample = target.diag.sample(target.role, target.local, target.remote, known.cookie if known else target.cookie)
         if sample is None:
             return None
         self._known[target] = sample

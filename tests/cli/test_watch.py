@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -14,9 +15,10 @@ from typing import Any
 
 import pytest
 
+from lab.evidence import Snapshot
 from lab.kernel.netns import Namespace, program_in
 from lab.spec import Outcome
-from lab.watch import REFRESH_S, Targets, Watch
+from lab.watch import REFRESH_S, Connection, Targets, Watch
 from tests import unprivileged
 from tests.commanded import ROOT
 
@@ -138,6 +140,24 @@ def test_live_it_says_one_document_a_line_and_ends_with_ctrl_c() -> None:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=LIMIT_S)
     assert process.returncode == 130
+
+
+def test_a_connection_that_ends_while_it_is_looked_at_is_no_connection_any_more() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        client = socket.create_connection(listener.getsockname())
+        server, _ = listener.accept()
+
+        class Late(Watch):
+            def _looked_at(self, still: list[Connection]) -> list[Snapshot]:
+                assert len(still) == 1
+                for end in (client, server):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, and gone
+                    end.close()
+                return super()._looked_at(still)
+
+        with closing(Late(Targets(ports=(port,)))) as watching:
+            assert watching.once() == []
 
 
 def test_live_a_namespace_that_comes_later_is_looked_into_and_one_that_is_left_is_let_go() -> None:
