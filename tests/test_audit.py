@@ -71,6 +71,19 @@ def test_a_known_vulnerability_is_named_and_fails() -> None:
     assert said.endswith(": GHSA-1 (https://osv.dev/GHSA-1)\n")
 
 
+def test_each_version_is_asked_for_where_one_depends_on_the_interpreter() -> None:
+    asked: list[str] = []
+
+    def noted(questions: list[dict[str, Any]]) -> object:
+        asked.extend(each["version"] for each in questions if each["package"]["name"] == "numpy")
+        return known("nothing")(questions)
+
+    with service(noted) as address:
+        audit(ROOT, address)
+    pins = {line.split()[0] for line in (ROOT / "requirements.txt").read_text().splitlines() if "numpy==" in line}
+    assert {f"numpy=={version}" for version in asked} == pins
+
+
 def test_where_nothing_is_known_it_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
     script = SourceFileLoader("audit", str(ROOT / "scripts/audit"))
     spec = spec_from_loader("audit", script)
@@ -80,17 +93,18 @@ def test_where_nothing_is_known_it_is_clean(monkeypatch: pytest.MonkeyPatch) -> 
     no_answers: list[Answer] = [lambda _: {"results": []}, lambda _: {}, lambda _: "hello"]
     with service(known("nothing")) as address:
         monkeypatch.setattr(module, "OSV", address)
-        assert module._vulnerable({"click": "8.1.7", "rich": "13.9"}) == []
+        assert module._vulnerable({"click": ("8.1.7",), "rich": ("13.9",)}) == []
     for answer in no_answers:
         with service(answer) as address:
             monkeypatch.setattr(module, "OSV", address)
             with pytest.raises((ValueError, LookupError, TypeError)):  # which `main` tells in a line
-                module._vulnerable({"click": "8.1.7"})
+                module._vulnerable({"click": ("8.1.7",)})
 
 
 def test_what_is_not_locked_fails_without_a_network(tmp_path: Path) -> None:
-    for name in ("pyproject.toml", "requirements.txt", "tests/requirements.txt", "scripts/audit"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    extras = ("lab/sweep/requirements-sweep.txt", "lab/sweep/requirements-cluster.txt")
+    for name in ("pyproject.toml", "requirements.txt", "tests/requirements.txt", "scripts/audit", *extras):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     project = (tmp_path / "pyproject.toml").read_text()
     (tmp_path / "pyproject.toml").write_text(
@@ -98,13 +112,16 @@ def test_what_is_not_locked_fails_without_a_network(tmp_path: Path) -> None:
     )
     lock = tmp_path / "tests/requirements.txt"
     lock.write_text(lock.read_text().replace("msgspec==", "msgspec==9.") + "\nbare==1.0\n")
+    extra = tmp_path / extras[0]
+    extra.write_text(extra.read_text().replace("altair==", "altair==9."))
     code, said = audit(tmp_path, "http://127.0.0.1:1")
     assert code == 1
     for line in (
         "requirements.txt: click>=99 is pinned at 8",
         "requirements.txt: nosuch>=1 is pinned at nothing",
         "tests/requirements.txt: bare==1.0 has no hash",
-        "msgspec is pinned at two versions",
+        "audit: msgspec is pinned at 0.",
+        "audit: altair is pinned at 6.",
         "vulnerabilities not asked for: http://127.0.0.1:1 does not answer",
     ):
         assert line in said
