@@ -64,7 +64,7 @@ class Page:
 
     def _pieces(self, errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
         unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in self._kept)
-        yield _conclusion(self._counts, unproven, len(errors))
+        yield conclusion(self._counts, unproven, len(errors))
         if self._kept:
             yield _table(sorted(self._kept, key=_urgency))
             yield LEGEND
@@ -88,7 +88,7 @@ def show(
 
 def _pieces(verdicts: Sequence[Judged], errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
     unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in verdicts)
-    yield _conclusion(Counter(verdict.outcome for _, verdict in verdicts), unproven, len(errors))
+    yield conclusion(Counter(verdict.outcome for _, verdict in verdicts), unproven, len(errors))
     if verdicts:
         yield _table(sorted(verdicts, key=_urgency))
         yield LEGEND
@@ -102,8 +102,8 @@ def _errors(errors: Sequence[tuple[str, str]]) -> Iterator[Text]:
         yield Text.assemble(("not judged: ", "bold red"), page.plain(told))
 
 
-def _conclusion(counts: Counter[Outcome], unproven: int, errors: int) -> Text:
-    counted = sorted(counts.items(), key=lambda each: _rank(each[0]))
+def conclusion(counts: Counter[Outcome], unproven: int, errors: int) -> Text:
+    counted = sorted(counts.items(), key=lambda each: rank(each[0]))
     parts = [f"{number:,} {outcome}" for outcome, number in counted]
     worst = counted[0][0] if counted else Outcome.COMPLETED
     text = Text(f"{page.several(counts.total(), 'connection')}{': ' if parts else ''}{', '.join(parts)}", colour(worst))
@@ -133,10 +133,10 @@ def _story(path: str, story: Story) -> Iterator[Text]:
 
 
 def _urgency(judged: Judged) -> int:
-    return _rank(judged[1].outcome)
+    return rank(judged[1].outcome)
 
 
-def _rank(outcome: Outcome) -> int:
+def rank(outcome: Outcome) -> int:
     return URGENCY.index(outcome) if outcome in URGENCY else len(URGENCY)
 
 

@@ -1,10 +1,13 @@
 """What `lab watch` says: the table, and for each connection that stands who waits for whom, and what would end it."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from rich import box
 from rich.console import RenderableType
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
 from lab.proof.verdict import Edge, Verdict
@@ -17,8 +20,25 @@ TOLD = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Outcome
 
 
 def show(verdicts: Sequence[Verdict], *, stream: TextIO | None = None, width: int | None = None) -> None:
-    judged.show([(None, verdict) for verdict in verdicts], (), stream=stream, width=width)
-    page.show((piece for each in verdicts if each.outcome in TOLD for piece in _pieces(each)), stream, width)
+    told = (piece for each in verdicts if each.outcome in TOLD for piece in _pieces(each))
+    page.show((*_overview(verdicts), *told), stream, width)
+
+
+def _overview(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
+    """A line each, what stands first."""
+    unproven = sum(each.grade is Grade.CONSISTENT for each in verdicts)
+    yield judged.conclusion(Counter(each.outcome for each in verdicts), unproven, 0)
+    if not verdicts:
+        return
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
+    for name in ("client", "server", "outcome", "grade"):
+        table.add_column(name, overflow="fold")
+    table.add_column("age", justify="right")
+    for each in sorted(verdicts, key=lambda verdict: judged.rank(verdict.outcome)):
+        age = page.duration(each.age_s) if each.age_s is not None and each.outcome in judged.URGENCY else ""
+        outcome = Text(each.outcome, colour(each.outcome))
+        table.add_row(each.client or "?", each.server or "?", outcome, each.grade or "", age)
+    yield table
 
 
 def _pieces(verdict: Verdict) -> Iterator[RenderableType]:

@@ -1,0 +1,61 @@
+"""What `lab watch` says: a line a connection, and of each that stands who waits for whom, and what would end it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from io import StringIO
+
+from lab.proof.verdict import Edge, Live, Verdict, WireSummary, Witness
+from lab.report import watched
+from lab.spec import Grade, Outcome, Pair
+from tests.report.report_samples import at, verdict, without_freeze
+
+NO_WIRE = WireSummary(None, None, Pair(None, None), Pair(None, None), Pair(None, None))
+SEEN = (Witness.PROGRAM, Witness.KERNEL)
+A, B = "27793/27793 python [shop-web-1]", "27794/27794 postgres [shop-db-1]"
+UNTIL = verdict(
+    grade=Grade.PROVEN_UNTIL,
+    holds_until_ns=at(43_200_000),
+    cycle=(Edge(A, "room to write", B, SEEN), Edge(B, "room to write", A, SEEN)),
+    tail=(Edge("9/9 cat", "data to read", A, SEEN),),
+    qualifiers=("unreadable fd tables: 1",),
+    wire=NO_WIRE,
+)
+SUSPECTED = verdict(
+    client="[2001:2::198.18.20.20]:54542",
+    server="[2001:2::198.18.20.10]:1060",
+    live=(Live("7/8 java", "futex: nothing that is known: a time limit"),),
+    missing=("who holds the server's socket: 3 descriptor tables could not be read (CAP_SYS_PTRACE)",),
+    wire=NO_WIRE,
+)
+IDLE = without_freeze(Outcome.IDLE)
+ALL = [IDLE, replace(IDLE, client="127.0.0.1:5", age_s=None), SUSPECTED, UNTIL]
+
+
+def told(verdicts: list[Verdict], width: int = 99) -> str:
+    stream = StringIO()
+    watched.show(verdicts, stream=stream, width=width)
+    return stream.getvalue()
+
+
+def test_it_reads_as_reviewed(golden: Callable[[str, str], None]) -> None:
+    golden("watched", told(ALL))
+
+
+def test_every_connection_is_one_line_what_stands_first() -> None:
+    lines = told(ALL).splitlines()
+    assert lines[0] == "4 connections: 2 deadlock, 2 idle (1 NOT PROVEN)"
+    assert [line.split()[2] for line in lines[3:7]] == ["deadlock", "deadlock", "idle", "idle"]
+
+
+def test_no_line_is_wider_than_asked() -> None:
+    for width in (60, 80, 99):
+        assert max(map(len, told(ALL, width).splitlines())) <= width
+
+
+def test_without_connections_it_is_one_line() -> None:
+    assert told([]) == "0 connections\n"
+
+
+def test_what_a_connection_says_of_itself_cannot_act_on_a_terminal() -> None:
+    hostile = verdict(cycle=(Edge("1/1 \x1b[2J", "room to write", "2/2 \x1b]0;x", SEEN),))
+    assert "\x1b" not in told([hostile])
