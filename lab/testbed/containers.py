@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable
 
-from lab.errors import BadInputError, EnvironmentLacksError
+from lab.errors import BadInputError, EnvironmentLacksError, TestbedError
 from lab.kernel.procfs import text_of
 from lab.testbed import engine
 
 _ID = re.compile(r"\b[0-9a-f]{64}\b")
 PROJECT = "com.docker.compose.project"
+NAMES_S = 2
+"""For a name nobody waits long: an engine that stalls must not keep a verdict back."""
 
 
 def main_pids(names: Iterable[str], projects: Iterable[str]) -> dict[str, int]:
@@ -41,14 +43,14 @@ def _running(attributes: dict[str, dict[str, int]]) -> dict[str, int]:
 
 
 def names_of(pids: Iterable[int]) -> dict[int, str]:
-    """The container of each process that is in one, by what its cgroup says; nothing where no engine answers."""
+    """The container of each process that is in one, by what its cgroup says; its id where no engine answers soon."""
     ids = {pid: identifier for pid in pids if (identifier := _container_id(pid))}
     if not ids:
         return {}
     try:
-        with engine.reached() as client:
+        with engine.reached(NAMES_S) as client:
             named = {each["Id"]: each["Names"][0].lstrip("/") for each in client.api.containers()}
-    except EnvironmentLacksError:
+    except (EnvironmentLacksError, TestbedError):
         return {pid: identifier[:12] for pid, identifier in ids.items()}
     return {pid: named.get(identifier, identifier[:12]) for pid, identifier in ids.items()}
 

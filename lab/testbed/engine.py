@@ -36,13 +36,16 @@ class Thing:
 
 
 @contextmanager
-def reached() -> Iterator["DockerClient"]:
-    """A client of the engine. Raises EnvironmentLacksError if there is none, TestbedError if it breaks away."""
+def reached(call_s: int = CALL_S) -> Iterator["DockerClient"]:
+    """A client of the engine, whose calls take so many seconds at most.
+
+    Raises EnvironmentLacksError if there is none, TestbedError if it breaks away.
+    """
     import docker  # noqa: PLC0415 - 0.2 s to import
     import requests  # noqa: PLC0415
 
     try:
-        client = docker.from_env(timeout=CALL_S)
+        client = docker.from_env(timeout=call_s)
     except docker.errors.DockerException as error:
         raise EnvironmentLacksError(_unreachable(str(error))) from None
     try:
