@@ -73,6 +73,10 @@ class SocketSample:
     """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
     ulp: str | None = None
     """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
+    may_retry: bool | None = None
+    """A blocked write may go on though nobody wakes it (kernel/retries.py); known by the looks before this one."""
+    largest_window: int | None = None
+    """The largest `snd_wnd` of all looks so far."""
 
 
 class Wants(StrEnum):

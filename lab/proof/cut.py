@@ -14,6 +14,8 @@ from lab.evidence import ProcessSample, Snapshot, ThreadSample, Wait
 NEAR_NS = 1_000_000_000
 """A proof that holds for less than a second is worth nothing to the one who reads it."""
 
+SIZED = ("write", "sendto")
+"""Calls whose third argument is the number of bytes."""
 ENDED_STATES = frozenset("ZX")
 STOPPED_STATES = {"T": "stopped", "t": "traced"}
 
@@ -42,6 +44,8 @@ class Thread:
     """Its wait ends by itself then, and not before."""
     housekeeping: str | None = None
     """The runtime that it keeps house for."""
+    size: int | None = None
+    """Bytes that its blocked call was given to write, where that is among its arguments."""
 
     @property
     def name(self) -> str:
@@ -89,7 +93,8 @@ def _thread(first: ThreadSample | None, second: ThreadSample | None, sample: Thr
         return Thread(pid, tid, comm, wait=wait, live=why or "its wait is not known")
     deadlines = [each.wait.deadline_ns for each in (first, second) if each.wait]
     until_ns = min((deadline for deadline in deadlines if deadline is not None), default=None)
-    return Thread(pid, tid, comm, wait=wait, live=_never_still(wait, until_ns, now_ns), until_ns=until_ns)
+    size = second.args[2] if second.syscall in SIZED and len(second.args) > 2 else None
+    return Thread(pid, tid, comm, wait=wait, live=_never_still(wait, until_ns, now_ns), until_ns=until_ns, size=size)
 
 
 def _suspended(sample: ThreadSample) -> str | None:

@@ -11,6 +11,7 @@ from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, Wants
 from lab.proof.autotune import Stack
 from lab.proof.cut import Thread, unseen
 from lab.proof.writable import (
+    LEAST_OVERHEAD,
     Can,
     Movement,
     Rule,
@@ -23,6 +24,9 @@ from lab.proof.writable import (
 
 POLLS = frozenset({"poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2"})
 """Calls that SO_SNDTIMEO and SO_RCVTIMEO do not limit."""
+
+LARGEST_OPTIONS = 40
+"""Bytes: TCP's options, of which tcpi_snd_mss leaves out those of the moment."""
 
 NOBODY = Movement(Can.NO, "only a thread can")
 
@@ -201,10 +205,28 @@ class Holdings:
         if item.wants is not Wants.WRITE:
             return (could_arrive if item.edge else could_read)(socket, peer, self._stack)
         found = (could_signal_room if item.edge else could_write)(socket, peer, self._stack)
-        if found.can is Can.NO and found.rule is not Rule.EMPTY and not found.full and self.may_retry(thread.pid):
+        if found.can is not Can.NO or found.rule is Rule.EMPTY or found.full:
+            return found
+        end = f"{socket.local} (socket:{socket.inode})"
+        if self.may_retry(thread.pid):
             why = f"after a signal its write would be taken: {socket.wmem_queued} of {socket.sndbuf} bytes are queued"
             return replace(found, can=Can.YES, why=why)
-        return found
+        if thread.wait is None or thread.wait.call in POLLS or socket.may_retry is False or _is_small(thread, socket):
+            return found
+        if socket.may_retry is None:
+            return Movement(Can.UNKNOWN, f"whether {end} was full when its writer went to sleep: earlier looks at it")
+        return replace(found, can=Can.YES, why=f"{end} has room, and its writer may try again by itself for 0.2 s")
+
+
+def _is_small(thread: Thread, socket: SocketSample) -> bool:
+    """A write that fits one packet adds none before it sleeps, so that its own push finds nothing more to merge.
+
+    A packet takes one MSS at least, and else as much as the device takes, but half the largest window at most
+    (tcp_xmit_size_goal()). What the device takes is no less than what the queued packets have on the average.
+    """
+    packets = max(1, (socket.wmem_queued - socket.wqueue) // LEAST_OVERHEAD)
+    goal = min((socket.largest_window or 0) // 2, socket.wqueue // packets) - socket.snd_mss
+    return thread.size is not None and thread.size <= max(goal, socket.snd_mss - LARGEST_OPTIONS)
 
 
 def sockets_of(snapshot: Snapshot) -> dict[int, SocketSample]:

@@ -6,7 +6,8 @@ every movement; anything else is `yes` (with what may move) or `unknown` (with t
 S is the sender, P its peer. S's writer goes on when its send queue has room, and there are two tests for that:
 * Segments that arrive end in sk_stream_write_space(), which wakes only if a third is free (sk_stream_is_writeable).
 * Arriving data wakes every sleeper, and so does a signal or a time limit of its own; then `wmem_queued < sndbuf` is
-  enough. A squeezed client stood at 5568 of 8192 for good, and PostgreSQL at 7256 until its own timer retried.
+  enough. So it is for a write that has gone to sleep while there was room (`SocketSample.may_retry`). A squeezed
+  client stood at 5568 of 8192 for good, and PostgreSQL at 7256 until its own timer retried.
 So the first test may be used only while no data can arrive, and by nobody who may be woken otherwise (`full`).
 
 P's window stays 0 without a read if __tcp_select_window() cannot come to anything else, or one exchange has shown it.
@@ -36,6 +37,9 @@ LARGEST_GSO = 1 << 19
 
 ROUND_ONE_PACKET = 8192
 """Bytes that one packet may take of a receive buffer beside its payload: the pages that a driver fills it into."""
+
+LEAST_OVERHEAD = 640
+"""Bytes that a packet takes of a send buffer beside its payload, at least: 832 on Linux 6.18."""
 
 KNOWN_CONGESTION = frozenset({"cubic", "reno", "bbr"})
 """What one more acknowledged packet does to cwnd is known of these."""
@@ -89,7 +93,7 @@ def could_write(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN
     opens = _opens(sender, peer)
     if opens is None:
         most = largest_sndbuf(sender, peer, stack)
-        found = _sealed(sender, sender.wmem_queued, quiet, most, Rule.CLOSED)
+        found = _sealed(sender, _least_queued(sender), quiet, most, Rule.CLOSED)
         return replace(found, ends_itself=is_silent(sender))
     if stack.drops_beyond_window and _starved(sender, peer):
         return _starving(sender)
@@ -231,7 +235,20 @@ def _sealed(sender: SocketSample, queued: int, quiet: Movement, most: int, rule:
         return Movement(Can.NO, f"{words}, less than a third free", rule)
     if quiet.can is not Can.NO:
         return Movement(quiet.can, f"data may arrive at {_end(sender)} and wake its writer: {quiet.why}")
-    return _yes(f"the send buffer of {_end(sender)} may grow from {sender.sndbuf} to {most} bytes")
+    if most > sender.sndbuf:
+        return _yes(f"the send buffer of {_end(sender)} may grow from {sender.sndbuf} to {most} bytes")
+    return _yes(f"{_end(sender)} may come to have room: {queued} of {sender.wmem_queued} bytes are sure to stay queued")
+
+
+def _least_queued(sender: SocketSample) -> int:
+    """What the queue cannot come below while nothing is acknowledged: its packets may be merged (tcp_grow_skb()).
+
+    A push merges what it can, unless pacing puts it off, or packets in flight leave the window of congestion no room.
+    """
+    overhead = sender.wmem_queued - sender.wqueue
+    if overhead < 2 * LEAST_OVERHEAD or (sender.unacked == 0 and _pacing_is_over(sender)):
+        return sender.wmem_queued
+    return sender.wqueue + LEAST_OVERHEAD
 
 
 def _has_room(queued: int, sndbuf: int) -> bool:
@@ -323,7 +340,7 @@ def _repeats_itself(sender: SocketSample, peer: SocketSample) -> bool:
 
 def _starving(sender: SocketSample) -> Movement:
     words = f"{_end(sender)}: {Rule.STARVED}; {sender.wmem_queued} of {sender.sndbuf} bytes queued"
-    full = sender.wmem_queued >= sender.sndbuf
+    full = _least_queued(sender) >= sender.sndbuf
     return Movement(Can.NO, words, Rule.STARVED, full=full, ends_itself=True)
 
 

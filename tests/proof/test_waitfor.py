@@ -274,6 +274,37 @@ def test_a_writer_that_a_signal_may_wake_is_judged_by_a_full_queue() -> None:
     assert grade(snapshot(processes=signalled)) is Grade.QUALIFIED
 
 
+def test_a_write_that_may_go_on_by_itself_is_live_where_its_buffer_has_room() -> None:
+    """A proxy's writer at 7872 of 8192 went on 0.2 s later, woken by nobody; who polls is woken by the stack alone."""
+    may = {"wmem_queued": 7872, "may_retry": True}
+    shot = snapshot(sockets=Pair(client(), server(**may)))
+    assert knot(shot) is None
+    assert "may try again by itself" in against(shot)
+    assert grade(snapshot(sockets=Pair(client(may_retry=True), server(may_retry=True)))) is Grade.PROVEN, (
+        "both are full"
+    )
+    polling = [CLIENT, thread(2, polls(item(22)))]
+    assert grade(snapshot(polling, sockets=Pair(client(), server(**may)))) is Grade.PROVEN
+    small = replace(SERVER, args=(4, 0, 1408))
+    assert grade(snapshot([CLIENT, small], sockets=Pair(client(), server(**may)))) is Grade.PROVEN, "one packet at most"
+    large = replace(SERVER, args=(4, 0, 1409))
+    assert knot(snapshot([CLIENT, large], sockets=Pair(client(), server(**may)))) is None
+    wide = server(
+        sndbuf=490_752,
+        wmem_queued=488_616,
+        wqueue=476_136,
+        notsent_bytes=476_136,
+        may_retry=True,
+        largest_window=65_536,
+    )
+    block = replace(SERVER, args=(4, 0, 4096))
+    assert grade(snapshot([CLIENT, block], sockets=Pair(client(), wide))) is Grade.PROVEN, "packets of 25 kB"
+    assert knot(snapshot([CLIENT, block], sockets=Pair(client(), replace(wide, largest_window=8192)))) is None
+    unknown = snapshot(sockets=Pair(client(), server(**may | {"may_retry": None})))
+    assert knot(unknown) is None
+    assert "earlier looks" in against(unknown)
+
+
 def test_a_writer_whose_peer_waits_for_something_else_is_no_knot() -> None:
     assert knot(snapshot([CLIENT, thread(2, wakes(2))])) is None
     assert analyse(snapshot([CLIENT, thread(2, wakes(2))]), NOW).knots == ()
@@ -294,9 +325,9 @@ def test_two_readers_of_an_empty_connection_are_the_other_knot() -> None:
 
 def test_a_starved_sender_and_the_reader_of_what_it_cannot_deliver_are_a_circle_and_tcp_ends_it() -> None:
     here = client(
-        timer="on", backoff=2, unacked=1, notsent_bytes=4000, rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096
+        timer="on", backoff=2, unacked=1, notsent_bytes=7264, rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096
     )
-    there = server(timer="on", backoff=1, snd_wnd=3840, unacked=2, notsent_bytes=3000, bytes_acked=8000)
+    there = server(timer="on", backoff=1, snd_wnd=3840, unacked=2, notsent_bytes=6264, bytes_acked=8000)
     shot = snapshot([thread(1, reads(11)), SERVER], sockets=Pair(here, there))
     assert knot(shot) is None, "not of every kernel"
     found = knot(shot, drops_beyond_window=True)

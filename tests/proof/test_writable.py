@@ -44,9 +44,9 @@ def test_a_full_queue_behind_a_window_that_is_closed_for_good_stays_full() -> No
         ({"snd_wnd": 1}, {}, "has not yet heard"),
         ({"backlog": 512}, {}, "backlog"),
         ({}, {"backlog": 512}, "backlog"),
-        ({"notsent_bytes": 4000, "unacked": 1}, {}, "96 bytes of .* in flight and not yet refused"),
+        ({"notsent_bytes": 7264, "unacked": 1}, {}, "96 bytes of .* in flight and not yet refused"),
         ({"unacked": 1}, {}, "do not fit"),
-        ({"notsent_bytes": 5000}, {}, "do not fit"),
+        ({"notsent_bytes": 8000}, {}, "do not fit"),
         ({}, {"rmem_alloc": 5000}, "3192 bytes free and may open"),
         ({"wmem_queued": 5000}, {}, "has room"),
         ({"user_timeout_ms": 9000}, {}, "TCP_USER_TIMEOUT 9000"),
@@ -77,17 +77,17 @@ def test_a_fact_that_is_missing_is_named(here: dict[str, Any], there: dict[str, 
 
 
 def test_data_in_flight_that_the_peer_has_refused_is_no_motion() -> None:
-    refused = client(notsent_bytes=4000, unacked=1, backoff=1, timer="on")
+    refused = client(notsent_bytes=7264, unacked=1, backoff=1, timer="on")
     assert could_write(refused, server()).can is Can.NO
 
 
 def test_a_received_byte_of_which_the_acknowledgment_is_on_its_way_is_motion() -> None:
     """Whose `bytes_acked` counts the SYN shows in a difference of -1; where none is -1, either may hide a byte."""
-    flight = client(notsent_bytes=4000, unacked=2, backoff=1)
+    flight = client(notsent_bytes=7264, unacked=2, backoff=1)
     assert could_write(flight, server(bytes_received=9096)).can is Can.YES
     assert could_write(flight, server(bytes_received=9001)).can is Can.YES
     assert could_write(flight, server()).can is Can.NO
-    passive = server(notsent_bytes=4000, unacked=2, backoff=1)
+    passive = server(notsent_bytes=7264, unacked=2, backoff=1)
     assert could_write(passive, client(bytes_received=9001)).can is Can.YES
     assert could_write(passive, client()).can is Can.NO
 
@@ -116,10 +116,10 @@ def test_a_queue_with_less_than_a_third_free_stays_only_while_no_data_can_arrive
     found = could_write(fragment, server())
     assert found.can is Can.NO
     assert not found.full
-    loud = could_write(fragment, server(notsent_bytes=4000, unacked=1))
+    loud = could_write(fragment, server(notsent_bytes=7264, unacked=1))
     assert loud.can is Can.YES
     assert "may arrive" in loud.why
-    assert could_write(client(), server(notsent_bytes=4000, unacked=1)).can is Can.NO, "full: no arrival helps"
+    assert could_write(client(), server(notsent_bytes=7264, unacked=1)).can is Can.NO, "full: no arrival helps"
 
 
 def test_exactly_a_third_free_is_room() -> None:
@@ -142,6 +142,18 @@ def test_a_send_buffer_that_its_program_has_set_is_left_alone() -> None:
     assert could_write(replace(asked, sndbuf_locked=True), server()).full
 
 
+def test_packets_that_wait_may_still_be_merged_while_they_are_paced_or_in_flight() -> None:
+    """tcp_grow_skb(): then less is queued, and nothing was acknowledged."""
+    five = client(wqueue=4096, notsent_bytes=4096)
+    assert could_write(five, server()).full
+    paced = could_write(replace(five, pacing_rate=1_000_000), server())
+    assert paced.can is Can.YES
+    assert "4736 of 8192 bytes are sure to stay queued" in paced.why
+    refused = replace(five, notsent_bytes=4000, unacked=1, backoff=1, timer="on")
+    assert could_write(refused, server()).can is Can.YES
+    assert could_write(client(pacing_rate=1_000_000), server()).full, "one packet alone cannot be merged"
+
+
 def test_a_send_buffer_at_its_target_does_not_grow() -> None:
     """2 x 36 x 2304; without the name of the congestion control it may be bbr's 3 x 24 x 2304 on the way to 36."""
     at_target = client(sndbuf=165_888, wmem_queued=165_888, snd_cwnd=36)
@@ -152,7 +164,9 @@ def test_a_send_buffer_at_its_target_does_not_grow() -> None:
 
 def test_a_refused_flight_raises_no_cwnd_and_so_no_buffer() -> None:
     """Nothing of it will be acknowledged; only the reordering of a connection without SACK may follow the flight."""
-    grown = client(sndbuf=46080, wmem_queued=46080, snd_cwnd=1, notsent_bytes=4000, unacked=1, backoff=1)
+    grown = client(
+        sndbuf=46080, wmem_queued=47080, snd_cwnd=1, wqueue=46_000, notsent_bytes=45_000, unacked=1, backoff=1
+    )
     assert could_write(grown, server()).full
     many = client(
         sndbuf=46080, wmem_queued=46080, snd_cwnd=1, wqueue=42_000, notsent_bytes=12_000, unacked=20, backoff=1
@@ -241,9 +255,9 @@ def test_what_the_peer_could_never_take_is_no_argument_for_a_buffer_that_may_gro
 
 def starved() -> tuple[SocketSample, SocketSample]:
     """The server has read all that the client sent, and its 96 bytes lie beyond the client's closed window."""
-    lost = client(timer="on", backoff=1, snd_wnd=3840, wqueue=4096, notsent_bytes=3000, unacked=2, bytes_acked=8001)
+    lost = client(timer="on", backoff=1, snd_wnd=3840, wqueue=7360, notsent_bytes=6264, unacked=2, bytes_acked=8001)
     away = server(
-        rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096, timer="on", backoff=2, unacked=1, notsent_bytes=4000
+        rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096, timer="on", backoff=2, unacked=1, notsent_bytes=7264
     )
     return lost, away
 
