@@ -13,6 +13,20 @@ UNKNOWN: Pair[int | None] = Pair(None, None)
 
 
 @dataclass(frozen=True, slots=True)
+class Looks:
+    """What the looks at a socket tell together, this one and those before (kernel/looks.py)."""
+
+    may_retry: bool
+    """A blocked write may go on though nobody wakes it."""
+    written: int
+    """Bytes that its program has written since the first look."""
+    window: int
+    """`snd_wnd` at the first look."""
+    mss: int
+    """The least `snd_mss` of all."""
+
+
+@dataclass(frozen=True, slots=True)
 class SocketSample:
     """One TCP socket, as inet_diag gave it; names as in inet_diag, tcp_info and skmeminfo. Sizes in bytes."""
 
@@ -73,10 +87,7 @@ class SocketSample:
     """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
     ulp: str | None = None
     """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
-    may_retry: bool | None = None
-    """A blocked write may go on though nobody wakes it (kernel/retries.py); known by the looks before this one."""
-    largest_window: int | None = None
-    """The largest `snd_wnd` of all looks so far."""
+    looks: Looks | None = None
 
 
 class Wants(StrEnum):

@@ -26,8 +26,8 @@ from lab.evidence import (
 )
 from lab.kernel import sysctl
 from lab.kernel.holders import network_namespaces
+from lab.kernel.looks import Memory
 from lab.kernel.netns import Namespace
-from lab.kernel.retries import Retries
 from lab.kernel.scene import Cut, Scene, Target
 from lab.kernel.sendroom import max_tcp_header
 from lab.kernel.sockdiag import SocketDiag, TcpEntry
@@ -42,7 +42,7 @@ AGAIN_S = 30.0
 """Where nothing moves, all are judged again after twice as long as the time before, and after this long at most: it
 costs 20 to 100 ms, by the number of processes, where a glance at ten connections costs 0.2."""
 STILL_S = 0.26
-"""Times 1.2 no less than a blocked write may go on by itself (kernel/retries.py)."""
+"""Times 1.2 no less than a blocked write may go on by itself (kernel/looks.py)."""
 CLOSE = 64
 """Connections that are looked at closely in one go."""
 NETNS = Path("/run/netns")
@@ -201,15 +201,15 @@ class Watch:
 
     def _judge_all(self) -> list[tuple[Connection, Verdict]]:
         connections = self.connections()
-        retries = Retries()
-        first = self._sampled(connections, retries)
+        memory = Memory()
+        first = self._sampled(connections, memory)
         time.sleep(STILL_S * 1.2)
-        second = self._sampled(connections, retries)
+        second = self._sampled(connections, memory)
         self._judged = {each.key: pair for each, pair in zip(connections, second, strict=True)}
         still = [i for i, now in enumerate(second) if all(now) and _bytes(first[i]) == _bytes(now)]
         # Those that may be stuck come first, for no more than CLOSE are looked at closely; the rest at rest is idle.
         still = sorted(still, key=lambda index: not _may_be_stuck(second[index]))[:CLOSE]
-        close = dict(zip(still, self._looked_at([connections[index] for index in still], retries), strict=True))
+        close = dict(zip(still, self._looked_at([connections[index] for index in still], memory), strict=True))
         verdicts = []
         for index, connection in enumerate(connections):
             cuts = [_snapshot(1, first[index]), _snapshot(2, second[index])]
@@ -269,11 +269,9 @@ class Watch:
             return True
         return end.diag in self._chosen or end.entry.inode in self._inodes or _port(end.entry.local) in targets.ports
 
-    def _sampled(
-        self, connections: list[Connection], retries: Retries | None = None
-    ) -> list[Pair[SocketSample | None]]:
-        """Both sockets of each, by one dump a namespace. `retries` are told of all."""
-        told = retries.told if retries else lambda sample: sample
+    def _sampled(self, connections: list[Connection], memory: Memory | None = None) -> list[Pair[SocketSample | None]]:
+        """Both sockets of each, by one dump a namespace. `memory` is told of all."""
+        told = memory.told if memory else lambda sample: sample
         diags = dict.fromkeys(end.diag for each in connections for end in each.ends if end)
         found = {(diag, sample.cookie): told(sample) for diag in diags for sample in diag.samples()}
 
@@ -284,12 +282,12 @@ class Watch:
 
         return [Pair(sampled(each, Role.CLIENT), sampled(each, Role.SERVER)) for each in connections]
 
-    def _looked_at(self, still: list[Connection], retries: Retries) -> list[Snapshot]:
+    def _looked_at(self, still: list[Connection], memory: Memory) -> list[Snapshot]:
         """One cut of all of them and of everybody around, told once for each connection."""
         if not still:
             return []
         targets = [end.target(role) for each in still for role in Role if (end := each.ends[role])]
-        with closing(Scene(targets, self._diags, retries=retries)) as scene:
+        with closing(Scene(targets, self._diags, memory=memory)) as scene:
             cut = scene.look(fresh=True)
         cut = replace(cut, processes=self._with_containers(cut.processes))
         pairs = [Pair(*cut.sockets[index : index + 2]) for index in range(0, len(targets), 2)]

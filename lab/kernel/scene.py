@@ -15,9 +15,9 @@ from lab.kernel.descriptors import Descriptors
 from lab.kernel.freezer import suspended
 from lab.kernel.holders import Processes, Tables, scan, sees_whole_host
 from lab.kernel.kcmp import Kind, same
+from lab.kernel.looks import Memory
 from lab.kernel.options import SocketOptions, options_of
 from lab.kernel.procfs import descendants
-from lab.kernel.retries import Retries
 from lab.kernel.sockdiag import SocketDiag
 from lab.kernel.socketindex import SocketIndex
 from lab.kernel.threads import Thread, Threads
@@ -64,7 +64,7 @@ class Scene:
     """The holders of some TCP sockets, whoever could wake them, and one cut of all.
 
     With `roots` the holders are the programs that each of those processes has forked; else all of /proc is searched,
-    and again whenever one of them ran. `diags` are further namespaces in which peers may live; `retries` have
+    and again whenever one of them ran. `diags` are further namespaces in which peers may live; `memory` has
     been told of earlier looks.
     """
 
@@ -73,7 +73,7 @@ class Scene:
         targets: Sequence[Target],
         diags: Sequence[SocketDiag] = (),
         roots: Mapping[Role, int] | None = None,
-        retries: Retries | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.targets, self._roots = tuple(targets), roots
         self._index = SocketIndex([*(target.diag for target in targets), *diags])
@@ -91,7 +91,7 @@ class Scene:
         self._described: dict[int, ProcessSample] = {}
         self._known: dict[Target, SocketSample] = {}
         self._options: dict[int, SocketOptions | None] = {}
-        self._retries = retries or Retries()
+        self._memory_of_looks = memory or Memory()
 
     def close(self) -> None:
         self._threads.close()
@@ -325,7 +325,7 @@ class Scene:
         if self._ran or sample.inode not in self._options:
             self._options[sample.inode] = self._read_options(sample.inode)
         options = self._options[sample.inode]
-        sample = self._retries.told(sample)
+        sample = self._memory_of_looks.told(sample)
         if options is None:
             return sample
         return replace(

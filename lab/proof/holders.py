@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 
-from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, Wants
+from lab.evidence import Item, Looks, ProcessSample, Snapshot, SocketSample, Wants
 from lab.proof.autotune import Stack
 from lab.proof.cut import Thread, unseen
 from lab.proof.writable import (
@@ -211,22 +211,25 @@ class Holdings:
         if self.may_retry(thread.pid):
             why = f"after a signal its write would be taken: {socket.wmem_queued} of {socket.sndbuf} bytes are queued"
             return replace(found, can=Can.YES, why=why)
-        if thread.wait is None or thread.wait.call in POLLS or socket.may_retry is False or _is_small(thread, socket):
+        if thread.wait is None or thread.wait.call in POLLS:
             return found
-        if socket.may_retry is None:
+        if socket.looks and (not socket.looks.may_retry or _is_small(thread.size, socket, socket.looks)):
+            return found
+        if socket.looks is None:
             return Movement(Can.UNKNOWN, f"whether {end} was full when its writer went to sleep: earlier looks at it")
         return replace(found, can=Can.YES, why=f"{end} has room, and its writer may try again by itself for 0.2 s")
 
 
-def _is_small(thread: Thread, socket: SocketSample) -> bool:
+def _is_small(size: int | None, socket: SocketSample, looks: Looks) -> bool:
     """A write that fits one packet adds none before it sleeps, so that its own push finds nothing more to merge.
 
     A packet takes one MSS at least, and else as much as the device takes, but half the largest window at most
     (tcp_xmit_size_goal()). What the device takes is no less than what the queued packets have on the average.
+    All of it grows, so what the first look has shown holds for a write that has begun since.
     """
     packets = max(1, (socket.wmem_queued - socket.wqueue) // LEAST_OVERHEAD)
-    goal = min((socket.largest_window or 0) // 2, socket.wqueue // packets) - socket.snd_mss
-    return thread.size is not None and thread.size <= max(goal, socket.snd_mss - LARGEST_OPTIONS)
+    goal = min(looks.window // 2, socket.wqueue // packets) - socket.snd_mss
+    return size is not None and size <= min(looks.written, max(goal, looks.mss - LARGEST_OPTIONS))
 
 
 def sockets_of(snapshot: Snapshot) -> dict[int, SocketSample]:

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from lab.evidence import Snapshot
+from lab.kernel.looks import Memory
 from lab.kernel.netns import Namespace, program_in
-from lab.kernel.retries import Retries
 from lab.spec import Outcome
 from lab.watch import REFRESH_S, Connection, Targets, Watch
 from tests import unprivileged
@@ -150,12 +150,12 @@ def test_a_connection_that_ends_while_it_is_looked_at_is_no_connection_any_more(
         server, _ = listener.accept()
 
         class Late(Watch):
-            def _looked_at(self, still: list[Connection], retries: Retries) -> list[Snapshot]:
+            def _looked_at(self, still: list[Connection], memory: Memory) -> list[Snapshot]:
                 assert len(still) == 1
                 for end in (client, server):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, and gone
                     end.close()
-                return super()._looked_at(still, retries)
+                return super()._looked_at(still, memory)
 
         with closing(Late(Targets(ports=(port,)))) as watching:
             assert watching.once() == []

@@ -3,11 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import Item, Looks, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
 from lab.spec import Pair, Role
 
 SECOND = 1_000_000_000
 NOW = 1_000 * SECOND
+
+
+SLEPT = Looks(may_retry=False, written=13_000, window=4096, mss=1448)
 
 
 def end(role: Role, **facts: Any) -> SocketSample:  # noqa: ANN401 - whatever the fact is
@@ -21,7 +24,7 @@ def end(role: Role, **facts: Any) -> SocketSample:  # noqa: ANN401 - whatever th
         bytes_acked=9001 if here else 9000, bytes_received=9000, snd_wnd=0, rcv_wnd=0, snd_mss=1448, rcv_mss=1448,
         snd_cwnd=10, reordering=3, rto_us=204_000, last_data_sent_ms=60, last_ack_recv_ms=60, rmem_alloc=8000,
         rcvbuf=8192, sndbuf=8192, wmem_queued=8192, backlog=0, drops=0, send_timeout_ns=0, receive_timeout_ns=0,
-        user_timeout_ms=0, rcv_wscale=7, congestion="cubic", pacing_rate=1 << 30, may_retry=False,
+        user_timeout_ms=0, rcv_wscale=7, congestion="cubic", pacing_rate=1 << 30, looks=SLEPT,
     )  # fmt: skip
     return replace(sample, **facts)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import Item, Looks, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
 from lab.spec import Pair
 
 MSS = 16
@@ -279,7 +279,8 @@ def socket_sample(end: End) -> SocketSample:
         bytes_acked=end.acked + (here < there), bytes_received=end.received, snd_wnd=end.peer.window,
         rcv_wnd=end.window, snd_mss=MSS, rcv_mss=MSS, snd_cwnd=10, reordering=3, rto_us=204_000, last_data_sent_ms=0,
         last_ack_recv_ms=0, rmem_alloc=end.rqueue, rcvbuf=end.rcvbuf, sndbuf=end.sndbuf, wmem_queued=end.queued,
-        backlog=0, drops=0, send_timeout_ns=0, receive_timeout_ns=0, user_timeout_ms=0, may_retry=False,
+        backlog=0, drops=0, send_timeout_ns=0, receive_timeout_ns=0, user_timeout_ms=0,
+        looks=Looks(may_retry=False, written=0, window=0, mss=MSS),
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from lab.spec import Grade, Pair, Role
 from tests.proof.frozen_pair import (
     NOW,
     SECOND,
+    SLEPT,
     client,
     item,
     polls,
@@ -276,33 +277,35 @@ def test_a_writer_that_a_signal_may_wake_is_judged_by_a_full_queue() -> None:
 
 def test_a_write_that_may_go_on_by_itself_is_live_where_its_buffer_has_room() -> None:
     """A proxy's writer at 7872 of 8192 went on 0.2 s later, woken by nobody; who polls is woken by the stack alone."""
-    may = {"wmem_queued": 7872, "may_retry": True}
-    shot = snapshot(sockets=Pair(client(), server(**may)))
-    assert knot(shot) is None
-    assert "may try again by itself" in against(shot)
-    assert grade(snapshot(sockets=Pair(client(may_retry=True), server(may_retry=True)))) is Grade.PROVEN, (
-        "both are full"
-    )
-    polling = [CLIENT, thread(2, polls(item(22)))]
-    assert grade(snapshot(polling, sockets=Pair(client(), server(**may)))) is Grade.PROVEN
-    small = replace(SERVER, args=(4, 0, 1408))
-    assert grade(snapshot([CLIENT, small], sockets=Pair(client(), server(**may)))) is Grade.PROVEN, "one packet at most"
-    large = replace(SERVER, args=(4, 0, 1409))
-    assert knot(snapshot([CLIENT, large], sockets=Pair(client(), server(**may)))) is None
-    wide = server(
-        sndbuf=490_752,
-        wmem_queued=488_616,
-        wqueue=476_136,
-        notsent_bytes=476_136,
-        may_retry=True,
-        largest_window=65_536,
-    )
-    block = replace(SERVER, args=(4, 0, 4096))
-    assert grade(snapshot([CLIENT, block], sockets=Pair(client(), wide))) is Grade.PROVEN, "packets of 25 kB"
-    assert knot(snapshot([CLIENT, block], sockets=Pair(client(), replace(wide, largest_window=8192)))) is None
-    unknown = snapshot(sockets=Pair(client(), server(**may | {"may_retry": None})))
+    may = replace(SLEPT, may_retry=True)
+    room = server(wmem_queued=7872, looks=may)
+    assert knot(snapshot(sockets=Pair(client(), room))) is None
+    assert "may try again by itself" in against(snapshot(sockets=Pair(client(), room)))
+    assert grade(snapshot(sockets=Pair(client(looks=may), server(looks=may)))) is Grade.PROVEN, "both are full"
+    assert grade(snapshot([CLIENT, thread(2, polls(item(22)))], sockets=Pair(client(), room))) is Grade.PROVEN
+    unknown = snapshot(sockets=Pair(client(), replace(room, looks=None)))
     assert knot(unknown) is None
     assert "earlier looks" in against(unknown)
+
+
+def test_a_write_that_fits_one_packet_has_gone_to_sleep_for_good() -> None:
+    may = replace(SLEPT, may_retry=True)
+
+    def proves(size: int, socket: SocketSample) -> bool:
+        writer = replace(SERVER, args=(4, 0, size))
+        return knot(snapshot([CLIENT, writer], sockets=Pair(client(), socket))) is not None
+
+    room = server(wmem_queued=7872, looks=may)
+    assert proves(1408, room)
+    assert not proves(1409, room)
+    assert not proves(1408, replace(room, looks=replace(may, mss=1447))), "the MSS was less when it began"
+    assert not proves(1408, replace(room, looks=replace(may, written=1407))), "it may have begun before the first look"
+    queued = 476_136
+    wide = server(sndbuf=490_752, wmem_queued=488_616, wqueue=queued, notsent_bytes=queued)
+    assert proves(4096, replace(wide, looks=replace(may, window=65_536))), "packets of 25 kB"
+    assert not proves(4096, replace(wide, looks=replace(may, window=8192))), "half a window a packet"
+    many = replace(wide, sndbuf=650_000, wmem_queued=queued + 640 * 100, looks=replace(may, window=65_536))
+    assert not proves(4096, many), "packets of 5 kB, less an MSS"
 
 
 def test_a_writer_whose_peer_waits_for_something_else_is_no_knot() -> None:
