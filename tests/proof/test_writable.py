@@ -99,6 +99,35 @@ def test_one_answered_probe_shows_that_a_peer_with_some_room_does_not_open() -> 
     assert could_write(client(backoff=0, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).can is Can.YES
 
 
+def test_what_an_answered_probe_has_shown_is_over_once_the_program_has_chosen_its_receive_buffer() -> None:
+    asked, roomy = client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60), server(rmem_alloc=5000)
+    assert could_write(asked, replace(roomy, rcvbuf_chosen=True)).can is Can.YES
+    autotuned = replace(roomy, rcvbuf_chosen=False, window_clamp=7000, rcv_mss=1448)
+    assert could_write(asked, replace(autotuned, rmem_alloc=6400)).can is Can.NO
+    assert could_write(asked, replace(autotuned, rmem_alloc=6400, rcvbuf=16384, window_clamp=10_000)).can is Can.YES
+
+
+def test_above_half_of_the_largest_window_no_free_space_is_too_little() -> None:
+    wide = server(rcvbuf=1 << 20, rcv_mss=1448, rmem_alloc=(1 << 20) - 60_000)
+    assert could_write(client(), replace(wide, window_clamp=700_000)).can is Can.NO
+    assert could_write(client(), replace(wide, window_clamp=100_000)).can is Can.YES
+    assert could_write(client(), replace(wide, window_clamp=1152, rmem_alloc=(1 << 20) - 500)).can is Can.YES
+
+
+@pytest.mark.parametrize(
+    ("ends", "early"),
+    [
+        ([], False), ([{}, {}], False), ([{}, {"tcp_retries2": "1"}], True), ([{"tcp_retries2": "2"}, {}], False),
+        ([{"tcp_retries2": "5"}, {"tcp_invalid_ratelimit": "60000"}], True),
+        ([{"tcp_retries2": "15"}, {"tcp_invalid_ratelimit": "60000"}], False),
+        ([{"tcp_invalid_ratelimit": "3000", "tcp_rto_max_ms": "1000"}, {}], True),
+    ],
+)  # fmt: skip
+def test_few_retries_may_be_over_before_a_probe_is_answered(ends: list[dict[str, str]], early: bool) -> None:
+    assert gives_up(*ends) is early
+    assert could_write(client(), server(), Stack(gives_up=early)).ends_itself is early
+
+
 def test_a_path_that_is_slower_than_a_probe_is_told_from_one() -> None:
     """The acknowledgment of the last data itself comes 600 ms after it; a probe's answer comes after a whole RTO."""
     slow = client(backoff=1, rto_us=900_000, last_data_sent_ms=700, last_ack_recv_ms=100)
