@@ -29,6 +29,7 @@ from lab.kernel.netns import Namespace
 from lab.kernel.scene import Cut, Scene, Target
 from lab.kernel.sendroom import max_tcp_header
 from lab.kernel.sockdiag import SocketDiag, TcpEntry
+from lab.proof.autotune import GIVING_UP
 from lab.proof.verdict import Verdict, judge
 from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
 
@@ -193,7 +194,7 @@ class Watch:
     def _open(self, namespace: Namespace) -> SocketDiag:
         self._stack.enter_context(namespace)
         diag = self._stack.enter_context(closing(SocketDiag(namespace)))
-        sysctls = sysctl.read(namespace, ("tcp_wmem",))
+        sysctls = sysctl.read(namespace, ("tcp_wmem", *GIVING_UP))
         self._settings[diag] = Settings(sysctls, sysctls, 0)
         return diag
 

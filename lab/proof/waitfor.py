@@ -194,7 +194,7 @@ def _qualifiers(needs: Needs, holdings: Holdings, snapshot: Snapshot) -> Iterato
         if thread.housekeeping:
             yield f"{thread.name} is taken for housekeeping of {thread.housekeeping}"
         if any(need.stacks.ends_itself for need in found):
-            yield f"TCP itself ends the wait of {thread.name} after tcp_retries2: no acknowledgment reaches it"
+            yield f"TCP itself ends the wait of {thread.name} after tcp_retries2: too few acknowledgments reach it"
     for pid in dict.fromkeys(thread.pid for thread in needs):
         process_of = holdings.processes.get(pid)
         if process_of is not None:

@@ -90,10 +90,11 @@ def could_write(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN
     if opens is None:
         most = largest_sndbuf(sender, peer, stack)
         found = _sealed(sender, sender.wmem_queued, quiet, most, Rule.CLOSED)
-        return replace(found, ends_itself=is_silent(sender))
+        return replace(found, ends_itself=is_silent(sender) or stack.gives_up)
     if stack.drops_beyond_window and _starved(sender, peer):
         return _starving(sender)
-    return _after_a_fragment(sender, peer, quiet, stack) or _out_of_capacity(sender, peer, quiet, stack) or opens
+    found = _after_a_fragment(sender, peer, quiet, stack) or _out_of_capacity(sender, peer, quiet, stack) or opens
+    return replace(found, ends_itself=stack.gives_up)
 
 
 def could_read(receiver: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:

@@ -13,7 +13,7 @@ import pytest
 from lab.evidence import SocketSample
 from lab.kernel.netns import Namespace
 from lab.kernel.sockdiag import SocketDiag
-from lab.proof.autotune import Stack
+from lab.proof.autotune import Stack, gives_up
 from lab.proof.writable import (
     Can,
     Movement,
@@ -247,6 +247,12 @@ def test_a_send_buffer_smaller_than_any_first_expansion_is_held_down() -> None:
     assert could_write(client(snd_cwnd=300), server()).full
     jumbo = client(sndbuf=2_000_000, wmem_queued=2_000_000, snd_mss=65_483, snd_cwnd=300)
     assert could_write(jumbo, server()).full
+
+
+def test_a_small_send_buffer_that_is_not_locked_any_more_grows() -> None:
+    unlocked = client(sndbuf_locked=False)
+    assert could_write(unlocked, server(), Stack(wmem_max=1 << 20)).can is Can.YES
+    assert could_write(unlocked, server(), Stack(wmem_max=8192)).full
 
 
 def test_what_the_peer_could_never_take_needs_no_closed_window() -> None:
