@@ -110,6 +110,11 @@ class Descriptors:
         entry = self._index.unix(inode)
         return entry is not None and entry.listens
 
+    def sends_datagrams(self, inode: int) -> bool:
+        """Whether what a Unix socket has sent may lie in the queue of any that it was ever connected to."""
+        entry = self._index.unix(inode)
+        return entry is None or entry.datagrams
+
     def named(self, task: int, fd: int, link: str) -> str:
         if found := _NUMBERED.fullmatch(link):
             return self._index.resource(int(found[2])) if found[1] == "socket" else _pipe(int(found[2]))

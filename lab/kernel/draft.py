@@ -82,6 +82,8 @@ class Draft:
             self.wait_for(resource, Wants.END)
         elif kind == "listener" or (kind == "unix" and self.descriptors.listens(int(number))):
             self.wait_for(resource, Wants.ACCEPT, edge)
+        elif kind == "unix" and wants is Wants.WRITE and self.descriptors.sends_datagrams(int(number)):
+            self.wait_for(f"other:{resource}, which sends datagrams", wants, edge)
         else:
             self.wait_for(resource, wants, edge)
         if kind == "timerfd":
