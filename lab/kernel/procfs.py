@@ -28,6 +28,19 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
+def tracees_of(pid: int) -> list[int]:
+    """The processes of which a thread is traced by one of this process's (ptrace(2)): 15 us a thread of this host."""
+    tracers = set(os.listdir(f"/proc/{pid}/task"))
+    found: dict[int, None] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for task in os.listdir(f"/proc/{name}/task"):
+                traced = re.search(r"^TracerPid:\s*(\d+)", text_of(f"/proc/{name}/task/{task}/status"), re.MULTILINE)
+                if traced and traced[1] in tracers:
+                    found[int(name)] = None
+    return list(found)
+
+
 def process_of(task: int) -> int | None:
     """The process that a thread is of; None if it has ended."""
     try:

@@ -16,7 +16,7 @@ from lab.kernel.deadlines import TIMER_ABSTIME, Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.draft import MAX_ITEMS, POLL_CHANGES, POLL_IN, POLL_OUT, Draft
 from lab.kernel.memory import UnreadableError, in_private_memory, members, memory, timespec
-from lab.kernel.procfs import children_of, descendants, numbers_of, text_of
+from lab.kernel.procfs import children_of, descendants, numbers_of, text_of, tracees_of
 from lab.kernel.threads import Thread
 
 MS = 1_000_000
@@ -210,12 +210,14 @@ def _children(draft: Draft, pid: int | None) -> None:
     """`pid` as the waiter's namespace numbers it. All where it is none's number: one too many is safe.
 
     Who waits for any child may get a descendant for one: PR_SET_CHILD_SUBREAPER, and the first of a PID namespace.
+    Whom it traces counts as a child.
     """
-    children = children_of(draft.thread.pid)
+    tracees = tracees_of(draft.thread.pid)
+    children = children_of(draft.thread.pid) + tracees
     if not children:
         raise UnreadableError("waits for a process that is not its child")
     meant = [child for child in children if pid in numbers_of(child)]
-    for child in meant or descendants(draft.thread.pid)[1:]:
+    for child in meant or dict.fromkeys((*descendants(draft.thread.pid)[1:], *tracees)):
         draft.wait_for(f"process:{child}", Wants.END)
 
 

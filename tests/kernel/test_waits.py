@@ -298,6 +298,21 @@ def test_wait4_waits_for_its_child() -> None:
             os.kill(int(program.words[0]), signal.SIGKILL)
 
 
+def test_whom_a_process_traces_counts_as_its_child() -> None:
+    code = """
+r, w = os.pipe(); child = os.fork()
+if child == 0:
+    stranger = os.fork()
+    if stranger: os.write(w, struct.pack("i", stranger)); os._exit(0)
+    time.sleep(60)
+stranger, = struct.unpack("i", os.read(r, 4)); os.waitpid(child, 0)
+libc.ptrace(0x4206, stranger, None, None); say(stranger); os.waitpid(-1, 0)
+"""
+    with sleeper(code) as program:
+        assert program.resources("wait4") == [(f"process:{program.words[0]}", "end", False)]
+        os.kill(int(program.words[0]), signal.SIGKILL)
+
+
 def test_waitid_on_a_pidfd_names_the_process() -> None:
     code = """
 pid = os.fork()
