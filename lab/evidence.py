@@ -175,6 +175,10 @@ class ProcessSample:
     """What may run a handler of it, or end a wait of its own accord, and is in no system call: in words."""
     reaps: tuple[int, ...] = ()
     """Its children, where it catches SIGCHLD: the end of one runs its handler."""
+    signals: bool = False
+    """The kernel may signal eventfds for it of which it has no descriptor (io_uring, aio)."""
+    alarm_ends_it: bool = False
+    """It neither catches nor ignores SIGALRM, and an alarm of somebody is pending on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
