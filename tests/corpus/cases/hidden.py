@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 
 from tests.corpus.case import LATE_S, LATER_S, Case, Truth, accepting, connecting
@@ -339,7 +340,9 @@ def _case(name: str, summary: str, client: Callable[..., None], **more: frozense
     return Case(name, summary, Truth.LATER, accepting(echo), connecting(client), watch_s=LATER_S, **more)  # type: ignore[arg-type]
 
 
-NAMED = frozenset({"qualified"})
+def _named(name: str, summary: str, client: Callable[..., None], named: str) -> Case:
+    return replace(_case(name, summary, client, grades=frozenset({"qualified"})), named=named)
+
 
 CASES = (
     _case("first-thread-ended", "A second holder's first thread has ended; another one of it reads.", leader_gone),
@@ -349,12 +352,12 @@ CASES = (
     _case("ring-without-descriptor", "A ring lives by its mapping.", ring_without_descriptor),
     _case("registered-in-a-ring", "The socket is a registered file of a stranger's ring.", registered_elsewhere),
     _case("memory-shared", "A process that shares the memory wakes the reader.", memory_shared),
-    _case("sigchld-handler", "A child ends, and the handler reads.", child_handler, grades=NAMED),
-    _case("sigio-handler", "A datagram comes, and the handler reads.", input_handler, grades=NAMED),
+    _named("sigchld-handler", "A child ends, and the handler reads.", child_handler, "SIGCHLD"),
+    _named("sigio-handler", "A datagram comes, and the handler reads.", input_handler, "O_ASYNC"),
     _case("epoll-number-used-again", "A number in the set means another file by now.", number_used_again),
     _case("timerfd-set-by-child", "A child sets the timer anew.", timer_set_by_child),
     _case("epoll-set-by-child", "A child adds to the set.", set_changed_by_child),
-    _case("aio-eventfd", "The kernel signals an eventfd.", asynchronous_io, grades=NAMED),
+    _named("aio-eventfd", "The kernel signals an eventfd.", asynchronous_io, "io_setup"),
     _case("reaper", "A grandchild becomes a child, and ends.", reaper),
     _case("poll-woken-in-vain", "A poll was woken in vain, and ends when its first sleep tells.", woken_in_vain),
 )
