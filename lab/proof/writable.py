@@ -202,8 +202,9 @@ def _may_have_arrived(sender: SocketSample, count: int) -> bool:
 def _reopens(sender: SocketSample, peer: SocketSample) -> Movement | None:
     """Why the peer's next acknowledgment might offer a window although nobody read. None: it cannot.
 
-    What an exchange has shown holds no longer once the program has chosen another size of its receive buffer. One that
-    it chose in passing (SO_RCVLOWAT, set back since) shows by the largest window, which would follow autotuning.
+    What an exchange has shown holds no longer once the program has chosen another size of its receive buffer, or has
+    read on after shutdown(SHUT_RD), which tells nobody (tcp_cleanup_rbuf()). That shows by the largest window, which
+    follows autotuning.
     """
     if _stays_closed(peer):
         return None
