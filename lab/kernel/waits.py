@@ -61,6 +61,8 @@ class Waits:
             draft.fail("it runs")
         elif line.state == "D" and thread.suspended is None:
             draft.fail(f"in the kernel, uninterruptible: {thread.wchan() or '?'}")
+        elif thread.dumps_core:
+            draft.fail("it dumps its core, and ends")
         elif (wchan := thread.wchan()) in ON_THE_WAY:
             draft.fail(f"{ON_THE_WAY[wchan]}: {wchan}")
         else:
