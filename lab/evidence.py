@@ -174,7 +174,7 @@ class ProcessSample:
     hidden: tuple[str, ...] = ()
     """What may run a handler of it, or end a wait of its own accord, and is in no system call: in words."""
     reaps: tuple[int, ...] = ()
-    """Its children, where it catches SIGCHLD: the end of one runs its handler."""
+    """Its children whose end runs a handler of it: SIGCHLD, if it catches that, or what clone(2) was told."""
     signals: bool = False
     """The kernel may signal eventfds for it of which it has no descriptor (io_uring, aio)."""
     alarm_ends_it: bool = False

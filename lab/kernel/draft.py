@@ -30,7 +30,7 @@ class Draft:
     items: dict[Item, None] = field(default_factory=dict)
     unknown: str | None = None
     dynamic: bool = False
-    """Others may change what it waits for while it sleeps: epoll_ctl, timerfd_settime."""
+    """Others may change what it waits for, or who ends it, while it sleeps: epoll_ctl, timerfd_settime, fork."""
     presumed: bool = False
     rests_on: dict[tuple[str, int], None] = field(default_factory=dict)
     """The epoll instances and timerfds among it, by kind and descriptor."""

@@ -12,7 +12,7 @@ from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import ProcessSample
 from lab.kernel.descriptors import Descriptors, Table, raises_signals
 from lab.kernel.netns import Namespace
-from lab.kernel.procfs import children_of, parent_of, start_of, stat_of, text_of
+from lab.kernel.procfs import children_of, end_signal_of, has_ended, parent_of, start_of, stat_of, text_of
 from lab.kernel.runtime import runtime_of
 
 SIGALRM_BIT, SIGCHLD_BIT, SIGURG_BIT = 1 << 13, 1 << 16, 1 << 22
@@ -129,7 +129,7 @@ class Processes:
             hidden=tuple(_hidden(pid, caught or 0, maps)),
             signals=(table is not None and table.io_uring) or RING in maps or AIO in maps,
             alarm_ends_it=alarm_pending and not ((caught or 0) | ignored) & SIGALRM_BIT,
-            reaps=tuple(children_of(pid)) if caught and caught & SIGCHLD_BIT else (),
+            reaps=tuple(_that_signal_their_end(pid, caught or 0, ignored)),
         )
 
     def _runtime(self, pid: int, comm: str) -> str | None:
@@ -156,6 +156,15 @@ def network_namespaces() -> tuple[list[Namespace], int]:
             with contextlib.suppress(TestbedError, EnvironmentLacksError):
                 found.append(Namespace.of(int(name)))
     return found, refused
+
+
+def _that_signal_their_end(pid: int, caught: int, ignored: int) -> Iterator[int]:
+    """The children whose end runs a handler of the process, or ends it too."""
+    for child in [] if has_ended(pid) else children_of(pid):
+        number = end_signal_of(child)
+        bit = 1 << number - 1 if number > 0 else 0
+        if bit & (caught if bit == SIGCHLD_BIT else ~ignored):
+            yield child
 
 
 def _hidden(pid: int, caught: int, maps: str) -> Iterator[str]:

@@ -24,8 +24,19 @@ def descendants(pid: int) -> list[int]:
 def children_of(pid: int) -> list[int]:
     found: list[int] = []
     for tid in os.listdir(f"/proc/{pid}/task"):
-        found += map(int, Path(f"/proc/{pid}/task/{tid}/children").read_text().split())
+        folder = Path(f"/proc/{pid}/task/{tid}")
+        try:
+            found += map(int, (folder / "children").read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            if folder.exists():
+                raise
     return found
+
+
+def end_signal_of(pid: int) -> int:
+    """What its parent gets when it ends: SIGCHLD, or what clone(2) was told; 0 if nothing, or if it has ended."""
+    fields = _stat(pid)
+    return int(fields[35]) if fields else 0
 
 
 def tracees_of(pid: int) -> list[int]:

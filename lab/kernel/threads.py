@@ -33,6 +33,9 @@ SYSCALLS = {
 LOWEST_STACK = 1 << 32
 """A stack pointer below this is a 32-bit program's, whose system calls have other numbers."""
 
+USUAL_STATUS, LONGEST_STATUS = 1 << 13, 1 << 20
+"""Bytes of /proc/T/status, which lists the groups that a thread is in, up to 65 536 of them (NGROUPS_MAX)."""
+
 _NAMES = SYSCALLS.get(os.uname().machine, {})
 _STATUS = re.compile(
     rb"^State:\s*(\w).*^voluntary_ctxt_switches:\s*(\d+)\s^nonvoluntary_ctxt_switches:\s*(\d+)",
@@ -87,8 +90,10 @@ class Thread:
 
     def read(self) -> bool:
         """Read its line anew; whether it differs from the one before. 5 us."""
-        status = os.pread(self._status, 8192, 0)
-        found = _STATUS.search(status)
+        status = os.pread(self._status, USUAL_STATUS, 0)
+        if (found := _STATUS.search(status)) is None:
+            status = os.pread(self._status, LONGEST_STATUS, 0)
+            found = _STATUS.search(status)
         if found is None:
             raise ProcessLookupError
         call = self._read_call()

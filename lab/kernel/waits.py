@@ -193,6 +193,7 @@ def _woken_by_own_process(draft: Draft, word: int, private: bool) -> None:
     """A futex that is not private is so all the same where its memory is: its key is the process's then."""
     if not private and not in_private_memory(draft.thread.tid, word):
         raise UnreadableError("in shared memory: any process that maps it may wake it")
+    draft.dynamic = True
     draft.wait_for(f"process:{draft.thread.pid}", Wants.WAKE)
 
 
@@ -214,6 +215,7 @@ def _children(draft: Draft, pid: int | None) -> None:
     Who waits for any child may get a descendant for one: PR_SET_CHILD_SUBREAPER, and the first of a PID namespace.
     Whom it traces counts as a child.
     """
+    draft.dynamic = True
     tracees = tracees_of(draft.thread.pid)
     children = children_of(draft.thread.pid) + tracees
     if not children:

@@ -203,7 +203,7 @@ def _qualifiers(needs: Needs, holdings: Holdings, snapshot: Snapshot) -> Iterato
             yield from (f"{_named(process_of)} {each}" for each in process_of.hidden)
             for child in process_of.reaps:
                 if not set(holdings.threads(child)) <= needs.keys():
-                    yield f"{_named(process_of)} catches SIGCHLD, and its child {child} may end"
+                    yield f"child {child} of {_named(process_of)} may end, which a signal tells it (SIGCHLD)"
 
 
 def _bystanders(needs: Needs, holdings: Holdings) -> Iterator[str]:

@@ -166,6 +166,19 @@ def test_signals_that_the_kernel_sends_of_its_own_accord_are_told(code: str, wor
         assert word in "".join(described(program).hidden)
 
 
+def test_a_child_whose_end_is_told_by_another_signal_is_seen() -> None:
+    code = """
+child = libc.syscall(56, signal.{name}, None, None, None, None)
+if child == 0: time.sleep(60)
+say(child); time.sleep(60)
+"""
+    for name, told in (("SIGUSR1", True), ("SIGCHLD", False)):
+        with sleeper(code.format(name=name)) as program:
+            child = int(program.words[0])
+            assert described(program).reaps == ((child,) if told else ())
+            os.kill(child, signal.SIGKILL)
+
+
 def test_a_ring_without_a_descriptor_may_hold_anything() -> None:
     code = """
 import mmap
