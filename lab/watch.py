@@ -102,7 +102,9 @@ class Watch:
     def __init__(self, targets: Targets, names: Callable[[Iterable[int]], dict[int, str]] | None = None) -> None:
         self._targets, self._names = targets, names
         self._stack = ExitStack()
+        self._namespaces: dict[SocketDiag, Namespace] = {}
         self._settings: dict[SocketDiag, Settings] = {}
+        """As they were when a connection was last judged."""
         self._chosen: set[SocketDiag] = set()
         self._inodes: set[int] = set()
         namespaces, self.unseen_namespaces = network_namespaces()
@@ -140,6 +142,7 @@ class Watch:
 
     def once(self) -> list[Verdict]:
         """Every connection, judged."""
+        self._settings.clear()
         connections = self.connections()
         first = self._sampled(connections)
         time.sleep(STILL_S * 1.2)
@@ -194,9 +197,15 @@ class Watch:
     def _open(self, namespace: Namespace) -> SocketDiag:
         self._stack.enter_context(namespace)
         diag = self._stack.enter_context(closing(SocketDiag(namespace)))
-        sysctls = sysctl.read(namespace, ("tcp_wmem", *GIVING_UP))
-        self._settings[diag] = Settings(sysctls, sysctls, 0)
+        self._namespaces[diag] = namespace
         return diag
+
+    def _settings_of(self, diag: SocketDiag) -> Settings:
+        """Any program may have written them since it was last looked."""
+        if diag not in self._settings:
+            sysctls = sysctl.read(self._namespaces[diag], ("tcp_wmem", *GIVING_UP))
+            self._settings[diag] = Settings(sysctls, sysctls, 0)
+        return self._settings[diag]
 
     def _fits(self, end: End) -> bool:
         targets = self._targets
@@ -236,7 +245,7 @@ class Watch:
         """What a run would have gathered, less the program's counters and the wire."""
         last = next(each for each in snapshots[-1].sockets if each)
         local, remote = (last.local, last.remote) if last.role is Role.CLIENT else (last.remote, last.local)
-        ends = [self._settings[end.diag] if end else None for end in connection.ends]
+        ends = [self._settings_of(end.diag) if end else None for end in connection.ends]
         return Evidence(
             spec=PLANNED_BY_NOBODY,
             started_ns=snapshots[0].time_ns,

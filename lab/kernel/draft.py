@@ -1,5 +1,6 @@
 """Collects what one wait is for: descriptors by what they refer to, epoll sets by their members, and time limits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lab.evidence import Item, Wait, Wants
@@ -27,6 +28,8 @@ class Draft:
     thread: Thread
     descriptors: Descriptors
     deadlines: Deadlines
+    tracees: Callable[[int], list[int]]
+    """Of a process."""
     items: dict[Item, None] = field(default_factory=dict)
     unknown: str | None = None
     dynamic: bool = False

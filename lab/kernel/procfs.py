@@ -39,17 +39,16 @@ def end_signal_of(pid: int) -> int:
     return int(fields[35]) if fields else 0
 
 
-def tracees_of(pid: int) -> list[int]:
-    """The processes of which a thread is traced by one of this process's (ptrace(2)): 15 us a thread of this host."""
-    tracers = set(os.listdir(f"/proc/{pid}/task"))
-    found: dict[int, None] = {}
+def traced() -> dict[int, set[int]]:
+    """By the thread that traces (ptrace(2)), the processes of which it traces one: 15 us a thread of this host."""
+    found: dict[int, set[int]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             for task in os.listdir(f"/proc/{name}/task"):
-                traced = re.search(r"^TracerPid:\s*(\d+)", text_of(f"/proc/{name}/task/{task}/status"), re.MULTILINE)
-                if traced and traced[1] in tracers:
-                    found[int(name)] = None
-    return list(found)
+                tracer = re.search(r"^TracerPid:\s*(\d+)", text_of(f"/proc/{name}/task/{task}/status"), re.MULTILINE)
+                if tracer and tracer[1] != "0":
+                    found.setdefault(int(tracer[1]), set()).add(int(name))
+    return found
 
 
 def process_of(task: int) -> int | None:

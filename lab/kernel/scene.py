@@ -90,6 +90,7 @@ class Scene:
     def look(self, fresh: bool = False) -> Cut:
         """One cut; `fresh` searches all of /proc anew, where that is searched at all."""
         self._deadlines.begin()
+        self._waits.begin()
         for target in self.targets:
             if target not in self._known:
                 self._sample_target(target)
