@@ -73,8 +73,6 @@ class SocketSample:
     """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
     ulp: str | None = None
     """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
-    rcvbuf_chosen: bool | None = None
-    """SO_BUF_LOCK, SO_RCVLOWAT: the program has set the receive buffer itself, and nobody knows when."""
     window_clamp: int | None = None
     """TCP_WINDOW_CLAMP: the largest window that this end offers."""
 

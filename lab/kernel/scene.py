@@ -337,7 +337,6 @@ class Scene:
             receive_timeout_ns=options.receive_timeout_ns,
             user_timeout_ms=options.user_timeout_ms,
             sndbuf_locked=options.sndbuf_locked,
-            rcvbuf_chosen=options.rcvbuf_chosen,
             window_clamp=options.window_clamp,
         )
 

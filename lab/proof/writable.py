@@ -202,15 +202,14 @@ def _may_have_arrived(sender: SocketSample, count: int) -> bool:
 def _reopens(sender: SocketSample, peer: SocketSample) -> Movement | None:
     """Why the peer's next acknowledgment might offer a window although nobody read. None: it cannot.
 
-    What an exchange has shown holds no longer once the program has chosen another size of its receive buffer, or has
-    read on after shutdown(SHUT_RD), which tells nobody (tcp_cleanup_rbuf()). That shows by the largest window, which
-    follows autotuning.
+    What an exchange has shown holds no longer once the program has raised its receive buffer (SO_RCVBUF, SO_RCVLOWAT),
+    or has read on after shutdown(SHUT_RD), which tells nobody (tcp_cleanup_rbuf()). Then more is free than explains it.
     """
     if _stays_closed(peer):
         return None
     answered_ms = sender.last_data_sent_ms - sender.last_ack_recv_ms
     shown = sender.backoff >= 1 and answered_ms >= max(EXCHANGE_MS, sender.rto_us // 1000 - JIFFIES_MS)
-    if shown and not peer.rcvbuf_chosen and _is_below_the_clamp(peer) and _is_too_little(peer):
+    if shown and _is_below_the_clamp(peer) and _is_too_little(peer):
         return None
     return _yes(f"{_end(peer)} has {_free(peer)} bytes free and may open its window when it answers a probe")
 
@@ -227,17 +226,26 @@ def _stays_closed(receiver: SocketSample) -> bool:
 
 
 def _is_below_the_clamp(receiver: SocketSample) -> bool:
-    """Whether __tcp_select_window() makes its tests at all: it does below half of TCP_WINDOW_CLAMP."""
-    clamp = receiver.window_clamp
-    return clamp is None or (2 * _free(receiver) < clamp and receiver.rcv_mss <= clamp)
+    """Whether __tcp_select_window() makes its tests at all: it does below half of TCP_WINDOW_CLAMP.
+
+    What keeps a window closed is less than a sixteenth of the buffer, or than a segment, rounded up to its unit.
+    """
+    clamp, unit = receiver.window_clamp, 1 << (receiver.rcv_wscale or 0)
+    if clamp is None:
+        return True
+    most = min(_free(receiver), max(receiver.rcvbuf // 16, receiver.rcv_mss) + unit)
+    return 2 * most < clamp and receiver.rcv_mss <= clamp
 
 
 def _is_too_little(receiver: SocketSample) -> bool:
-    """Whether what is free is no window by the largest one's share of the buffer (scaling_ratio), rounded down."""
-    clamp = receiver.window_clamp
+    """Whether what is free comes to no window, by the share of the buffer that the largest window is.
+
+    That is scaling_ratio while the kernel sets both, and less of it once the program has raised the buffer.
+    """
+    clamp, unit = receiver.window_clamp, 1 << (receiver.rcv_wscale or 0)
     if clamp is None:
         return True
-    window = _free(receiver) * clamp // receiver.rcvbuf - (1 << (receiver.rcv_wscale or 0))
+    window = (_free(receiver) * clamp // receiver.rcvbuf - 1) // unit * unit
     return window < max(clamp // 16, receiver.rcv_mss)
 
 
