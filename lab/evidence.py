@@ -87,6 +87,8 @@ class SocketSample:
     """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
     ulp: str | None = None
     """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
+    window_clamp: int | None = None
+    """TCP_WINDOW_CLAMP: the largest window that this end offers."""
     looks: Looks | None = None
 
 
@@ -185,7 +187,11 @@ class ProcessSample:
     hidden: tuple[str, ...] = ()
     """What may run a handler of it, or end a wait of its own accord, and is in no system call: in words."""
     reaps: tuple[int, ...] = ()
-    """Its children, where it catches SIGCHLD: the end of one runs its handler."""
+    """Its children whose end runs a handler of it: SIGCHLD, if it catches that, or what clone(2) was told."""
+    signals: bool = False
+    """The kernel may signal eventfds for it of which it has no descriptor (io_uring, aio)."""
+    alarm_ends_it: bool = False
+    """It neither catches nor ignores SIGALRM, and an alarm of somebody is pending on this machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ SETTINGS_KEYS = (
     "tcp_shrink_window",
     "tcp_adv_win_scale",
     "tcp_retries2",
+    "tcp_invalid_ratelimit",
+    "tcp_rto_max_ms",
 )
 REST = 0.02
 """Of the time that a pair has stood still already: what has not moved for so long is looked at after a bit more."""

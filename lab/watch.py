@@ -31,6 +31,7 @@ from lab.kernel.netns import Namespace
 from lab.kernel.scene import Cut, Scene, Target
 from lab.kernel.sendroom import max_tcp_header
 from lab.kernel.sockdiag import SocketDiag, TcpEntry
+from lab.proof.autotune import GIVING_UP
 from lab.proof.verdict import Verdict, judge
 from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
 
@@ -106,10 +107,10 @@ class Connection:
 class Place:
     """A namespace that is looked into."""
 
+    namespace: Namespace
     diag: SocketDiag
-    settings: Settings
     stack: ExitStack
-    """Closes it."""
+    """Closes both."""
 
 
 class Watch:
@@ -118,6 +119,8 @@ class Watch:
     def __init__(self, targets: Targets, names: Callable[[Iterable[int]], dict[int, str]] | None = None) -> None:
         self._targets, self._names = targets, names
         self._places: dict[object, Place] = {}
+        self._settings: dict[SocketDiag, Settings] = {}
+        """As they were when the connections were last judged."""
         self._chosen: set[SocketDiag] = set()
         self._judged: dict[tuple[int, ...], Pair[SocketSample | None]] = {}
         """The sockets of each connection as they were judged last."""
@@ -152,8 +155,7 @@ class Watch:
         with ExitStack() as stack:
             stack.enter_context(namespace)
             diag = stack.enter_context(closing(SocketDiag(namespace)))
-            sysctls = sysctl.read(namespace, ("tcp_wmem",))
-            place = Place(diag, Settings(sysctls, sysctls, 0), stack.pop_all())
+            place = Place(namespace, diag, stack.pop_all())
         self._places[identity] = place
         return place
 
@@ -200,6 +202,7 @@ class Watch:
             moved = self._wait_for_news(min([wait_s, *_left_s(told.values())]))
 
     def _judge_all(self) -> list[tuple[Connection, Verdict]]:
+        self._settings.clear()
         connections = self.connections()
         memory = Memory()
         first = self._sampled(connections, memory)
@@ -263,6 +266,14 @@ class Watch:
             before[index] = (mine, theirs)
         return False
 
+    def _settings_of(self, diag: SocketDiag) -> Settings:
+        """Any program may have written them since it was last looked."""
+        if diag not in self._settings:
+            (namespace,) = (place.namespace for place in self._places.values() if place.diag is diag)
+            sysctls = sysctl.read(namespace, ("tcp_wmem", *GIVING_UP))
+            self._settings[diag] = Settings(sysctls, sysctls, 0)
+        return self._settings[diag]
+
     def _fits(self, end: End) -> bool:
         targets = self._targets
         if targets.everything:
@@ -302,8 +313,7 @@ class Watch:
         """What a run would have gathered, less the program's counters and the wire."""
         last = next(each for each in snapshots[-1].sockets if each)
         local, remote = (last.local, last.remote) if last.role is Role.CLIENT else (last.remote, last.local)
-        settings = {place.diag: place.settings for place in self._places.values()}
-        ends = [settings[end.diag] if end else None for end in connection.ends]
+        ends = [self._settings_of(end.diag) if end else None for end in connection.ends]
         return Evidence(
             spec=PLANNED_BY_NOBODY,
             started_ns=snapshots[0].time_ns,

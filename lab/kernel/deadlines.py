@@ -13,6 +13,7 @@ began a poll as long at that moment. All errors are towards earlier; where the l
 """
 
 import bisect
+import contextlib
 import os
 import re
 import time
@@ -39,6 +40,10 @@ CLOCKS = {0: time.CLOCK_REALTIME, 1: time.CLOCK_MONOTONIC, 7: time.CLOCK_BOOTTIM
 TIMER_ABSTIME = 1
 
 _EXEC_START = re.compile(r"^se\.exec_start\s*:\s*(\d+)\.(\d{6})", re.MULTILINE)
+ALARM = ", it_real_fn,"
+"""The timer of alarm(2) and setitimer(2) in /proc/timer_list, which does not tell whose it is."""
+LOOKS = 3
+"""While the list is written a timer that fires may hide the next one."""
 _SLEEPER = re.compile(r"hrtimer_wakeup, .*\n # expires at (\d+)-(\d+)")
 
 
@@ -60,6 +65,12 @@ class Deadlines:
     def blind(self) -> bool:
         """Whether the armed timers are hidden."""
         return self._armed() is None
+
+    def alarm_is_pending(self) -> bool:
+        """Anybody's; False too where the list cannot be read."""
+        with contextlib.suppress(OSError):
+            return any(ALARM in text_of(self._timer_list) for _ in range(LOOKS))
+        return False
 
     def after(self, thread: Thread, duration_ns: int, *, polls: bool = False) -> int | None:
         """The end of a wait that lasts so long from the moment at which the thread went to sleep.

@@ -19,7 +19,7 @@ _EVENTFD_ID = re.compile(r"^eventfd-id:\s*(\w+)", re.MULTILINE)
 _PID = re.compile(r"^Pid:\s*(-?\d+)", re.MULTILINE)
 _SCM_FDS = re.compile(r"^scm_fds:\s*(\d+)", re.MULTILINE)
 _WATCHED = re.compile(r"^tfd:\s*(\d+)\s+events:\s*([0-9a-f]+).*?(?:ino:([0-9a-f]+)\s+sdev:([0-9a-f]+))?$", re.MULTILINE)
-_ASYNCHRONOUS = re.compile(r"^flags:\s*[0-7]*[2367][0-7]{4}$", re.MULTILINE)
+_ASYNCHRONOUS = re.compile(r"^flags:\s*[0-7]*[2367][0-7]{4}$|^lock:.* LEASE ", re.MULTILINE)
 """O_ASYNC is 020000."""
 _REGISTERED = re.compile(r"^UserFiles:.*\n((?:\s+\d+: .*\n)*)", re.MULTILINE)
 _TIME_LEFT = re.compile(r"^it_value:\s*\((\d+),\s*(\d+)\)", re.MULTILINE)
@@ -47,6 +47,8 @@ class Table:
     """Its epoll instances and timerfds, each with its kind: whoever has the same one may change what it waits for."""
     registered: tuple[str, ...] = ()
     """What lies in its io_urings, and perhaps in no table any more."""
+    signals: bool = False
+    """It has io_urings or contexts of io_setup(2), which may signal eventfds (IORING_REGISTER_EVENTFD)."""
 
     def all_resources(self) -> tuple[str, ...]:
         return (*self.resources.values(), *self.registered)
@@ -95,6 +97,7 @@ class Descriptors:
                     io_uring = True
                     links = registered_in(task, fd)
                     in_flight += links is None
+                    in_flight += sum(each.startswith("anon_inode:") for each in links or ())
                     registered += [self.named(task, -1, each) for each in links or () if _NUMBERED.fullmatch(each)]
         return Table(resources, io_uring, in_flight, tuple(shareable), tuple(registered))
 
@@ -109,6 +112,11 @@ class Descriptors:
         """Whether a Unix socket is one that accepts."""
         entry = self._index.unix(inode)
         return entry is not None and entry.listens
+
+    def sends_datagrams(self, inode: int) -> bool:
+        """Whether what a Unix socket has sent may lie in the queue of any that it was ever connected to."""
+        entry = self._index.unix(inode)
+        return entry is None or entry.datagrams
 
     def named(self, task: int, fd: int, link: str) -> str:
         if found := _NUMBERED.fullmatch(link):
@@ -205,7 +213,7 @@ def fdinfo(task: int, fd: int) -> str:
 
 
 def raises_signals(pid: int) -> bool:
-    """Whether what comes to a descriptor of a process raises a signal (F_SETOWN, F_SETSIG and O_ASYNC of fcntl(2))."""
+    """Whether what comes to a descriptor of a process raises a signal (F_SETSIG, O_ASYNC and leases of fcntl(2))."""
     with contextlib.suppress(OSError):
         return any(
             _ASYNCHRONOUS.search(fdinfo(task, int(fd)))

@@ -1,5 +1,6 @@
 """Collects what one wait is for: descriptors by what they refer to, epoll sets by their members, and time limits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lab.evidence import Item, Wait, Wants
@@ -27,10 +28,12 @@ class Draft:
     thread: Thread
     descriptors: Descriptors
     deadlines: Deadlines
+    tracees: Callable[[int], list[int]]
+    """Of a process."""
     items: dict[Item, None] = field(default_factory=dict)
     unknown: str | None = None
     dynamic: bool = False
-    """Others may change what it waits for while it sleeps: epoll_ctl, timerfd_settime."""
+    """Others may change what it waits for, or who ends it, while it sleeps: epoll_ctl, timerfd_settime, fork."""
     presumed: bool = False
     rests_on: dict[tuple[str, int], None] = field(default_factory=dict)
     """The epoll instances and timerfds among it, by kind and descriptor."""
@@ -82,6 +85,8 @@ class Draft:
             self.wait_for(resource, Wants.END)
         elif kind == "listener" or (kind == "unix" and self.descriptors.listens(int(number))):
             self.wait_for(resource, Wants.ACCEPT, edge)
+        elif kind == "unix" and wants is Wants.WRITE and self.descriptors.sends_datagrams(int(number)):
+            self.wait_for(f"other:{resource}, which sends datagrams", wants, edge)
         else:
             self.wait_for(resource, wants, edge)
         if kind == "timerfd":

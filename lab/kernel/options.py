@@ -18,6 +18,7 @@ SYS_PIDFD_GETFD = 438
 PIDFD_THREAD = os.O_EXCL
 TCP_USER_TIMEOUT = 18
 SO_BUF_LOCK, SOCK_SNDBUF_LOCK = 72, 1
+TCP_WINDOW_CLAMP = 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -32,6 +33,8 @@ class SocketOptions:
     """Of TCP; 0 for other sockets."""
     sndbuf_locked: bool
     """Whether SO_SNDBUF was set, so that the kernel leaves the size alone; False also before Linux 5.14."""
+    window_clamp: int
+    """TCP_WINDOW_CLAMP, in bytes; 0 for other sockets."""
 
 
 def options_of(task: int, fd: int) -> SocketOptions | str:
@@ -58,10 +61,9 @@ def options_of(task: int, fd: int) -> SocketOptions | str:
             return SocketOptions(
                 send_timeout_ns=_timeval(copy, socket.SO_SNDTIMEO),
                 receive_timeout_ns=_timeval(copy, socket.SO_RCVTIMEO),
-                user_timeout_ms=struct.unpack("=I", _get(copy, socket.IPPROTO_TCP, TCP_USER_TIMEOUT, 4))[0],
-                sndbuf_locked=bool(
-                    struct.unpack("=I", _get(copy, socket.SOL_SOCKET, SO_BUF_LOCK, 4))[0] & SOCK_SNDBUF_LOCK
-                ),
+                user_timeout_ms=_number(copy, socket.IPPROTO_TCP, TCP_USER_TIMEOUT),
+                sndbuf_locked=bool(_number(copy, socket.SOL_SOCKET, SO_BUF_LOCK) & SOCK_SNDBUF_LOCK),
+                window_clamp=_number(copy, socket.IPPROTO_TCP, TCP_WINDOW_CLAMP),
             )
         finally:
             os.close(copy)
@@ -72,6 +74,10 @@ def options_of(task: int, fd: int) -> SocketOptions | str:
 def _timeval(fd: int, option: int) -> int:
     seconds, microseconds = struct.unpack("=qq", _get(fd, socket.SOL_SOCKET, option, 16))
     return int(seconds) * 1_000_000_000 + int(microseconds) * 1000
+
+
+def _number(fd: int, level: int, option: int) -> int:
+    return int(struct.unpack("=I", _get(fd, level, option, 4))[0])
 
 
 def _get(fd: int, level: int, option: int, size: int) -> bytes:

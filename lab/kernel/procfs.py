@@ -24,7 +24,30 @@ def descendants(pid: int) -> list[int]:
 def children_of(pid: int) -> list[int]:
     found: list[int] = []
     for tid in os.listdir(f"/proc/{pid}/task"):
-        found += map(int, Path(f"/proc/{pid}/task/{tid}/children").read_text().split())
+        folder = Path(f"/proc/{pid}/task/{tid}")
+        try:
+            found += map(int, (folder / "children").read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            if folder.exists():
+                raise
+    return found
+
+
+def end_signal_of(pid: int) -> int:
+    """What its parent gets when it ends: SIGCHLD, or what clone(2) was told; 0 if nothing, or if it has ended."""
+    fields = _stat(pid)
+    return int(fields[35]) if fields else 0
+
+
+def traced() -> dict[int, set[int]]:
+    """By the thread that traces (ptrace(2)), the processes of which it traces one: 15 us a thread of this host."""
+    found: dict[int, set[int]] = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for task in os.listdir(f"/proc/{name}/task"):
+                tracer = re.search(r"^TracerPid:\s*(\d+)", text_of(f"/proc/{name}/task/{task}/status"), re.MULTILINE)
+                if tracer and tracer[1] != "0":
+                    found.setdefault(int(tracer[1]), set()).add(int(name))
     return found
 
 

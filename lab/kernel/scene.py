@@ -99,13 +99,14 @@ class Scene:
     def look(self, fresh: bool = False) -> Cut:
         """One cut; `fresh` searches all of /proc anew, where that is searched at all."""
         self._deadlines.begin()
+        self._waits.begin()
         for target in self.targets:
             if target not in self._known:
                 self._sample_target(target)
         roles, members, late = self._gathered(fresh)
         now_ns = time.time_ns()
         before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members - late)]
-        processes = [self._describe(pid) for pid in sorted(members | self._tables.with_descriptors_in_flight())]
+        processes = [self._describe(pid) for pid in sorted(members | self._bystanders(members))]
         sockets = tuple(self._sample_target(target) for target in self.targets)
         others = tuple(self._sample_others(members))
         after = self._read_again(members, roles)
@@ -253,6 +254,15 @@ class Scene:
             self._scan()
         return found | self._tables.holders(ends)
 
+    def _bystanders(self, members: set[int]) -> set[int]:
+        """Who wakes nobody by what the proof follows, and is named: what it may do cannot be told."""
+        waited = {item for thread in self._all(members) if thread.wait for item in thread.wait.items}
+        accepting = {each.resource for each in waited if each.wants is Wants.ACCEPT}
+        found = self._tables.with_descriptors_in_flight() | self._tables.holders(accepting)
+        if any(each.resource.startswith("eventfd:") for each in waited):
+            found |= self._tables.that_signal()
+        return found
+
     def _ends(self, item: Item) -> list[str]:
         """The resources whose holders could end a wait on this one. In a run the pair's holders are known."""
         kind, _, number = item.resource.partition(":")
@@ -270,7 +280,10 @@ class Scene:
     def _describe(self, pid: int) -> ProcessSample:
         if pid in self._ran or pid not in self._described:
             readable = all(thread.line.syscall is not None for thread in self._all([pid]))
-            self._described[pid] = self._processes.sample(pid, self._tables.by_pid.get(pid), readable)
+            alarm = self._roots is None and self._deadlines.alarm_is_pending()
+            self._described[pid] = self._processes.sample(
+                pid, self._tables.by_pid.get(pid), calls_readable=readable, alarm_pending=alarm
+            )
         return self._described[pid]
 
     def _thread_sample(self, thread: Thread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:
@@ -334,6 +347,7 @@ class Scene:
             receive_timeout_ns=options.receive_timeout_ns,
             user_timeout_ms=options.user_timeout_ms,
             sndbuf_locked=options.sndbuf_locked,
+            window_clamp=options.window_clamp,
         )
 
     def _read_options(self, inode: int) -> SocketOptions | None:

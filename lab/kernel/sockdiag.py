@@ -77,6 +77,7 @@ class UnixEntry:
     inode: int
     listens: bool
     peer: int | None
+    datagrams: bool
 
 
 class SocketDiag:
@@ -215,10 +216,11 @@ def _entry(reply: bytes) -> TcpEntry:
 
 
 def _unix_entry(reply: bytes) -> UnixEntry:
-    _, _, state, inode = struct.unpack_from("=3BxI", reply, _NLMSG.size)
+    _, kind, state, inode = struct.unpack_from("=3BxI", reply, _NLMSG.size)
     attributes = dict(_attributes(reply, _NLMSG.size + 16))
     peer = attributes.get(UNIX_DIAG_PEER)
-    return UnixEntry(inode, state == LISTEN, None if peer is None else int(struct.unpack("=I", peer)[0]))
+    found = None if peer is None else int(struct.unpack("=I", peer)[0])
+    return UnixEntry(inode, state == LISTEN, found, kind == socket.SOCK_DGRAM)
 
 
 def _addresses(family: int, ports: bytes, addresses: bytes) -> tuple[str, str]:

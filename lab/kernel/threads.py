@@ -33,11 +33,15 @@ SYSCALLS = {
 LOWEST_STACK = 1 << 32
 """A stack pointer below this is a 32-bit program's, whose system calls have other numbers."""
 
+USUAL_STATUS, LONGEST_STATUS = 1 << 13, 1 << 20
+"""Bytes of /proc/T/status, which lists the groups that a thread is in, up to 65 536 of them (NGROUPS_MAX)."""
+
 _NAMES = SYSCALLS.get(os.uname().machine, {})
 _STATUS = re.compile(
     rb"^State:\s*(\w).*^voluntary_ctxt_switches:\s*(\d+)\s^nonvoluntary_ctxt_switches:\s*(\d+)",
     re.MULTILINE | re.DOTALL,
 )
+_DUMPS_CORE = re.compile(rb"^CoreDumping:\s*1", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,8 @@ class Thread:
         """Whether others may change what it waits for while it sleeps."""
         self.rests_on: tuple[tuple[str, int], ...] = ()
         """The epoll instances and timerfds that its wait goes by: whoever has the same may change them."""
+        self.dumps_core = False
+        """Then it is at its end, though it shows the call in which a signal has met it: a pipe takes its memory."""
         self.suspended: str | None = None
         self.sample: ThreadSample | None = None
 
@@ -84,7 +90,10 @@ class Thread:
 
     def read(self) -> bool:
         """Read its line anew; whether it differs from the one before. 5 us."""
-        found = _STATUS.search(os.pread(self._status, 8192, 0))
+        status = os.pread(self._status, USUAL_STATUS, 0)
+        if (found := _STATUS.search(status)) is None:
+            status = os.pread(self._status, LONGEST_STATUS, 0)
+            found = _STATUS.search(status)
         if found is None:
             raise ProcessLookupError
         call = self._read_call()
@@ -94,6 +103,7 @@ class Thread:
         self._raw = raw
         syscall, args = _call(call)
         self.line = Line(found[1].decode(), int(found[2]) + int(found[3]), syscall, args)
+        self.dumps_core = _DUMPS_CORE.search(status) is not None
         self.wait = self.suspended = self.sample = None
         return True
 

@@ -6,6 +6,7 @@ also have closed the descriptor of a call that sleeps, and used its number again
 Numbers and structures: the man page of each call, linux/futex.h, linux/eventpoll.h.
 """
 
+import os
 import re
 import struct
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from lab.kernel.deadlines import TIMER_ABSTIME, Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.draft import MAX_ITEMS, POLL_CHANGES, POLL_IN, POLL_OUT, Draft
 from lab.kernel.memory import UnreadableError, in_private_memory, members, memory, timespec
-from lab.kernel.procfs import children_of, descendants, numbers_of, text_of
+from lab.kernel.procfs import children_of, descendants, numbers_of, text_of, traced
 from lab.kernel.threads import Thread
 
 MS = 1_000_000
@@ -47,6 +48,11 @@ class Waits:
 
     def __init__(self, descriptors: Descriptors, deadlines: Deadlines) -> None:
         self._descriptors, self._deadlines = descriptors, deadlines
+        self._traced: dict[int, set[int]] | None = None
+
+    def begin(self) -> None:
+        """A new look: who traces whom is read anew when that is asked for."""
+        self._traced = None
 
     def of(self, thread: Thread) -> tuple[Wait | None, bool]:
         """The wait, and whether others may change it while the thread sleeps. None where its call cannot be read.
@@ -56,17 +62,24 @@ class Waits:
         line = thread.line
         if line.syscall is None:
             return None, False
-        draft = Draft(thread, self._descriptors, self._deadlines)
+        draft = Draft(thread, self._descriptors, self._deadlines, self._tracees)
         if line.syscall == "running" or line.state == "R":
             draft.fail("it runs")
         elif line.state == "D" and thread.suspended is None:
             draft.fail(f"in the kernel, uninterruptible: {thread.wchan() or '?'}")
+        elif thread.dumps_core:
+            draft.fail("it dumps its core, and ends")
         elif (wchan := thread.wchan()) in ON_THE_WAY:
             draft.fail(f"{ON_THE_WAY[wchan]}: {wchan}")
         else:
             self._read(draft)
         thread.rests_on = tuple(draft.rests_on)
         return draft.finish(), draft.dynamic
+
+    def _tracees(self, pid: int) -> list[int]:
+        if self._traced is None:
+            self._traced = traced()
+        return sorted({each for tid in os.listdir(f"/proc/{pid}/task") for each in self._traced.get(int(tid), ())})
 
     def _read(self, draft: Draft) -> None:
         call = draft.thread.line.syscall or ""
@@ -191,6 +204,7 @@ def _woken_by_own_process(draft: Draft, word: int, private: bool) -> None:
     """A futex that is not private is so all the same where its memory is: its key is the process's then."""
     if not private and not in_private_memory(draft.thread.tid, word):
         raise UnreadableError("in shared memory: any process that maps it may wake it")
+    draft.dynamic = True
     draft.wait_for(f"process:{draft.thread.pid}", Wants.WAKE)
 
 
@@ -210,12 +224,15 @@ def _children(draft: Draft, pid: int | None) -> None:
     """`pid` as the waiter's namespace numbers it. All where it is none's number: one too many is safe.
 
     Who waits for any child may get a descendant for one: PR_SET_CHILD_SUBREAPER, and the first of a PID namespace.
+    Whom it traces counts as a child.
     """
-    children = children_of(draft.thread.pid)
+    draft.dynamic = True
+    tracees = draft.tracees(draft.thread.pid)
+    children = children_of(draft.thread.pid) + tracees
     if not children:
         raise UnreadableError("waits for a process that is not its child")
     meant = [child for child in children if pid in numbers_of(child)]
-    for child in meant or descendants(draft.thread.pid)[1:]:
+    for child in meant or dict.fromkeys((*descendants(draft.thread.pid)[1:], *tracees)):
         draft.wait_for(f"process:{child}", Wants.END)
 
 

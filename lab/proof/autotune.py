@@ -4,6 +4,7 @@ Every connection is expanded once when it opens, to ten segments' worth at least
 it down; later each arriving segment may expand it to what cwnd is then. Taken from forecast's constants of Linux 6.18.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab.evidence import SocketSample
@@ -14,6 +15,10 @@ MAX_TCP_HEADERS = (MAX_TCP_HEADER, 320)
 BBR_PROBE_RTT_CWND = 4
 """Segments, bbr's least: at that it may return to any cwnd of before, by an answered probe alone."""
 UNBOUNDED = 1 << 31
+FIRST_GAP_MS = 200
+"""TCP_RTO_MIN."""
+GIVING_UP = {"tcp_retries2": 15, "tcp_invalid_ratelimit": 500, "tcp_rto_max_ms": 120_000}
+"""The sysctls by which a connection is given up, and what they are if nobody sets them."""
 TIMESTAMPS = 12
 """Bytes of each segment, which tcpi_advmss leaves out once they are agreed on."""
 
@@ -28,6 +33,20 @@ class Stack:
     """It drops a segment that ends beyond the window, acknowledgment and all (TcpExtBeyondWindow, Linux 6.17)."""
     max_tcp_headers: tuple[int, ...] = MAX_TCP_HEADERS
     """What its MAX_TCP_HEADER may be."""
+    gives_up: bool = False
+    """An end may abort although its peer lives: `gives_up()`."""
+
+
+def gives_up(*ends: Mapping[str, str]) -> bool:
+    """Whether tcp_retries2 probes may be over before one is answered (tcp_probe_timer(), tcp_oow_rate_limited()).
+
+    Answers come tcp_invalid_ratelimit apart, probes at gaps that double from 200 ms to tcp_rto_max_ms. What is sent
+    again into the closed window is given up after twice that. `ends` are the sysctls of both ends.
+    """
+    given = {key: [int(end.get(key, default)) for end in ends] or [default] for key, default in GIVING_UP.items()}
+    longest_ms = min(given["tcp_rto_max_ms"])
+    probed_ms = sum(min(FIRST_GAP_MS << each, longest_ms) for each in range(min(given["tcp_retries2"])))
+    return max(given["tcp_invalid_ratelimit"]) > min(probed_ms, 2 * longest_ms)
 
 
 def largest_sndbuf(sender: SocketSample, peer: SocketSample, stack: Stack, rise: int = 0) -> int:
@@ -43,9 +62,8 @@ def largest_sndbuf(sender: SocketSample, peer: SocketSample, stack: Stack, rise:
     segments = max(
         INIT_CWND, sender.snd_cwnd + rise, sender.reordering + 1, sender.unacked + 2 if sender.unacked else 0
     )
-    possible = [
-        step for step in _steps(sender, peer.advmss, stack.max_tcp_headers) if INIT_CWND * step <= sender.sndbuf
-    ]
+    steps = _steps(sender, peer.advmss, stack.max_tcp_headers)
+    possible = [step for step in steps if INIT_CWND * step <= sender.sndbuf] or steps
     # An expanded buffer is a whole multiple of its step; one that is none is tcp_wmem's default, and tells nothing.
     exact = [step for step in possible if sender.sndbuf % step == 0]
     if sender.congestion is not None and sender.sndbuf == min(exact, default=0) * segments:
@@ -55,8 +73,13 @@ def largest_sndbuf(sender: SocketSample, peer: SocketSample, stack: Stack, rise:
 
 
 def is_fixed(sender: SocketSample) -> bool:
-    """Locked by SO_SNDBUF; or less than what every connection is given at once, so that it or tcp_wmem[2] holds it."""
-    return bool(sender.sndbuf_locked) or sender.sndbuf < INIT_CWND * min(_steps(sender))
+    """Locked by SO_SNDBUF. Where that is not told: less than what every connection is given at once.
+
+    A small one that is not locked was so once, and may grow: SO_BUF_LOCK.
+    """
+    if sender.sndbuf_locked is None:
+        return sender.sndbuf < INIT_CWND * min(_steps(sender))
+    return sender.sndbuf_locked
 
 
 def _steps(sender: SocketSample, announced: int | None = None, headers: tuple[int, ...] = MAX_TCP_HEADERS) -> list[int]:

@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from lab.evidence import Evidence, Snapshot, SocketSample, ThreadSample
-from lab.proof.autotune import MAX_TCP_HEADERS, Stack
+from lab.proof.autotune import MAX_TCP_HEADERS, Stack, gives_up
 from lab.proof.waitfor import Analysis, Knot, analyse
 from lab.spec import Pair, Role
 
@@ -164,6 +164,7 @@ class Case:
             wmem_max=max(most) if len(most) == len(tuple(Role)) else None,
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
             drops_beyond_window=release is not None and (int(release[1]), int(release[2])) >= DROPS_BEYOND_WINDOW,
+            gives_up=gives_up(*(each.sysctls for each in self.evidence.settings if each)),
         )
 
     def _knot(self, snapshot: Snapshot, analysis: Analysis) -> Knot | None:

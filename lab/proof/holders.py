@@ -129,7 +129,7 @@ class Holdings:
         return found[0] if len(found) == 1 and found[0].inode != socket.inode else None
 
     def reaped(self, pid: int) -> tuple[int, ...]:
-        """The children of a process that catches SIGCHLD."""
+        """The children of a process whose end a signal tells it."""
         process = self.processes.get(pid)
         return process.reaps if process else ()
 

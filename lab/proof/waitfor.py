@@ -187,14 +187,15 @@ def _qualifiers(needs: Needs, holdings: Holdings, snapshot: Snapshot) -> Iterato
         if process.resources is None:
             yield f"the descriptors of {_named(process)} could not be read"
         if process.in_flight:
-            yield f"{process.in_flight} descriptors are in flight to {_named(process)} (scm_fds)"
+            yield f"{process.in_flight} descriptors that {_named(process)} may have are in no table (scm_fds, io_uring)"
+    yield from _bystanders(needs, holdings)
     for thread, found in needs.items():
         if thread.wait and thread.wait.presumed and thread.until_ns is not None:
             yield f"{thread.name} has slept since its call began: a wake-up in vain before cannot be seen (timer_list)"
         if thread.housekeeping:
             yield f"{thread.name} is taken for housekeeping of {thread.housekeeping}"
         if any(need.stacks.ends_itself for need in found):
-            yield f"TCP itself ends the wait of {thread.name} after tcp_retries2: no acknowledgment reaches it"
+            yield f"TCP itself ends the wait of {thread.name} after tcp_retries2: too few acknowledgments reach it"
     for pid in dict.fromkeys(thread.pid for thread in needs):
         process_of = holdings.processes.get(pid)
         if process_of is not None:
@@ -202,7 +203,20 @@ def _qualifiers(needs: Needs, holdings: Holdings, snapshot: Snapshot) -> Iterato
             yield from (f"{_named(process_of)} {each}" for each in process_of.hidden)
             for child in process_of.reaps:
                 if not set(holdings.threads(child)) <= needs.keys():
-                    yield f"{_named(process_of)} catches SIGCHLD, and its child {child} may end"
+                    yield f"child {child} of {_named(process_of)} may end, which a signal tells it (SIGCHLD)"
+
+
+def _bystanders(needs: Needs, holdings: Holdings) -> Iterator[str]:
+    """Who is no part of the knot, and may end a wait of it although no descriptor tells."""
+    waited = dict.fromkeys((need.item.resource, need.newcomer) for found in needs.values() for need in found)
+    members = {thread.pid for thread in needs}
+    others = [process for process in holdings.processes.values() if process.pid not in members]
+    for process in others:
+        for resource, listens in waited:
+            if listens and resource in (process.resources or ()):
+                yield f"{_named(process)} has {resource} too, and may shut it down"
+            if resource.startswith("eventfd:") and process.signals:
+                yield f"{_named(process)} has an io_uring or a context of io_setup(2), which may signal {resource}"
 
 
 def _alarms(process: ProcessSample) -> Iterator[str]:
@@ -211,6 +225,8 @@ def _alarms(process: ProcessSample) -> Iterator[str]:
         yield f"whether {_named(process)} catches SIGALRM could not be read"
     elif process.catches_alarm:
         yield f"{_named(process)} catches SIGALRM: an alarm cannot be seen"
+    elif process.alarm_ends_it:
+        yield f"{_named(process)} would be ended by SIGALRM, and an alarm is pending on this machine (timer_list)"
     if process.posix_timers is None:
         yield f"the POSIX timers of {_named(process)} could not be read"
     elif process.posix_timers:

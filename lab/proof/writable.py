@@ -12,8 +12,8 @@ So the first test may be used only while no data can arrive, and by nobody who m
 
 P's window stays 0 without a read if __tcp_select_window() cannot come to anything else, or one exchange has shown it.
 
-Outside of this model, as any outside intervention: sysctls or socket options changed after connect (SO_RCVBUF,
-TCP_WINDOW_CLAMP), global TCP memory pressure (tcp_mem), sockets fed by BPF. What kTLS or MPTCP would do is not known.
+Outside of this model, as any outside intervention: sysctls or socket options that somebody else changes later, global
+TCP memory pressure (tcp_mem), sockets fed by BPF. What kTLS or MPTCP would do is not known.
 """
 
 from dataclasses import dataclass, replace
@@ -94,10 +94,11 @@ def could_write(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN
     if opens is None:
         most = largest_sndbuf(sender, peer, stack)
         found = _sealed(sender, _least_queued(sender), quiet, most, Rule.CLOSED)
-        return replace(found, ends_itself=is_silent(sender))
+        return replace(found, ends_itself=is_silent(sender) or stack.gives_up)
     if stack.drops_beyond_window and _starved(sender, peer):
         return _starving(sender)
-    return _after_a_fragment(sender, peer, quiet, stack) or _out_of_capacity(sender, peer, quiet, stack) or opens
+    found = _after_a_fragment(sender, peer, quiet, stack) or _out_of_capacity(sender, peer, quiet, stack) or opens
+    return replace(found, ends_itself=stack.gives_up)
 
 
 def could_read(receiver: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
@@ -203,11 +204,16 @@ def _may_have_arrived(sender: SocketSample, count: int) -> bool:
 
 
 def _reopens(sender: SocketSample, peer: SocketSample) -> Movement | None:
-    """Why the peer's next acknowledgment might offer a window although nobody read. None: it cannot."""
+    """Why the peer's next acknowledgment might offer a window although nobody read. None: it cannot.
+
+    What an exchange has shown holds no longer once the program has raised its receive buffer (SO_RCVBUF, SO_RCVLOWAT),
+    or has read on after shutdown(SHUT_RD), which tells nobody (tcp_cleanup_rbuf()). Then more is free than explains it.
+    """
     if _stays_closed(peer):
         return None
     answered_ms = sender.last_data_sent_ms - sender.last_ack_recv_ms
-    if sender.backoff >= 1 and answered_ms >= max(EXCHANGE_MS, sender.rto_us // 1000 - JIFFIES_MS):
+    shown = sender.backoff >= 1 and answered_ms >= max(EXCHANGE_MS, sender.rto_us // 1000 - JIFFIES_MS)
+    if shown and _is_below_the_clamp(peer) and _is_too_little(peer):
         return None
     return _yes(f"{_end(peer)} has {_free(peer)} bytes free and may open its window when it answers a probe")
 
@@ -219,7 +225,32 @@ def _stays_closed(receiver: SocketSample) -> bool:
     most the full window, which window_clamp keeps above a third of the buffer; hence the quarter.
     """
     free = _free(receiver)
-    return free < min(receiver.rcv_mss, receiver.rcvbuf // 4) or 17 * free < receiver.rcvbuf
+    short = free < min(receiver.rcv_mss, receiver.rcvbuf // 4) or 17 * free < receiver.rcvbuf
+    return short and _is_below_the_clamp(receiver)
+
+
+def _is_below_the_clamp(receiver: SocketSample) -> bool:
+    """Whether __tcp_select_window() makes its tests at all: it does below half of TCP_WINDOW_CLAMP.
+
+    What keeps a window closed is less than a sixteenth of the buffer, or than a segment, rounded up to its unit.
+    """
+    clamp, unit = receiver.window_clamp, 1 << (receiver.rcv_wscale or 0)
+    if clamp is None:
+        return True
+    most = min(_free(receiver), max(receiver.rcvbuf // 16, receiver.rcv_mss) + unit)
+    return 2 * most < clamp and receiver.rcv_mss <= clamp
+
+
+def _is_too_little(receiver: SocketSample) -> bool:
+    """Whether what is free comes to no window, by the share of the buffer that the largest window is.
+
+    That is scaling_ratio while the kernel sets both, and less of it once the program has raised the buffer.
+    """
+    clamp, unit = receiver.window_clamp, 1 << (receiver.rcv_wscale or 0)
+    if clamp is None:
+        return True
+    window = (_free(receiver) * clamp // receiver.rcvbuf - 1) // unit * unit
+    return window < max(clamp // 16, receiver.rcv_mss)
 
 
 def _free(receiver: SocketSample) -> int:
@@ -289,6 +320,7 @@ def _only_a_fragment_fits(sender: SocketSample, peer: SocketSample) -> bool:
         and _received_unacked(sender, peer)[0] == 0
         and free >= sender.snd_wnd + ROUND_ONE_PACKET
         and 17 * free < peer.rcvbuf
+        and _is_below_the_clamp(peer)
     )
 
 

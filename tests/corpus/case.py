@@ -116,6 +116,8 @@ class Case:
 
     For what moves LATER: those that name what moves it (an alarm that nobody can see, a new connection).
     """
+    named: str = ""
+    """What a qualifier that excuses a proof of it must say."""
     hard: bool = False
     """A DEADLOCK whose proof would be welcome and is not counted on: a living thread would have to be known."""
     outcomes: frozenset[str] = frozenset()

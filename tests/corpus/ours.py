@@ -16,7 +16,7 @@ from lab.evidence import Snapshot, SocketSample
 from lab.kernel import sysctl
 from lab.kernel.scene import Scene, Target
 from lab.kernel.sockdiag import SocketDiag
-from lab.proof.autotune import Stack
+from lab.proof.autotune import GIVING_UP, Stack, gives_up
 from lab.proof.waitfor import Analysis, analyse
 from lab.spec import Pair, Role
 from tests.corpus.case import PROOFS
@@ -75,9 +75,7 @@ class Structure:
         self._connections = connections
         self._diags = Pair(*(SocketDiag(stage.namespaces[role]) for role in Role))
         self._scene = Scene([target for each in connections for target in self._targets(each)], tuple(self._diags))
-        most = [sysctl.read(stage.namespaces[role], ["tcp_wmem"])["tcp_wmem"].split()[2] for role in Role]
-        release = tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
-        self._stack = Stack(max(map(int, most)), release >= DROPS_BEYOND_WINDOW)
+        self._namespaces = stage.namespaces
         self._number = 0
 
     def _targets(self, connection: Connection) -> tuple[Target, Target]:
@@ -85,6 +83,16 @@ class Structure:
         return (
             Target(Role.CLIENT, self._diags[home.client], client, server),
             Target(Role.SERVER, self._diags[home.server], server, client),
+        )
+
+    def _stack(self) -> Stack:
+        """As the settings are now: a program of a case may have written them."""
+        settings = [sysctl.read(self._namespaces[role], ("tcp_wmem", *GIVING_UP)) for role in Role]
+        release = tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
+        return Stack(
+            max(int(each["tcp_wmem"].split()[2]) for each in settings),
+            release >= DROPS_BEYOND_WINDOW,
+            gives_up=gives_up(*settings),
         )
 
     def close(self) -> None:
@@ -109,7 +117,7 @@ class Structure:
             peers=cut.peers,
             unreadable=cut.unreadable,
         )
-        analysis = analyse(snapshot, now_ns, self._stack)
+        analysis = analyse(snapshot, now_ns, self._stack())
         return tuple(_told(*each, analysis, now_ns) for each in zip(self._connections, pairs, strict=True))
 
 

@@ -311,7 +311,7 @@ def _broken(claim: Claim, track: Track, case: Case, acted_ns: int) -> str | None
 
 def _is_excused(claim: Claim, case: Case) -> bool:
     """What moved it is what the grade leaves out and names: a new connection, or an alarm that nobody can see."""
-    named = claim.grade == "proven-closed-world" or bool(claim.qualifiers)
+    named = claim.grade == "proven-closed-world" or any(case.named in each for each in claim.qualifiers)
     return case.truth is Truth.LATER and case.grades is not None and claim.grade in case.grades and named
 
 

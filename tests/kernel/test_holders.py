@@ -13,6 +13,7 @@ from typing import TypeVar
 import pytest
 
 from lab.evidence import ProcessSample
+from lab.kernel.deadlines import Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.holders import Processes, network_namespaces, scan, sees_whole_host
 from lab.kernel.netns import Namespace, program_in
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 
 def described(program: Sleeper) -> ProcessSample:
-    return Processes().sample(program.pid, program.descriptors.table(program.pid), True)
+    return Processes().sample(program.pid, program.descriptors.table(program.pid), calls_readable=True)
 
 
 def test_a_table_names_what_its_descriptors_refer_to() -> None:
@@ -135,19 +136,76 @@ time.sleep(60)
         assert described(program).parent == os.getpid()
 
 
+def test_an_alarm_of_anybody_is_seen_and_ends_who_does_not_catch_it() -> None:
+    with sleeper("say('x'); signal.alarm(60); time.sleep(60)") as program:
+        program.asleep("clock_nanosleep")
+        assert Deadlines().alarm_is_pending()
+        assert not Deadlines(Path("/nowhere")).alarm_is_pending()
+        for pending in (True, False):
+            table = program.descriptors.table(program.pid)
+            sample = Processes().sample(program.pid, table, calls_readable=True, alarm_pending=pending)
+            assert sample.alarm_ends_it is pending
+    with sleeper("signal.signal(signal.SIGALRM, signal.SIG_IGN); say('x'); time.sleep(60)") as program:
+        program.asleep("clock_nanosleep")
+        table = program.descriptors.table(program.pid)
+        assert not Processes().sample(program.pid, table, calls_readable=True, alarm_pending=True).alarm_ends_it
+
+
+@pytest.mark.parametrize(
+    ("code", "word"),
+    [
+        ("a, b = socket.socketpair(); fcntl.fcntl(a, fcntl.F_SETFL, os.O_ASYNC)", "O_ASYNC"),
+        ("f = tempfile.NamedTemporaryFile(); g = open(f.name); f.close(); fcntl.fcntl(g, 1024, 0)", "F_SETLEASE"),
+        ("signal.signal(signal.SIGURG, print)", "SIGURG"),
+    ],
+)
+def test_signals_that_the_kernel_sends_of_its_own_accord_are_told(code: str, word: str) -> None:
+    code = f"import fcntl, tempfile; signal.signal(signal.SIGINT, signal.SIG_DFL)\n{code}\nsay('x'); time.sleep(60)"
+    with sleeper(code) as program:
+        program.asleep("clock_nanosleep")
+        assert word in "".join(described(program).hidden)
+
+
+def test_a_child_whose_end_is_told_by_another_signal_is_seen() -> None:
+    code = """
+child = libc.syscall(56, signal.{name}, None, None, None, None)
+if child == 0: time.sleep(60)
+say(child); time.sleep(60)
+"""
+    for name, told in (("SIGUSR1", True), ("SIGCHLD", False)):
+        with sleeper(code.format(name=name)) as program:
+            child = int(program.words[0])
+            assert described(program).reaps == ((child,) if told else ())
+            os.kill(child, signal.SIGKILL)
+
+
+def test_a_ring_without_a_descriptor_may_hold_anything() -> None:
+    code = """
+import mmap
+p = ctypes.create_string_buffer(120); ring = libc.syscall(425, 4, p); say(ring)
+libc.mmap.restype = ctypes.c_void_p; libc.mmap(None, 4096, 3, 1, ring, ctypes.c_long(0)); os.close(ring); time.sleep(60)
+"""
+    with sleeper(code) as program:
+        if int(program.words[0]) < 0:
+            pytest.skip("no io_uring here")
+        program.asleep("clock_nanosleep")
+        assert program.pid in scan(program.descriptors).with_descriptors_in_flight()
+
+
 def test_time_limits_of_a_socket_are_read_and_nothing_is_changed() -> None:
     code = """
 c, s = connection(); c.setsockopt(6, 18, 7000); c.setblocking(True)
 c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack('qq', 3, 500000))
 c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-say(c.fileno(), s.fileno()); time.sleep(60)
+c.setsockopt(6, 10, 5000)
+say(c.fileno(), s.fileno(), c.getsockopt(6, 10), s.getsockopt(6, 10)); time.sleep(60)
 """
     with sleeper(code) as program:
-        one, other = map(int, program.words)
+        one, other, clamp, usual = map(int, program.words)
         flags = Path(f"/proc/{program.pid}/fdinfo/{one}").read_text()
         descriptors = len(os.listdir("/proc/self/fd"))
-        assert options_of(program.pid, one) == SocketOptions(3_500_000_000, 0, 7000, sndbuf_locked=True)
-        assert options_of(program.pid, other) == SocketOptions(0, 0, 0, sndbuf_locked=False)
+        assert options_of(program.pid, one) == SocketOptions(3_500_000_000, 0, 7000, True, clamp)
+        assert options_of(program.pid, other) == SocketOptions(0, 0, 0, False, usual)
         assert isinstance(options_of(program.pid, 99), str)
         assert Path(f"/proc/{program.pid}/fdinfo/{one}").read_text() == flags
         assert len(os.listdir("/proc/self/fd")) == descriptors
@@ -179,7 +237,7 @@ def test_who_may_not_read_is_told_what_is_missing() -> None:
             assert program.pid in tables.unreadable
             (thread,) = Threads().of(program.pid)
             thread.read()
-            sample = Processes().sample(program.pid, None, thread.line.syscall is not None)
+            sample = Processes().sample(program.pid, None, calls_readable=thread.line.syscall is not None)
             return len(tables.unreadable), sample, thread.line, options_of(program.pid, int(program.words[1]))
 
         count, sample, line, options = as_nobody(look)

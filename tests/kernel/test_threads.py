@@ -53,6 +53,19 @@ def wait(look: Callable[[], list[Line]], holds: Callable[[list[Line]], bool]) ->
     return seen
 
 
+def test_a_thread_in_very_many_groups_is_read_too() -> None:
+    script = """
+def in_groups():
+    import ctypes
+    ctypes.CDLL(None).syscall(116, 60000, (ctypes.c_uint * 60000)(*range(2**31, 2**31 + 60000)))
+    client.recv(1)
+threading.Thread(target=in_groups).start()
+time.sleep(60)
+"""
+    with played(script) as (threads, process):
+        until(threads, process.pid, "clock_nanosleep", "recvfrom")
+
+
 def open_of(pid: int) -> list[str]:
     """Which of its files in /proc this process has open."""
     links = []

@@ -89,6 +89,17 @@ def test_a_unix_socket_and_its_acceptor_are_told_apart() -> None:
         assert program.resources("accept4") == [(f"unix:{program.words[0]}", "accept", False)]
 
 
+def test_room_for_a_datagram_may_come_from_whoever_was_sent_one_before() -> None:
+    code = """
+a = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); b, c = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+b.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192); say(inode(b))
+while True: b.send(bytes(4096))
+"""
+    with sleeper(code) as program:
+        resource = f"other:unix:{program.words[0]}, which sends datagrams"
+        assert program.resources("sendto") == [(resource, "write", False)]
+
+
 def test_a_pipe_is_waited_for_at_both_ends() -> None:
     with sleeper("r, w = os.pipe(); say(inode(r)); os.read(r, 1)") as program:
         assert program.resources("read") == [(f"pipe:{program.words[0]}", "read", False)]
@@ -285,6 +296,21 @@ def test_wait4_waits_for_its_child() -> None:
         with sleeper(code.format(which=which)) as program:
             assert program.resources("wait4") == [(f"process:{program.words[0]}", "end", False)]
             os.kill(int(program.words[0]), signal.SIGKILL)
+
+
+def test_whom_a_process_traces_counts_as_its_child() -> None:
+    code = """
+r, w = os.pipe(); child = os.fork()
+if child == 0:
+    stranger = os.fork()
+    if stranger: os.write(w, struct.pack("i", stranger)); os._exit(0)
+    time.sleep(60)
+stranger, = struct.unpack("i", os.read(r, 4)); os.waitpid(child, 0)
+libc.ptrace(0x4206, stranger, None, None); say(stranger); os.waitpid(-1, 0)
+"""
+    with sleeper(code) as program:
+        assert program.resources("wait4") == [(f"process:{program.words[0]}", "end", False)]
+        os.kill(int(program.words[0]), signal.SIGKILL)
 
 
 def test_waitid_on_a_pidfd_names_the_process() -> None:

@@ -169,7 +169,7 @@ def test_a_holder_of_which_no_thread_was_seen_is_live() -> None:
     [
         ({"catches_alarm": True}, "catches SIGALRM"), ({"catches_alarm": None}, "catches SIGALRM could not"),
         ({"posix_timers": 2}, "2 POSIX timers"), ({"posix_timers": None}, "POSIX timers"),
-        ({"in_flight": 1}, "scm_fds"),
+        ({"in_flight": 1}, "scm_fds"), ({"alarm_ends_it": True}, "ended by SIGALRM"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_seen_of_a_process_qualifies(facts: dict[str, Any], word: str) -> None:
@@ -355,6 +355,25 @@ def test_a_listener_closes_the_world() -> None:
     assert found.closed_world == ("2/3 program waits for a new connection too (listener:5)",)
     loop = polls(item(22), Item("listener:5", Wants.READ))
     assert grade(snapshot([CLIENT, thread(2, loop)])) is Grade.PROVEN_CLOSED_WORLD
+
+
+def test_a_stranger_that_has_the_listener_too_may_shut_it_down() -> None:
+    accepts = thread(2, Wait("accept4", (Item("listener:5", Wants.ACCEPT),)), tid=3)
+    found = knot(beside(accepts, processes=[process(9, "listener:5")]))
+    assert found is not None
+    assert found.qualifiers == ("9 program has listener:5 too, and may shut it down",)
+    elsewhere = knot(beside(accepts, processes=[process(9, "listener:6")]))
+    assert elsewhere is not None
+    assert elsewhere.grade is Grade.PROVEN_CLOSED_WORLD
+
+
+def test_the_kernel_may_signal_an_eventfd_for_a_stranger() -> None:
+    loop = polls(item(22), Item("eventfd:7", Wants.READ))
+    held = [HOLDS[0], process(2, "socket:22", "eventfd:7")]
+    for signals, grade in ((True, Grade.QUALIFIED), (False, Grade.PROVEN)):
+        found = knot(snapshot([CLIENT, thread(2, loop)], [*held, process(9, signals=signals)]))
+        assert found is not None
+        assert found.grade is grade
 
 
 def test_an_event_loop_with_a_self_pipe_is_understood() -> None:

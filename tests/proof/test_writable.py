@@ -13,7 +13,7 @@ import pytest
 from lab.evidence import SocketSample
 from lab.kernel.netns import Namespace
 from lab.kernel.sockdiag import SocketDiag
-from lab.proof.autotune import Stack
+from lab.proof.autotune import Stack, gives_up
 from lab.proof.writable import (
     Can,
     Movement,
@@ -97,6 +97,36 @@ def test_one_answered_probe_shows_that_a_peer_with_some_room_does_not_open() -> 
     assert could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).can is Can.NO
     assert could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=120), roomy).can is Can.YES
     assert could_write(client(backoff=0, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).can is Can.YES
+
+
+def test_what_an_answered_probe_has_shown_is_over_once_more_is_free_than_explains_it() -> None:
+    """5184 of 8192 is a scaling ratio of 162/256; 2424 free bytes are 1533 of a window then, and 1408 in its units."""
+    asked = client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60)
+    peer = server(rcv_mss=1448, window_clamp=5184, rmem_alloc=8192 - 2424)
+    assert could_write(asked, peer).can is Can.NO
+    assert could_write(asked, replace(peer, rmem_alloc=8192 - 2435)).can is Can.YES
+    assert could_write(asked, replace(peer, rcvbuf=16384)).can is Can.YES
+
+
+def test_above_half_of_the_largest_window_no_free_space_is_too_little() -> None:
+    wide = server(rcvbuf=1 << 20, rcv_mss=1448, rmem_alloc=(1 << 20) - 60_000)
+    assert could_write(client(), replace(wide, window_clamp=700_000)).can is Can.NO
+    assert could_write(client(), replace(wide, window_clamp=100_000)).can is Can.YES
+    assert could_write(client(), replace(wide, window_clamp=1152, rmem_alloc=(1 << 20) - 500)).can is Can.YES
+
+
+@pytest.mark.parametrize(
+    ("ends", "early"),
+    [
+        ([], False), ([{}, {}], False), ([{}, {"tcp_retries2": "1"}], True), ([{"tcp_retries2": "2"}, {}], False),
+        ([{"tcp_retries2": "5"}, {"tcp_invalid_ratelimit": "60000"}], True),
+        ([{"tcp_retries2": "15"}, {"tcp_invalid_ratelimit": "60000"}], False),
+        ([{"tcp_invalid_ratelimit": "3000", "tcp_rto_max_ms": "1000"}, {}], True),
+    ],
+)  # fmt: skip
+def test_few_retries_may_be_over_before_a_probe_is_answered(ends: list[dict[str, str]], early: bool) -> None:
+    assert gives_up(*ends) is early
+    assert could_write(client(), server(), Stack(gives_up=early)).ends_itself is early
 
 
 def test_a_path_that_is_slower_than_a_probe_is_told_from_one() -> None:
@@ -232,6 +262,12 @@ def test_a_send_buffer_smaller_than_any_first_expansion_is_held_down() -> None:
     assert could_write(client(snd_cwnd=300), server()).full
     jumbo = client(sndbuf=2_000_000, wmem_queued=2_000_000, snd_mss=65_483, snd_cwnd=300)
     assert could_write(jumbo, server()).full
+
+
+def test_a_small_send_buffer_that_is_not_locked_any_more_grows() -> None:
+    unlocked = client(sndbuf_locked=False)
+    assert could_write(unlocked, server(), Stack(wmem_max=1 << 20)).can is Can.YES
+    assert could_write(unlocked, server(), Stack(wmem_max=8192)).full
 
 
 def test_what_the_peer_could_never_take_needs_no_closed_window() -> None:

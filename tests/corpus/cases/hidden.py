@@ -11,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import FrameType
 
 from tests.corpus.case import LATE_S, LATER_S, Case, Truth, accepting, connecting
@@ -20,6 +21,7 @@ from tests.corpus.programs import echo, read_all, reads_when, take, wait_for_eve
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_FILES, CLONE_VM, CLONE_CHILD_CLEARTID = 0x400, 0x100, 0x200000
 SYS_EXIT, SYS_FUTEX, SYS_SECCOMP, SYS_IO_SETUP, SYS_IO_SUBMIT, SYS_URING_REGISTER = 60, 202, 317, 206, 209, 427
+SYS_CLONE, SYS_SETGROUPS, MANY = 56, 116, 4000
 PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 38, 36
 LIMIT_S = 12.0
 """Of a poll that is woken in vain after half of it."""
@@ -335,11 +337,63 @@ def woken_in_vain(connection: socket.socket) -> None:
     read_all(connection)
 
 
+def of_many_groups(connection: socket.socket) -> None:
+    """A thread is in so many groups that its status is longer than most."""
+
+    def read() -> None:
+        groups = (ctypes.c_uint * MANY)(*range(100_000, 100_000 + MANY))
+        assert LIBC.syscall(SYS_SETGROUPS, MANY, groups) == 0, os.strerror(ctypes.get_errno())
+        time.sleep(LATE_S)
+        read_all(connection)
+
+    threading.Thread(target=read).start()
+    write_only(connection)
+
+
+def other_end_signal(connection: socket.socket) -> None:
+    """clone(2) with another signal than SIGCHLD for the end of the child."""
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        take(connection)
+
+    signal.signal(signal.SIGUSR1, handler)
+    if LIBC.syscall(SYS_CLONE, int(signal.SIGUSR1), None, None, None, None) == 0:
+        connection.close()
+        time.sleep(LATE_S)
+        os._exit(0)
+    write_only(connection)
+
+
+def another_child(connection: socket.socket) -> None:
+    """A thread waits for any child, and another thread forks one more while it does."""
+    out, into = os.pipe()
+    if os.fork() == 0:
+        connection.close()
+        os.close(into)
+        os.read(out, 1)
+    os.close(out)
+
+    def read() -> None:
+        os.wait()
+        read_all(connection)
+
+    threading.Thread(target=read).start()
+    _fill(connection)
+    if os.fork() == 0:
+        connection.close()
+        os.close(into)
+        time.sleep(LATE_S)
+        os._exit(0)
+    write_only(connection)
+
+
 def _case(name: str, summary: str, client: Callable[..., None], **more: frozenset[str]) -> Case:
     return Case(name, summary, Truth.LATER, accepting(echo), connecting(client), watch_s=LATER_S, **more)  # type: ignore[arg-type]
 
 
-NAMED = frozenset({"qualified"})
+def _named(name: str, summary: str, client: Callable[..., None], named: str) -> Case:
+    return replace(_case(name, summary, client, grades=frozenset({"qualified"})), named=named)
+
 
 CASES = (
     _case("first-thread-ended", "A second holder's first thread has ended; another one of it reads.", leader_gone),
@@ -349,12 +403,15 @@ CASES = (
     _case("ring-without-descriptor", "A ring lives by its mapping.", ring_without_descriptor),
     _case("registered-in-a-ring", "The socket is a registered file of a stranger's ring.", registered_elsewhere),
     _case("memory-shared", "A process that shares the memory wakes the reader.", memory_shared),
-    _case("sigchld-handler", "A child ends, and the handler reads.", child_handler, grades=NAMED),
-    _case("sigio-handler", "A datagram comes, and the handler reads.", input_handler, grades=NAMED),
+    _named("sigchld-handler", "A child ends, and the handler reads.", child_handler, "SIGCHLD"),
+    _named("sigio-handler", "A datagram comes, and the handler reads.", input_handler, "O_ASYNC"),
     _case("epoll-number-used-again", "A number in the set means another file by now.", number_used_again),
     _case("timerfd-set-by-child", "A child sets the timer anew.", timer_set_by_child),
     _case("epoll-set-by-child", "A child adds to the set.", set_changed_by_child),
-    _case("aio-eventfd", "The kernel signals an eventfd.", asynchronous_io, grades=NAMED),
+    _named("aio-eventfd", "The kernel signals an eventfd.", asynchronous_io, "io_setup"),
     _case("reaper", "A grandchild becomes a child, and ends.", reaper),
+    _case("thread-of-many-groups", "A thread whose status is long reads.", of_many_groups),
+    _named("end-signal-handler", "A child ends, and tells it by another signal.", other_end_signal, "may end"),
+    _case("child-of-later", "A child that was forked while its parent waited for another ends.", another_child),
     _case("poll-woken-in-vain", "A poll was woken in vain, and ends when its first sleep tells.", woken_in_vain),
 )

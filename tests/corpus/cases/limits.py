@@ -99,6 +99,7 @@ CASES = (
         connecting(alarm),
         watch_s=LATER_S,
         grades=QUALIFIED,
+        named="SIGALRM",
     ),
     Case(
         "setitimer-with-handler",
@@ -108,6 +109,7 @@ CASES = (
         connecting(interval_timer),
         watch_s=LATER_S,
         grades=QUALIFIED,
+        named="SIGALRM",
     ),
     Case(
         "posix-timer",
@@ -117,6 +119,7 @@ CASES = (
         connecting(posix_timer),
         watch_s=LATER_S,
         grades=QUALIFIED,
+        named="POSIX timers",
     ),
     Case(
         "handler-without-alarm",
