@@ -28,6 +28,8 @@ MAX_PROCESSES, MAX_OTHERS = 256, 256
 """Of one look. Who is beyond is not described, and the proof takes what is not described to be live."""
 NAMES_A_SOCKET = READS | WRITES | {"accept", "accept4", "connect"}
 """The calls whose first argument is the descriptor that they wait on."""
+UNLISTED = "other:socket-"
+"""A socket of another kind, or one that is younger than the list (`SocketIndex.resource`)."""
 SEARCHES = 4
 """At most, for one look, while each finds somebody new."""
 IT_RAN = "it ran while the sockets were read"
@@ -225,6 +227,7 @@ class Scene:
         thread.suspended = suspended(thread)
         thread.wait, thread.dynamic = self._waits.of(thread)
         if thread.wait is not None:
+            thread.dynamic |= any(item.resource.startswith(UNLISTED) for item in thread.wait.items)
             sharers = (Item(f"process:{pid}", Wants.WAKE) for pid in sorted(self._sharers(thread, thread.wait)))
             thread.wait = replace(thread.wait, items=(*thread.wait.items, *sharers))
 
