@@ -105,7 +105,8 @@ def test_it_is_found_from_the_host_and_from_the_controller_s_image(frozen: bool)
     for found in (from_host, from_controller):
         assert found["server"].endswith(f":{PORT}")
         assert found["outcome"] == ("deadlock" if frozen else "read-read")
-        assert all(each.startswith("unreadable fd tables") for each in found["qualifiers"]), "PID 1 of some machines"
+        for each in found["qualifiers"]:
+            assert "unreadable fd tables" in each or "an alarm is pending" in each, "of PID 1, and of pytest"
         assert found["grade"] in (("proven", "qualified") if frozen else (None,))
     assert from_host["client"] == from_controller["client"]
     if frozen:
