@@ -314,6 +314,7 @@ class Watch:
         last = next(each for each in snapshots[-1].sockets if each)
         local, remote = (last.local, last.remote) if last.role is Role.CLIENT else (last.remote, last.local)
         ends = [self._settings_of(end.diag) if end else None for end in connection.ends]
+        everywhere = [self._settings_of(diag).sysctls["tcp_wmem"] for diag in self._diags]
         return Evidence(
             spec=PLANNED_BY_NOBODY,
             started_ns=snapshots[0].time_ns,
@@ -331,6 +332,7 @@ class Watch:
             max_tcp_header=max_tcp_header(),
             ours=False,
             roles=connection.roles,
+            wmem_max=max(int(text.split()[2]) for text in everywhere),
         )
 
 

@@ -36,16 +36,16 @@ class Memory:
     """Told of every look at some sockets, it remembers of each what counts."""
 
     def __init__(self) -> None:
-        self._known: dict[int, _Known] = {}
-        """By cookie."""
+        self._known: dict[tuple[int, int], _Known] = {}
+        """By cookie and inode: cookies were once counted by namespace."""
 
     def told(self, sample: SocketSample) -> SocketSample:
         """The sample, taken just now, with what all looks tell."""
         now, written = time.monotonic(), sample.bytes_acked + sample.wqueue
-        known = self._known.get(sample.cookie)
+        known = self._known.get((sample.cookie, sample.inode))
         if known is None:
             known = _Known(written, written, now + WAIT_S, sample.snd_wnd or 0, sample.snd_mss)
-            self._known[sample.cookie] = known
+            self._known[sample.cookie, sample.inode] = known
         elif written != known.written:
             known.written, known.over = written, now + WAIT_S
         if sample.wmem_queued - PACKET * sample.unacked >= sample.sndbuf:

@@ -5,7 +5,7 @@ it down; later each arriving segment may expand it to what cwnd is then. Taken f
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lab.evidence import SocketSample
 from lab.forecast import INIT_CWND, MAX_TCP_HEADER, SHARED_INFO, SK_BUFF
@@ -28,13 +28,19 @@ class Stack:
     """What is known of the kernel beside its sockets; the defaults are the safe side."""
 
     wmem_max: int | None = None
-    """tcp_wmem[2], in bytes; the larger, where the two ends differ."""
+    """tcp_wmem[2], in bytes; the largest of all namespaces."""
     drops_beyond_window: bool = False
     """It drops a segment that ends beyond the window, acknowledgment and all (TcpExtBeyondWindow, Linux 6.17)."""
     max_tcp_headers: tuple[int, ...] = MAX_TCP_HEADERS
     """What its MAX_TCP_HEADER may be."""
     gives_up: bool = False
     """An end may abort although its peer lives: `gives_up()`."""
+    wmem_max_of: Mapping[int, int] = field(default_factory=dict)
+    """tcp_wmem[2] of the own namespace, by the inodes of the sockets of which it is known."""
+
+    def largest(self, sender: SocketSample) -> int | None:
+        """tcp_wmem[2] for this socket, or more."""
+        return self.wmem_max_of.get(sender.inode, self.wmem_max)
 
 
 def gives_up(*ends: Mapping[str, str]) -> bool:
@@ -51,7 +57,7 @@ def gives_up(*ends: Mapping[str, str]) -> bool:
 
 def largest_sndbuf(sender: SocketSample, peer: SocketSample, stack: Stack, rise: int = 0) -> int:
     """How far it may still be raised while cwnd rises by `rise` segments, and not at all if nothing is acknowledged."""
-    wmem_max = stack.wmem_max
+    wmem_max = stack.largest(sender)
     if is_fixed(sender) or (wmem_max is not None and sender.sndbuf >= wmem_max):
         return sender.sndbuf
     if (sender.congestion or "bbr").startswith("bbr") and sender.snd_cwnd <= BBR_PROBE_RTT_CWND:

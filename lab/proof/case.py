@@ -155,13 +155,18 @@ class Case:
 
     @cached_property
     def _stack(self) -> Stack:
-        """The larger tcp_wmem[2] of the two, where both are known; and what this kernel does."""
-        settings = [each.sysctls.get("tcp_wmem") for each in self.evidence.settings if each]
-        most = [int(text.split()[2]) for text in settings if text]
+        """tcp_wmem[2] of each end, and the larger where both are known; and what this kernel does."""
+        most = {
+            role: int(each.sysctls["tcp_wmem"].split()[2])
+            for role in Role
+            if (each := self.evidence.settings[role]) and "tcp_wmem" in each.sysctls
+        }
+        largest = max(most.values()) if len(most) == len(tuple(Role)) else None
         header = self.evidence.max_tcp_header
         release = re.match(r"(\d+)\.(\d+)", self.evidence.release or "")
         return Stack(
-            wmem_max=max(most) if len(most) == len(tuple(Role)) else None,
+            wmem_max=self.evidence.wmem_max or largest,
+            wmem_max_of={socket.inode: most[role] for role in most if (socket := self.socket(role))},
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
             drops_beyond_window=release is not None and (int(release[1]), int(release[2])) >= DROPS_BEYOND_WINDOW,
             gives_up=gives_up(*(each.sysctls for each in self.evidence.settings if each)),

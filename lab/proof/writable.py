@@ -339,7 +339,8 @@ def _out_of_capacity(sender: SocketSample, peer: SocketSample, quiet: Movement, 
     """
     if peer.rcv_wnd is None:
         return None
-    most = sender.sndbuf if is_fixed(sender) else stack.wmem_max and max(sender.sndbuf, stack.wmem_max)
+    wmem_max = stack.largest(sender)
+    most = sender.sndbuf if is_fixed(sender) else wmem_max and max(sender.sndbuf, wmem_max)
     taken = peer.rcv_wnd + max(0, peer.rcvbuf - peer.rqueue) + _received_unacked(sender, peer)[1]
     left = sender.wqueue - taken
     if most is None or left <= 0:

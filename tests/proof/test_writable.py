@@ -268,6 +268,8 @@ def test_a_small_send_buffer_that_is_not_locked_any_more_grows() -> None:
     unlocked = client(sndbuf_locked=False)
     assert could_write(unlocked, server(), Stack(wmem_max=1 << 20)).can is Can.YES
     assert could_write(unlocked, server(), Stack(wmem_max=8192)).full
+    assert could_write(unlocked, server(), Stack(wmem_max=1 << 20, wmem_max_of={unlocked.inode: 8192})).full
+    assert could_write(unlocked, server(), Stack(wmem_max=8192, wmem_max_of={unlocked.inode: 1 << 20})).can is Can.YES
 
 
 def test_what_the_peer_could_never_take_needs_no_closed_window() -> None:

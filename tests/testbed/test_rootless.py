@@ -127,4 +127,4 @@ def test_a_process_that_is_hidden_is_not_called_absent(clone: Path) -> None:
     hide = ("unshare", "--mount", "bash", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "bash")
     said = unprivileged.lab(clone, "watch", "--once", "--pid", str(os.getpid()), before=hide)
     assert (said.code, said.out) == (4, "")
-    assert said.err == f"lab: the descriptors of process {os.getpid()} cannot be read: run as root\n"
+    assert said.err == f"lab: the descriptors of process {os.getpid()} cannot be read (CAP_SYS_PTRACE): run as root\n"
