@@ -372,7 +372,7 @@ class Evidence:
     """Whether the two programs are the lab's own, so that `client` and `server` name them."""
     roles: str = "seen"
     """`guessed` where nothing told who is the client: then the lower port is the server's."""
-    wmem_max: int | None = None
-    """The largest tcp_wmem[2] of all namespaces, where more than the pair's own were looked into."""
+    wmem_max_of: dict[int, int] = field(default_factory=dict)
+    """tcp_wmem[2] for each socket, by its inode, where more namespaces than the pair's own were looked into."""
     core_before: dict[str, str] = field(default_factory=dict)
     """`core` as it was before the spec's `host_sysctls` were written; empty if it has none."""

@@ -125,6 +125,8 @@ class Watch:
         self._judged: dict[tuple[int, ...], Pair[SocketSample | None]] = {}
         """The sockets of each connection as they were judged last."""
         self._inodes: set[int] = set()
+        self._homes: dict[int, SocketDiag] = {}
+        """By the inodes of all sockets."""
         for text in targets.namespaces:
             self._chosen.add(self._opened(_named(text)).diag)
         self._find_namespaces()
@@ -167,6 +169,7 @@ class Watch:
         """Those that fit the targets, as they are now."""
         self._inodes = {inode for pid in self._targets.pids for inode in _sockets_of(pid)}
         ends = [End(diag, entry) for diag in self._diags for entry in diag.entries()]
+        self._homes = {end.entry.inode: end.diag for end in ends if end.entry.inode}
         listening = {(end.diag, _port(end.entry.local)) for end in ends if end.entry.listens}
         by_addresses: dict[tuple[str, str], list[End]] = {}
         for end in ends:
@@ -274,6 +277,9 @@ class Watch:
             self._settings[diag] = Settings(sysctls, sysctls, 0)
         return self._settings[diag]
 
+    def _wmem_max(self, diag: SocketDiag) -> int:
+        return int(self._settings_of(diag).sysctls["tcp_wmem"].split()[2])
+
     def _fits(self, end: End) -> bool:
         targets = self._targets
         if targets.everything:
@@ -314,7 +320,7 @@ class Watch:
         last = next(each for each in snapshots[-1].sockets if each)
         local, remote = (last.local, last.remote) if last.role is Role.CLIENT else (last.remote, last.local)
         ends = [self._settings_of(end.diag) if end else None for end in connection.ends]
-        everywhere = [self._settings_of(diag).sysctls["tcp_wmem"] for diag in self._diags]
+        seen = {each.inode for each in (*snapshots[-1].sockets, *snapshots[-1].others) if each}
         return Evidence(
             spec=PLANNED_BY_NOBODY,
             started_ns=snapshots[0].time_ns,
@@ -332,7 +338,7 @@ class Watch:
             max_tcp_header=max_tcp_header(),
             ours=False,
             roles=connection.roles,
-            wmem_max=max(int(text.split()[2]) for text in everywhere),
+            wmem_max_of={each: self._wmem_max(diag) for each in seen if (diag := self._homes.get(each))},
         )
 
 

@@ -28,7 +28,7 @@ class Stack:
     """What is known of the kernel beside its sockets; the defaults are the safe side."""
 
     wmem_max: int | None = None
-    """tcp_wmem[2], in bytes; the largest of all namespaces."""
+    """tcp_wmem[2], in bytes, of any socket of which it is not known; the larger, where the two ends differ."""
     drops_beyond_window: bool = False
     """It drops a segment that ends beyond the window, acknowledgment and all (TcpExtBeyondWindow, Linux 6.17)."""
     max_tcp_headers: tuple[int, ...] = MAX_TCP_HEADERS
@@ -39,7 +39,7 @@ class Stack:
     """tcp_wmem[2] of the own namespace, by the inodes of the sockets of which it is known."""
 
     def largest(self, sender: SocketSample) -> int | None:
-        """tcp_wmem[2] for this socket, or more."""
+        """tcp_wmem[2] for this socket, or more; None: not known."""
         return self.wmem_max_of.get(sender.inode, self.wmem_max)
 
 

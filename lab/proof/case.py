@@ -161,12 +161,13 @@ class Case:
             for role in Role
             if (each := self.evidence.settings[role]) and "tcp_wmem" in each.sysctls
         }
+        ends = {socket.inode: most[role] for role in most if (socket := self.socket(role))}
         largest = max(most.values()) if len(most) == len(tuple(Role)) else None
         header = self.evidence.max_tcp_header
         release = re.match(r"(\d+)\.(\d+)", self.evidence.release or "")
         return Stack(
-            wmem_max=self.evidence.wmem_max or largest,
-            wmem_max_of={socket.inode: most[role] for role in most if (socket := self.socket(role))},
+            wmem_max=None if self.evidence.wmem_max_of else largest,
+            wmem_max_of=self.evidence.wmem_max_of | ends,
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
             drops_beyond_window=release is not None and (int(release[1]), int(release[2])) >= DROPS_BEYOND_WINDOW,
             gives_up=gives_up(*(each.sysctls for each in self.evidence.settings if each)),
