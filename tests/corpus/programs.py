@@ -15,6 +15,20 @@ def upper(connection: socket.socket, block: int = 1024) -> None:
         connection.sendall(data.upper())
 
 
+def fill(connection: socket.socket) -> None:
+    """Until nothing more is taken for a second."""
+    connection.setblocking(False)
+    quiet = 0
+    while quiet < 100:
+        try:
+            connection.send(b"x" * 1024)
+            quiet = 0
+        except BlockingIOError:
+            quiet += 1
+            time.sleep(0.01)
+    connection.setblocking(True)
+
+
 def echo(connection: socket.socket, block: int = 4096) -> None:
     while data := connection.recv(block):
         connection.sendall(data)

@@ -16,7 +16,7 @@ from types import FrameType
 
 from tests.corpus.case import LATE_S, LATER_S, Case, Truth, accepting, connecting
 from tests.corpus.cases.uring import GETEVENTS, OFF_SQES, SQE_SIZE, Ring
-from tests.corpus.programs import echo, read_all, reads_when, take, wait_for_ever, write_only, writes_until_other
+from tests.corpus.programs import echo, fill, read_all, reads_when, take, wait_for_ever, write_only, writes_until_other
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_FILES, CLONE_VM, CLONE_CHILD_CLEARTID = 0x400, 0x100, 0x200000
@@ -25,20 +25,6 @@ SYS_CLONE, SYS_SETGROUPS, MANY = 56, 116, 4000
 PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 38, 36
 LIMIT_S = 12.0
 """Of a poll that is woken in vain after half of it."""
-
-
-def _fill(connection: socket.socket) -> None:
-    """Until nothing more is taken for a while."""
-    connection.setblocking(False)
-    quiet = 0
-    while quiet < 100:
-        try:
-            connection.send(b"x" * 1024)
-            quiet = 0
-        except BlockingIOError:
-            quiet += 1
-            time.sleep(0.01)
-    connection.setblocking(True)
 
 
 def _later(connection: socket.socket, act: Callable[[], object]) -> int:
@@ -107,7 +93,7 @@ def own_table_waits(connection: socket.socket) -> None:
 
 def supervised(connection: socket.socket) -> None:
     """seccomp_unotify(2): the send has not begun, another process decides what becomes of it."""
-    _fill(connection)
+    fill(connection)
     # Return USER_NOTIF for sendto, ALLOW for the rest.
     code = ((0x20, 0, 0, 0), (0x15, 0, 1, 44), (0x06, 0, 0, 0x7FC00000), (0x06, 0, 0, 0x7FFF0000))
     filters = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *each) for each in code))
@@ -317,7 +303,7 @@ def woken_in_vain(connection: socket.socket) -> None:
     The other begins as long a poll of its own then, so that a timer is where one would look for it.
     """
     os.sched_setaffinity(0, {0})
-    _fill(connection)
+    fill(connection)
     out, into = os.pipe()
     if os.fork() == 0:
         connection.close()
@@ -378,7 +364,7 @@ def another_child(connection: socket.socket) -> None:
         read_all(connection)
 
     threading.Thread(target=read).start()
-    _fill(connection)
+    fill(connection)
     if os.fork() == 0:
         connection.close()
         os.close(into)

@@ -17,26 +17,13 @@ from types import FrameType
 from tests.corpus.case import DEFAULT, LATE_S, LATER_S, Case, Python, Truth, accepting, connecting, listening
 from tests.corpus.cases.hidden import LIBC, SYS_IO_SETUP, SYS_IO_SUBMIT, SYS_URING_REGISTER, MappedRing
 from tests.corpus.cases.uring import GETEVENTS, SQE_SIZE
-from tests.corpus.programs import echo, read_all, reads_when, take, write_only
+from tests.corpus.programs import echo, fill, read_all, reads_when, take, write_only
 
 SIOCOUTQNSD = 0x894B
 TCP_WINDOW_CLAMP = 10
 SO_BUF_LOCK, SO_MEMINFO, SO_RCVBUFFORCE = 72, 55, 33
 PTRACE_SEIZE = 0x4206
 REGISTER_FILES, REGISTER_RING_FDS, ENTER_REGISTERED_RING = 2, 20, 1 << 4
-
-
-def _fill(connection: socket.socket) -> None:
-    connection.setblocking(False)
-    quiet = 0
-    while quiet < 50:
-        try:
-            connection.send(b"x" * 512)
-            quiet = 0
-        except BlockingIOError:
-            quiet += 1
-            time.sleep(0.01)
-    connection.setblocking(True)
 
 
 def _handled(number: signal.Signals, connection: socket.socket) -> None:
@@ -125,7 +112,7 @@ def option_set_late(connection: socket.socket, option: int, value: int, sndbuf: 
     """While all stands, and probes have been answered already. No segment tells it before the next probe."""
     if sndbuf:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
-    _fill(connection)
+    fill(connection)
     time.sleep(LATE_S)
     connection.setsockopt(socket.SOL_SOCKET, option, value)
     connection.send(b"x")
@@ -136,7 +123,7 @@ def window_clamped(connection: socket.socket) -> None:
     """Less than a sixteenth of its buffer is free, which is more than half of the largest window from now on."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
     connection.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 20)
-    _fill(connection)
+    fill(connection)
     free = 0
     while not 60_000 < free < 120_000:
         connection.recv(1024)
@@ -151,7 +138,7 @@ def window_clamped(connection: socket.socket) -> None:
 
 def read_after_shutdown(connection: socket.socket) -> None:
     """Who has shut down its reading side announces no window when it reads on, before a probe asks."""
-    _fill(connection)
+    fill(connection)
     time.sleep(LATE_S)
     connection.shutdown(socket.SHUT_RD)
     read_all(connection)
