@@ -340,6 +340,12 @@ class Settings:
     """The same keys before tuning."""
     mtu: int
 
+    @property
+    def wmem_max(self) -> int | None:
+        """tcp_wmem[2]; None: not read."""
+        text = self.sysctls.get("tcp_wmem")
+        return int(text.split()[2]) if text else None
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

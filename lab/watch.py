@@ -277,8 +277,9 @@ class Watch:
             self._settings[diag] = Settings(sysctls, sysctls, 0)
         return self._settings[diag]
 
-    def _wmem_max(self, diag: SocketDiag) -> int:
-        return int(self._settings_of(diag).sysctls["tcp_wmem"].split()[2])
+    def _wmem_max(self, inode: int) -> int | None:
+        diag = self._homes.get(inode)
+        return self._settings_of(diag).wmem_max if diag else None
 
     def _fits(self, end: End) -> bool:
         targets = self._targets
@@ -338,7 +339,7 @@ class Watch:
             max_tcp_header=max_tcp_header(),
             ours=False,
             roles=connection.roles,
-            wmem_max_of={each: self._wmem_max(diag) for each in seen if (diag := self._homes.get(each))},
+            wmem_max_of={inode: size for inode in seen if (size := self._wmem_max(inode))},
         )
 
 

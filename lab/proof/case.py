@@ -156,11 +156,8 @@ class Case:
     @cached_property
     def _stack(self) -> Stack:
         """tcp_wmem[2] of each end, and the larger where both are known; and what this kernel does."""
-        most = {
-            role: int(each.sysctls["tcp_wmem"].split()[2])
-            for role in Role
-            if (each := self.evidence.settings[role]) and "tcp_wmem" in each.sysctls
-        }
+        settings = self.evidence.settings
+        most = {role: size for role in Role if (each := settings[role]) and (size := each.wmem_max)}
         ends = {socket.inode: most[role] for role in most if (socket := self.socket(role))}
         largest = max(most.values()) if len(most) == len(tuple(Role)) else None
         header = self.evidence.max_tcp_header

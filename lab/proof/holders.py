@@ -213,11 +213,11 @@ class Holdings:
             return replace(found, can=Can.YES, why=why)
         if thread.wait is None or thread.wait.call in POLLS:
             return found
-        if socket.looks and (not socket.looks.may_retry or _is_small(thread.size, socket, socket.looks)):
-            return found
         if socket.looks is None:
             return Movement(Can.UNKNOWN, f"whether {end} was full when its writer went to sleep: earlier looks at it")
-        return replace(found, can=Can.YES, why=f"{end} has room, and its writer may try again by itself for 0.2 s")
+        if socket.looks.may_retry and not _is_small(thread.size, socket, socket.looks):
+            return replace(found, can=Can.YES, why=f"{end} has room, and its writer may try again by itself for 0.2 s")
+        return found
 
 
 def _is_small(size: int | None, socket: SocketSample, looks: Looks) -> bool:

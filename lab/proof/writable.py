@@ -6,7 +6,7 @@ every movement; anything else is `yes` (with what may move) or `unknown` (with t
 S is the sender, P its peer. S's writer goes on when its send queue has room, and there are two tests for that:
 * Segments that arrive end in sk_stream_write_space(), which wakes only if a third is free (sk_stream_is_writeable).
 * Arriving data wakes every sleeper, and so does a signal or a time limit of its own; then `wmem_queued < sndbuf` is
-  enough. So it is for a write that has gone to sleep while there was room (`SocketSample.may_retry`). A squeezed
+  enough. So it is for a write that has gone to sleep while there was room (`Looks.may_retry`). A squeezed
   client stood at 5568 of 8192 for good, and PostgreSQL at 7256 until its own timer retried.
 So the first test may be used only while no data can arrive, and by nobody who may be woken otherwise (`full`).
 

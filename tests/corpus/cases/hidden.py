@@ -214,15 +214,10 @@ def child_handler(connection: socket.socket) -> None:
     write_only(connection)
 
 
-def input_handler(connection: socket.socket) -> None:
-    """A datagram comes to a socket with O_ASYNC, and the handler of SIGIO reads."""
-
-    def handler(_number: int, _frame: FrameType | None) -> None:
-        take(connection)
-
+def asynchronous_input(connection: socket.socket) -> socket.socket:
+    """A socket with O_ASYNC; a datagram comes to it, late, from a child that has nothing of the connection."""
     ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     ours.bind(("127.0.0.1", 0))
-
     name = ours.getsockname()
     if os.fork() == 0:
         connection.close()
@@ -231,10 +226,20 @@ def input_handler(connection: socket.socket) -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
             stranger.sendto(b"!", name)
         time.sleep(60)
-    signal.signal(signal.SIGIO, handler)
     fcntl.fcntl(ours, fcntl.F_SETOWN, os.getpid())
     fcntl.fcntl(ours, fcntl.F_SETFL, os.O_ASYNC)
-    write_only(connection)
+    return ours
+
+
+def input_handler(connection: socket.socket) -> None:
+    """A datagram comes to a socket with O_ASYNC, and the handler of SIGIO reads."""
+
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        take(connection)
+
+    signal.signal(signal.SIGIO, handler)
+    with asynchronous_input(connection):
+        write_only(connection)
 
 
 def number_used_again(connection: socket.socket) -> None:
@@ -269,15 +274,21 @@ def set_changed_by_child(connection: socket.socket) -> None:
     writes_until_other(connection, epoll)
 
 
-def asynchronous_io(connection: socket.socket) -> None:
-    """io_submit(2): the kernel itself signals an eventfd when a timer that nobody else watches is over."""
-    timer, told = LIBC.timerfd_create(1, 0), os.eventfd(0)
+def signal_late(told: int) -> None:
+    """By io_submit(2): the kernel signals the eventfd when a timer is over."""
+    timer = LIBC.timerfd_create(1, 0)
     LIBC.timerfd_settime(timer, 0, struct.pack("=4q", 0, 0, int(LATE_S), 0), None)
     context = ctypes.c_ulong()
     assert LIBC.syscall(SYS_IO_SETUP, 1, ctypes.byref(context)) == 0
     block = ctypes.create_string_buffer(struct.pack("=QIiHhIQQqQII", 0, 0, 0, 5, 0, timer, 1, 0, 0, 0, 1, told))
     blocks = (ctypes.c_void_p * 1)(ctypes.addressof(block))
     assert LIBC.syscall(SYS_IO_SUBMIT, context, 1, blocks) == 1, os.strerror(ctypes.get_errno())
+
+
+def asynchronous_io(connection: socket.socket) -> None:
+    """io_submit(2): the kernel itself signals an eventfd when a timer that nobody else watches is over."""
+    told = os.eventfd(0)
+    signal_late(told)
     reads_when(connection, told)
 
 

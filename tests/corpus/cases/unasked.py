@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from tests.corpus.case import DEFAULT, LATE_S, LATER_S, Case, Python, Truth, accepting, connecting, listening
-from tests.corpus.cases.hidden import LIBC, SYS_IO_SETUP, SYS_IO_SUBMIT, SYS_URING_REGISTER, MappedRing
+from tests.corpus.cases.hidden import LIBC, SYS_URING_REGISTER, MappedRing, asynchronous_input, signal_late
 from tests.corpus.cases.uring import GETEVENTS, SQE_SIZE
 from tests.corpus.programs import echo, fill, read_all, reads_when, take, write_only
 
@@ -42,19 +42,8 @@ def dies_by_alarm(connection: socket.socket) -> None:
 def dies_by_input(connection: socket.socket) -> None:
     """A datagram comes to a socket with O_ASYNC, and nothing catches SIGIO."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    ours.bind(("127.0.0.1", 0))
-    name = ours.getsockname()
-    if os.fork() == 0:
-        connection.close()
-        ours.close()
-        time.sleep(LATE_S)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
-            stranger.sendto(b"!", name)
-        time.sleep(60)
-    fcntl.fcntl(ours, fcntl.F_SETOWN, os.getpid())
-    fcntl.fcntl(ours, fcntl.F_SETFL, os.O_ASYNC)
-    write_only(connection)
+    with asynchronous_input(connection):
+        write_only(connection)
 
 
 def reads_when_urgent(connection: socket.socket) -> None:
@@ -255,13 +244,7 @@ def signalled_by_stranger(connection: socket.socket) -> None:
     told = os.eventfd(0)
     if os.fork() == 0:
         connection.close()
-        timer = LIBC.timerfd_create(1, 0)
-        LIBC.timerfd_settime(timer, 0, struct.pack("=4q", 0, 0, int(LATE_S), 0), None)
-        context = ctypes.c_ulong()
-        assert LIBC.syscall(SYS_IO_SETUP, 1, ctypes.byref(context)) == 0
-        block = ctypes.create_string_buffer(struct.pack("=QIiHhIQQqQII", 0, 0, 0, 5, 0, timer, 1, 0, 0, 0, 1, told))
-        blocks = (ctypes.c_void_p * 1)(ctypes.addressof(block))
-        assert LIBC.syscall(SYS_IO_SUBMIT, context, 1, blocks) == 1
+        signal_late(told)
         os.close(told)
         time.sleep(60)
     reads_when(connection, told)
