@@ -24,6 +24,10 @@ class Looks:
     """`snd_wnd` at the first look."""
     mss: int
     """The least `snd_mss` of all."""
+    unchanged_ms: int = 0
+    """For how long all of them have seen the receive buffer as large and as full as it is."""
+    closed: bool = False
+    """Its window was seen open, and then closed with all in the buffer that is there now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,8 @@ class SocketSample:
     """INET_DIAG_CONG: bbr lets the send buffer grow half as far again as the others do."""
     sndbuf_locked: bool | None = None
     """SO_BUF_LOCK: SO_SNDBUF was set, so that autotuning leaves the send buffer alone."""
+    rcvbuf_locked: bool | None = None
+    """Likewise SO_RCVBUF, before the connection or at any time since."""
     advmss: int | None = None
     """tcpi_advmss: the MSS that this end has announced to its peer."""
     ca_state: int | None = None

@@ -17,7 +17,7 @@ SYS_PIDFD_GETFD = 438
 """The same on every architecture (asm-generic/unistd.h)."""
 PIDFD_THREAD = os.O_EXCL
 TCP_USER_TIMEOUT = 18
-SO_BUF_LOCK, SOCK_SNDBUF_LOCK = 72, 1
+SO_BUF_LOCK, SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK = 72, 1, 2
 TCP_WINDOW_CLAMP = 10
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -33,6 +33,8 @@ class SocketOptions:
     """Of TCP; 0 for other sockets."""
     sndbuf_locked: bool
     """Whether SO_SNDBUF was set, so that the kernel leaves the size alone; False also before Linux 5.14."""
+    rcvbuf_locked: bool
+    """Likewise SO_RCVBUF."""
     window_clamp: int
     """TCP_WINDOW_CLAMP, in bytes; 0 for other sockets."""
 
@@ -58,11 +60,13 @@ def options_of(task: int, fd: int) -> SocketOptions | str:
         if copy < 0:
             return f"socket options of task {task}: {os.strerror(ctypes.get_errno())}; needs CAP_SYS_PTRACE"
         try:
+            locks = _number(copy, socket.SOL_SOCKET, SO_BUF_LOCK)
             return SocketOptions(
                 send_timeout_ns=_timeval(copy, socket.SO_SNDTIMEO),
                 receive_timeout_ns=_timeval(copy, socket.SO_RCVTIMEO),
                 user_timeout_ms=_number(copy, socket.IPPROTO_TCP, TCP_USER_TIMEOUT),
-                sndbuf_locked=bool(_number(copy, socket.SOL_SOCKET, SO_BUF_LOCK) & SOCK_SNDBUF_LOCK),
+                sndbuf_locked=bool(locks & SOCK_SNDBUF_LOCK),
+                rcvbuf_locked=bool(locks & SOCK_RCVBUF_LOCK),
                 window_clamp=_number(copy, socket.IPPROTO_TCP, TCP_WINDOW_CLAMP),
             )
         finally:

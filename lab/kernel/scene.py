@@ -350,6 +350,7 @@ class Scene:
             receive_timeout_ns=options.receive_timeout_ns,
             user_timeout_ms=options.user_timeout_ms,
             sndbuf_locked=options.sndbuf_locked,
+            rcvbuf_locked=options.rcvbuf_locked,
             window_clamp=options.window_clamp,
         )
 

@@ -206,16 +206,36 @@ def _may_have_arrived(sender: SocketSample, count: int) -> bool:
 def _reopens(sender: SocketSample, peer: SocketSample) -> Movement | None:
     """Why the peer's next acknowledgment might offer a window although nobody read. None: it cannot.
 
-    What an exchange has shown holds no longer once the program has raised its receive buffer (SO_RCVBUF, SO_RCVLOWAT),
-    or has read on after shutdown(SHUT_RD), which tells nobody (tcp_cleanup_rbuf()). Then more is free than explains it.
+    One answered probe shows it, or the closing of the window, if looks have seen it (`Looks.closed`).
+    What has been shown so holds no longer once the program has raised its receive buffer (SO_RCVBUF, SO_RCVLOWAT),
+    or has read on after shutdown(SHUT_RD), which tells nobody (tcp_cleanup_rbuf()). Then more is free than explains it:
+    that is certain where all is as it was then, or the size is the kernel's own choice, and so the largest window.
     """
     if _stays_closed(peer):
         return None
     answered_ms = sender.last_data_sent_ms - sender.last_ack_recv_ms
-    shown = sender.backoff >= 1 and answered_ms >= max(EXCHANGE_MS, sender.rto_us // 1000 - JIFFIES_MS)
+    answered = sender.backoff >= 1 and answered_ms >= max(EXCHANGE_MS, sender.rto_us // 1000 - JIFFIES_MS)
+    trusted = _is_sized_by_the_kernel(peer) or _is_as_it_was(peer, sender.last_ack_recv_ms)
+    shown = (answered and trusted) or (peer.looks is not None and peer.looks.closed)
     if shown and _is_below_the_clamp(peer) and _is_too_little(peer):
         return None
     return _yes(f"{_end(peer)} has {_free(peer)} bytes free and may open its window when it answers a probe")
+
+
+def _is_as_it_was(receiver: SocketSample, ago_ms: int) -> bool:
+    return receiver.looks is not None and receiver.looks.unchanged_ms > ago_ms + JIFFIES_MS
+
+
+def _is_sized_by_the_kernel(receiver: SocketSample) -> bool:
+    """Whether its largest window is its buffer by one of the 255 ratios that the kernel knows (tcp_win_from_space()).
+
+    SO_RCVBUF changes the buffer alone, and locks it: that may have been taken back (SO_BUF_LOCK), the ratio is not.
+    """
+    clamp, rcvbuf = receiver.window_clamp, receiver.rcvbuf
+    if clamp is None or receiver.rcvbuf_locked is not False:
+        return False
+    ratio = -(-(clamp << 8) // rcvbuf)
+    return ratio * rcvbuf >> 8 == clamp
 
 
 def _stays_closed(receiver: SocketSample) -> bool:

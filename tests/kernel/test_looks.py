@@ -7,7 +7,7 @@ import pytest
 from lab.evidence import Looks, SocketSample
 from lab.kernel import looks
 from lab.kernel.looks import PACKET, WAIT_S, Memory
-from tests.proof.frozen_pair import client
+from tests.proof.frozen_pair import client, server
 
 ROOM = client(looks=None, wqueue=7040, notsent_bytes=7040, wmem_queued=7872)
 """As it stood in a proxy 0.2 s before its write went on: 320 bytes are free."""
@@ -77,3 +77,50 @@ def test_the_first_look_and_the_least_mss_are_remembered() -> None:
     told(known, replace(ROOM, snd_wnd=None, snd_mss=1448))
     found = told(known, ROOM)
     assert (found.written, found.window, found.mss) == (7000, 65_536, 1448)
+
+
+OPEN = server(looks=None, rcv_wnd=384, bytes_received=18_256, rqueue=848, rmem_alloc=5776)
+FILLED = replace(OPEN, rcv_wnd=0, bytes_received=18_640, rqueue=1232, rmem_alloc=6160)
+"""As a squeezed echo server stood: 2032 bytes are free, and no window comes of them."""
+UNACKNOWLEDGED = replace(FILLED, rcv_wnd=384)
+
+
+def closes(*seen: SocketSample) -> bool:
+    known = Memory()
+    return [told(known, sample).closed for sample in seen][-1]
+
+
+def test_a_window_that_closes_with_all_that_is_there_now_has_closed_for_good() -> None:
+    assert closes(OPEN, OPEN, FILLED)
+    assert closes(OPEN, OPEN, UNACKNOWLEDGED, UNACKNOWLEDGED, FILLED, replace(FILLED, drops=1))
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        (FILLED, FILLED),
+        (OPEN, FILLED),
+        (OPEN, OPEN, UNACKNOWLEDGED),
+        (OPEN, OPEN, replace(FILLED, rqueue=1231)),
+        (OPEN, OPEN, replace(FILLED, drops=1)),
+        (OPEN, OPEN, replace(FILLED, rcvbuf=9216)),
+        (replace(OPEN, rqueue=0), replace(OPEN, rqueue=0), replace(FILLED, rqueue=384)),
+        (OPEN, OPEN, FILLED, replace(FILLED, rcvbuf=9216)),
+        (OPEN, OPEN, FILLED, replace(FILLED, rmem_alloc=5000)),
+        (OPEN, OPEN, replace(FILLED, rcv_wnd=None)),
+    ],
+    ids=[
+        "never seen open", "seen once, in the midst", "not closed", "read meanwhile", "refused for lack of memory",
+        "resized meanwhile", "alone in the buffer", "resized", "less in it", "unknown",
+    ],
+)  # fmt: skip
+def test_any_other_way_to_a_closed_window_shows_nothing(seen: tuple[SocketSample, ...]) -> None:
+    assert not closes(*seen)
+
+
+def test_for_how_long_a_receive_buffer_has_been_as_large_and_as_full_as_it_is(clock: Clock) -> None:
+    known, found = Memory(), []
+    for sample in (FILLED, FILLED, replace(FILLED, rcvbuf=8502), replace(FILLED, rcvbuf=8502, rmem_alloc=6000), FILLED):
+        found.append(told(known, sample).unchanged_ms)
+        clock.now += 0.5
+    assert found == [0, 500, 0, 0, 0]

@@ -6,11 +6,13 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from lab.evidence import SocketSample
+from lab.kernel.looks import Memory
 from lab.kernel.netns import Namespace
 from lab.kernel.sockdiag import SocketDiag
 from lab.proof.autotune import Stack, gives_up
@@ -24,7 +26,7 @@ from lab.proof.writable import (
     could_write,
 )
 from lab.spec import Role
-from tests.proof.frozen_pair import client, server
+from tests.proof.frozen_pair import SLEPT, client, server
 
 KERNEL = Stack(wmem_max=8192, drops_beyond_window=True)
 
@@ -93,7 +95,7 @@ def test_a_received_byte_of_which_the_acknowledgment_is_on_its_way_is_motion() -
 
 
 def test_one_answered_probe_shows_that_a_peer_with_some_room_does_not_open() -> None:
-    roomy = server(rmem_alloc=5000)
+    roomy = server(rmem_alloc=6000)
     assert could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).can is Can.NO
     assert could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=120), roomy).can is Can.YES
     assert could_write(client(backoff=0, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).can is Can.YES
@@ -106,6 +108,27 @@ def test_what_an_answered_probe_has_shown_is_over_once_more_is_free_than_explain
     assert could_write(asked, peer).can is Can.NO
     assert could_write(asked, replace(peer, rmem_alloc=8192 - 2435)).can is Can.YES
     assert could_write(asked, replace(peer, rcvbuf=16384)).can is Can.YES
+
+
+def test_what_is_free_explains_nothing_once_the_program_has_set_the_size() -> None:
+    """SO_RCVBUF leaves the largest window as it is, so that the ratio of the two is no longer the kernel's."""
+    asked = client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60)
+    peer = server(rcv_mss=1448, rmem_alloc=8192 - 2032)
+    assert could_write(asked, peer).can is Can.NO
+    raised = replace(peer, rcvbuf=8502)
+    assert could_write(asked, replace(raised, rcvbuf_locked=True)).can is Can.YES
+    assert could_write(asked, raised).can is Can.YES, "SO_BUF_LOCK has been taken back"
+    assert could_write(asked, replace(peer, rcvbuf_locked=None)).can is Can.YES, "it is not known"
+    locked = replace(peer, rcvbuf_locked=True)
+    assert could_write(asked, locked).can is Can.YES
+    since = [could_write(asked, replace(locked, looks=replace(SLEPT, unchanged_ms=ms))).can for ms in (60, 100)]
+    assert since == [Can.YES, Can.NO], "the answer came 60 ms ago"
+
+
+def test_a_window_that_was_seen_to_close_needs_no_answered_probe() -> None:
+    roomy = server(rcv_mss=1448, rmem_alloc=8192 - 2032, rcvbuf_locked=True)
+    assert could_write(client(), roomy).can is Can.YES
+    assert could_write(client(), replace(roomy, looks=replace(SLEPT, closed=True))).can is Can.NO
 
 
 def test_above_half_of_the_largest_window_no_free_space_is_too_little() -> None:
@@ -136,7 +159,7 @@ def test_a_path_that_is_slower_than_a_probe_is_told_from_one() -> None:
 
 
 def test_less_than_a_sixteenth_of_a_large_buffer_is_no_window() -> None:
-    wide = {"rcvbuf": 1 << 20, "rcv_mss": 1448}
+    wide = {"rcvbuf": 1 << 20, "rcv_mss": 1448, "window_clamp": 1 << 19}
     assert could_write(client(), server(**wide, rmem_alloc=(1 << 20) - 60_000)).can is Can.NO
     assert could_write(client(), server(**wide, rmem_alloc=(1 << 20) - 65_000)).can is Can.YES
 
@@ -220,7 +243,10 @@ FRAGMENT: dict[str, Any] = {
     "snd_cwnd": 138, "congestion": "bbr", "ca_state": 0, "pacing_rate": 582_840_671, "last_data_sent_ms": 192,
     "last_ack_recv_ms": 160,
 }  # fmt: skip
-TAKER: dict[str, Any] = {"rcv_wnd": 1024, "rcvbuf": 984_468, "rmem_alloc": 970_112, "rqueue": 648_768, "advmss": 1448}
+TAKER: dict[str, Any] = {
+    "rcv_wnd": 1024, "rcvbuf": 984_468, "rmem_alloc": 970_112, "rqueue": 648_768, "advmss": 1448,
+    "window_clamp": 700_000,
+}  # fmt: skip
 
 
 def test_one_small_segment_that_still_fits_makes_no_room() -> None:
@@ -390,10 +416,12 @@ def write(*ends: socket.socket) -> None:
                 each.send(bytes(512))
 
 
-def samples(diag: SocketDiag, near: socket.socket, far: socket.socket) -> tuple[SocketSample, SocketSample]:
+def samples(
+    diag: SocketDiag, known: Memory, near: socket.socket, far: socket.socket
+) -> tuple[SocketSample, SocketSample]:
     one, other = (f"{host}:{port}" for host, port in (near.getsockname(), far.getsockname()))
     found = (diag.sample(Role.CLIENT, one, other), diag.sample(Role.SERVER, other, one))
-    here, there = (replace(each, user_timeout_ms=0) for each in found if each)
+    here, there = (replace(known.told(each), user_timeout_ms=0) for each in found if each)
     return here, there
 
 
@@ -403,21 +431,22 @@ def sealed(here: SocketSample, there: SocketSample) -> tuple[Movement, Movement]
 
 def test_a_live_pair_is_called_sealed_soon_and_moves_no_byte_until_somebody_reads() -> None:
     with connected() as (near, far), contextlib.closing(SocketDiag(Namespace.here())) as diag:
+        look = partial(samples, diag, Memory(), near, far)
         give_up = time.monotonic() + LIMIT_S
-        while not all(each.can is Can.NO for each in sealed(*samples(diag, near, far))):
-            assert time.monotonic() < give_up, sealed(*samples(diag, near, far))
+        while not all(each.can is Can.NO for each in sealed(*look())):
+            assert time.monotonic() < give_up, sealed(*look())
             write(near, far)
-        first = samples(diag, near, far)
+        first = look()
         watched = time.monotonic() + 0.7
         while time.monotonic() < watched:
-            now = samples(diag, near, far)
+            now = look()
             assert [(s.bytes_acked, s.bytes_received, s.wmem_queued) for s in now] == [
                 (s.bytes_acked, s.bytes_received, s.wmem_queued) for s in first
             ]
             time.sleep(0.01)
-        while far.recv(1 << 16, socket.MSG_DONTWAIT) and could_write(*samples(diag, near, far)).can is Can.NO:
+        while far.recv(1 << 16, socket.MSG_DONTWAIT) and could_write(*look()).can is Can.NO:
             assert time.monotonic() < give_up
-        assert could_write(*samples(diag, near, far)).can is Can.YES
+        assert could_write(*look()).can is Can.YES
 
 
 def test_bbr_at_its_least_may_return_to_any_window_of_before() -> None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from tests.corpus.case import DEFAULT, LATE_S, LATER_S, Case, Python, Truth, accepting, connecting, listening
+from tests.corpus.case import DEFAULT, LATE_S, LATER_S, SQUEEZED, Case, Python, Truth, accepting, connecting, listening
 from tests.corpus.cases.hidden import LIBC, SYS_URING_REGISTER, MappedRing, asynchronous_input, signal_late
 from tests.corpus.cases.uring import GETEVENTS, SQE_SIZE
 from tests.corpus.programs import echo, fill, read_all, reads_when, take, write_only
@@ -108,6 +108,20 @@ def option_set_late(connection: socket.socket, option: int, value: int, sndbuf: 
     read_all(connection)
 
 
+def raised_a_little(connection: socket.socket) -> None:
+    """The answer to the next probe offers a window; it would not if the largest window had grown with the buffer."""
+    fill(connection)
+    time.sleep(LATE_S)
+    queued, size, *_ = struct.unpack("=9I", connection.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))
+    scales, rcv_mss = struct.unpack("=6xB13xI", connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 24))
+    clamp, unit = connection.getsockopt(socket.IPPROTO_TCP, TCP_WINDOW_CLAMP), 1 << (scales >> 4)
+    least = -(-max(rcv_mss, clamp // 16) // unit) * unit
+    more = (least * size - (size - queued) * clamp) // (clamp - least)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, (size + more) // 2)
+    connection.send(b"x")
+    read_all(connection)
+
+
 def window_clamped(connection: socket.socket) -> None:
     """Less than a sixteenth of its buffer is free, which is more than half of the largest window from now on."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
@@ -148,8 +162,8 @@ def few_answers(connection: socket.socket) -> None:
 
 
 def reads_once_it_goes_on(connection: socket.socket) -> None:
-    """With a small send buffer, so that it goes on soon."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    """With the smallest send buffer, so that it goes on soon."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
     began = time.monotonic()
     while time.monotonic() < began + LATE_S:
         began = time.monotonic()
@@ -279,6 +293,10 @@ CASES = (
         "rcvbuf-raised",
         "SO_RCVBUF after probes were answered.",
         connecting(option_set_late, option=socket.SO_RCVBUF, value=1 << 20),
+    ),
+    replace(
+        _option("rcvbuf-raised-a-little", "SO_RCVBUF, by a tenth.", connecting(raised_a_little)),
+        buffers=SQUEEZED,
     ),
     _option(
         "rcvlowat-raised",
