@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 from typing import TypeVar
 
 from lab.errors import EnvironmentLacksError, TestbedError
-from lab.evidence import Evidence, Settings
+from lab.evidence import Evidence, Settings, Snapshot
 from lab.kernel import link, sysctl
 from lab.kernel.capture import Capture
 from lab.observer import Observer, Record
@@ -31,10 +31,12 @@ SETTINGS_KEYS = (
     "tcp_invalid_ratelimit",
     "tcp_rto_max_ms",
 )
-REST = 0.02
-"""Of the time that a pair has stood still already: what has not moved for so long is looked at after a bit more."""
 JUDGE_AGAIN_S, JUDGE_AGAIN = 0.02, 0.1
 """Between two judgements, and of the time that a pair has stood still already: judging is dearer than a look."""
+PROVEN_TICK_S = 0.01
+"""Between two looks at a pair of which only probes are awaited."""
+PAUSE = 0.25
+"""Of a tick, at least, are left to the programs."""
 SHOW_S = 0.1
 """Between two yields of the evidence so far, and between two judgements of a pair that moves."""
 SLOW_READER_S = 1.0
@@ -66,15 +68,18 @@ def play(spec: Spec, site: Site, record: Record | None = None) -> Generator[Evid
 
 
 def _watch(spec: Spec, site: Site, observer: Observer) -> Generator[Evidence, None, None]:
-    began = shown = judge_from = time.monotonic()
+    began = shown = judge_from = due = time.monotonic()
     proven_at: float | None = None
+    latest: Snapshot | None = None
     while True:
-        observer.take()
         now = time.monotonic()
+        before, latest = latest, observer.take()
         if all(site.programs[role].ended for role in Role):
             return
         ends_itself = spec.scenario.expected is Outcome.ABORTED
-        if proven_at is None and not ends_itself and observer.may_be_stuck() and proven(observer.evidence(brief=True)):
+        worth_a_try = proven_at is None and not ends_itself and latest is not before and observer.may_be_stuck()
+        if worth_a_try and proven(observer.evidence(brief=True)):
+            observer.keep()
             proven_at = now
         if isinstance(spec.until, float):
             if now - began >= spec.until:
@@ -89,7 +94,10 @@ def _watch(spec: Spec, site: Site, observer: Observer) -> Generator[Evidence, No
         if now - shown >= SHOW_S:
             shown = now
             yield observer.evidence()
-        _rest(site, max(spec.limits.tick_s, REST * observer.still_s()))
+        tick_s = spec.limits.tick_s if proven_at is None else max(spec.limits.tick_s, PROVEN_TICK_S)
+        now = time.monotonic()
+        due = max(due + tick_s, now + PAUSE * tick_s)
+        _rest(site, due - now)
 
 
 def _enough(spec: Spec, observer: Observer, played_s: float) -> bool:
@@ -113,13 +121,16 @@ def _enough(spec: Spec, observer: Observer, played_s: float) -> bool:
     return verdict.outcome not in (Outcome.MOVING, Outcome.SLOW_READER)
 
 
-def _rest(site: Site, tick_s: float) -> None:
-    """Until a program has something to say, or a tick has passed."""
+def _rest(site: Site, seconds: float) -> None:
+    """Until a program has something to say, or the time has passed; poll(2) knows whole milliseconds only."""
+    if seconds < 0.001:
+        time.sleep(seconds)
+        return
     poll = select.poll()
     for role in Role:
         if not site.programs[role].gone:  # the end of a connection is news for ever
             poll.register(site.programs[role], select.POLLIN)
-    poll.poll(tick_s * 1000)
+    poll.poll(seconds * 1000)
 
 
 def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T:

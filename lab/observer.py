@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from lab.evidence import UNKNOWN, Connected, Evidence, Progress, Settings, Snapshot, WireFacts
+from lab.evidence import UNKNOWN, Connected, Evidence, Progress, Settings, Snapshot, SocketSample, WireFacts
 from lab.kernel import machine, sysctl
 from lab.kernel.capture import Capture
 from lab.kernel.procfs import descendants, peak_resident
@@ -17,6 +17,8 @@ from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
 from lab.testbed import Site
 
+CUT_NS, REST = 5_000_000, 0.02
+"""Between two cuts of a pair that stands, at least, and of the time that it has stood so already."""
 KEEP_NS = 50_000_000
 """A snapshot is kept this long after the one before; the first of a state that lasts is kept always."""
 
@@ -45,6 +47,7 @@ class Observer:
         self._state_began: Snapshot | None = None
         self._latest: Snapshot | None = None
         self._taken = 0
+        self._seen: list[object] = []
         self._counted: Pair[object] = Pair(None, None)
         self._processors = machine.cores()
         self._moved: object = None
@@ -65,10 +68,10 @@ class Observer:
             self._diag[role].close()
 
     def take(self) -> Snapshot | None:
-        """Look once: reports, frames, and a cut if there is a connection; else None.
+        """Look once: reports, frames, and if there is a connection both sockets; else None.
 
-        Of a pair whose programs run a cut is taken now and then only, and where both need all processors so are the
-        frames.
+        The latest cut is given. Of a pair whose programs run one is taken now and then only, and where both need all
+        processors so are the frames; of one that stands, when its sockets have come to rest, and now and then.
         """
         for role in Role:
             self._site.programs[role].read_reports()
@@ -81,7 +84,8 @@ class Observer:
             self._take_frames(self._capture.drain(patient=patient), connected)
         if self._scene is None:
             self._scene = self._around(connected)
-        if any(running) and self._latest is not None and time.time_ns() - self._latest.time_ns < KEEP_NS:
+        before, self._seen = self._seen, [_moved_by_tcp(socket) for socket in self._scene.glance()]
+        if self._latest is not None and not self._is_due(self._latest, before, running=any(running)):
             return self._latest
         snapshot = self._cut(self._scene)
         self._keep(snapshot)
@@ -89,6 +93,13 @@ class Observer:
         if moved != self._moved:
             self._moved, self._moved_ns = moved, snapshot.time_ns
         return snapshot
+
+    def _is_due(self, latest: Snapshot, before: list[object], *, running: bool) -> bool:
+        age_ns = time.time_ns() - latest.time_ns
+        if running:
+            return age_ns >= KEEP_NS
+        came_to_rest = self._seen == before != [_moved_by_tcp(socket) for socket in latest.sockets]
+        return came_to_rest or age_ns >= max(CUT_NS, REST * self.still_s() * 1e9)
 
     def _running(self) -> Pair[bool]:
         """Which programs have counted a byte since they were asked last: a look at two shared pages."""
@@ -130,10 +141,14 @@ class Observer:
         first, self._latest = self._state_began, snapshot
         if first is None or _state(first) != _state(snapshot):
             self._state_began = snapshot
-        elif not self._snapshots or first.number > self._snapshots[-1].number:
-            self._snapshots.append(first)
+        else:
+            _add(self._snapshots, first)
         if not self._snapshots or snapshot.time_ns - self._snapshots[-1].time_ns >= KEEP_NS:
             self._snapshots.append(snapshot)
+
+    def keep(self) -> None:
+        """Keep the latest snapshot, whatever comes: it is the first that proves something."""
+        _add(self._snapshots, self._latest)
 
     def _take_frames(self, frames: list[Frame], connected: Connected) -> None:
         """Fold what they say, and hand them on: there may be millions."""
@@ -176,8 +191,7 @@ class Observer:
         """All so far; `brief` leaves out the wire and all but the latest snapshot, which is what a proof needs."""
         programs = self._site.programs
         snapshots = [] if brief else self._snapshots.copy()
-        if self._latest is not None and (not snapshots or self._latest.number > snapshots[-1].number):
-            snapshots.append(self._latest)
+        _add(snapshots, self._latest)
         return Evidence(
             spec=self._spec,
             started_ns=self._started_ns,
@@ -217,6 +231,12 @@ def _peak(host_pid: int) -> int | None:
     return max(filter(None, map(peak_resident, descendants(host_pid)[1:])), default=None)
 
 
+def _add(snapshots: list[Snapshot], one: Snapshot | None) -> None:
+    """One that is not yet there."""
+    if one is not None and (not snapshots or one.number > snapshots[-1].number):
+        snapshots.append(one)
+
+
 def _state(snapshot: Snapshot) -> object:
     """What must be the same for two snapshots to show the same state: sequences, windows, queues, counters, waits."""
     sockets = [
@@ -232,3 +252,11 @@ def _moved(snapshot: Snapshot) -> object:
     """What changes when a byte does, in a program or in TCP."""
     sockets = [s and (s.state, s.bytes_acked, s.wqueue, s.bytes_received, s.rqueue) for s in snapshot.sockets]
     return sockets, [p and (p.sent, p.received) for p in snapshot.progress]
+
+
+def _moved_by_tcp(socket: SocketSample | None) -> object:
+    """What changes when a segment comes or goes, or a probe is answered."""
+    return socket and (
+        socket.state, socket.bytes_acked, socket.wqueue, socket.bytes_received, socket.rqueue, socket.snd_wnd,
+        socket.rcv_wnd, socket.unacked, socket.wmem_queued, socket.rmem_alloc, socket.backoff, socket.drops,
+    )  # fmt: skip

@@ -1,10 +1,15 @@
 """The observer keeps the first cut of every state that lasts, and no thousand cuts of one that does not."""
 
+from collections.abc import Callable
 from contextlib import closing
 
-from lab.evidence import WireFacts
+import pytest
+
+from lab.evidence import Evidence, Snapshot, WireFacts
 from lab.experiment import play
+from lab.kernel.scene import Scene
 from lab.observer import KEEP_NS, Observer
+from lab.proof.verdict import judge
 from lab.proof.wire import witness
 from lab.spec import Pair
 from lab.testbed import catalogue
@@ -53,12 +58,53 @@ def test_every_frame_that_was_captured_is_dissected() -> None:
 
 def test_a_probe_is_not_progress() -> None:
     """While the pair is frozen its probes change the sockets' records, and it is still all the same."""
-    spec = wished("upper", until="1.2", **SQUEEZED)
-    with catalogue()["netns"].site(spec) as site:
-        *_, last = play(spec, site)
+    last = fresh("1.2")
     shots = [shot.sockets for shot in last.snapshots[-2:]]
     assert all(shots[0]), "both sockets were there"
     moving = [(s.bytes_acked, s.bytes_received, s.rqueue) for pair in shots for s in pair if s]
     assert moving[:2] == moving[2:]
     probes = last.wire.probes
     assert probes.client + probes.server > 0
+
+
+def fresh(until: str) -> Evidence:
+    """A freeze that no other test has looked at."""
+    spec = wished("upper", until=until, **SQUEEZED)
+    with catalogue()["netns"].site(spec) as site:
+        *_, last = play(spec, site)
+    return last
+
+
+def test_the_cut_that_first_proved_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever that was between two that are kept by the clock: else the proof would be dated late."""
+    first: list[Snapshot] = []
+    keep = Observer.keep
+
+    def noted(observer: Observer) -> None:
+        first.append(observer.evidence().snapshots[-1])
+        keep(observer)
+
+    monkeypatch.setattr(Observer, "keep", noted)
+    evidence = fresh("1.5")
+    assert first[0] in evidence.snapshots[:-1]
+    proved_ns = judge(evidence).proved_ns
+    assert proved_ns is not None
+    assert proved_ns <= first[0].time_ns
+
+
+def test_the_sockets_are_asked_far_more_often_than_all_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"glance": 0, "look": 0}
+    for name in asked:
+        monkeypatch.setattr(Scene, name, _counted(asked, name))
+    fresh("proof")
+    assert asked["glance"] > 3 * asked["look"] > 0
+
+
+def _counted(asked: dict[str, int], name: str) -> Callable[[Scene], object]:
+    before: Callable[[Scene], object] = getattr(Scene, name)
+
+    def call(scene: Scene) -> object:
+        asked[name] += 1
+        return before(scene)
+
+    return call
