@@ -379,9 +379,9 @@ def _named(case: Case, thread: Thread) -> str:
 
 
 def _live(case: Case, finding: Finding) -> Iterable[Live]:
-    """Who keeps a stillness from being proven, and what each waits for."""
+    """Whose life keeps it from being proven, and what each waits for."""
     client, server = (case.socket(role) for role in Role)
-    if finding.outcome in (Outcome.COMPLETED, Outcome.ABORTED, Outcome.MOVING, Outcome.SLOW_READER):
+    if finding.outcome in (Outcome.COMPLETED, Outcome.ABORTED):
         return
     if finding.knot or case.analysis is None or client is None or server is None:
         return

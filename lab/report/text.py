@@ -105,11 +105,12 @@ def _warnings(verdict: Verdict, evidence: Evidence, expected: Sequence[Outcome])
         yield Text(
             f"not observed: {page.several(evidence.capture.dropped, 'packet')} that the capture dropped", "yellow"
         )
+    live = verdict.live if verdict.outcome in STANDING else ()
     for heading, style, texts in (
         ("contradiction", "bold red", verdict.contradictions),
         ("not observed", "yellow", verdict.missing),
         ("true but for", "yellow", verdict.qualifiers),
-        ("live thread", "yellow", tuple(f"{each.thread}, which waits in {each.waits_for}" for each in verdict.live)),
+        ("live thread", "yellow", tuple(f"{each.thread}, which waits in {each.waits_for}" for each in live)),
     ):
         for text in texts:
             yield Text.assemble((f"{heading}: ", style), page.plain(text))
