@@ -35,6 +35,8 @@ JUDGE_AGAIN_S, JUDGE_AGAIN = 0.02, 0.1
 """Between two judgements, and of the time that a pair has stood still already: judging is dearer than a look."""
 PROVEN_TICK_S = 0.01
 """Between two looks at a pair of which only probes are awaited."""
+AT_REST_S = 1.0
+"""For so long another last cut is tried, where the first does not show what has been proven, and no byte moved."""
 PAUSE = 0.25
 """Of a tick, at least, are left to the programs."""
 SHOW_S = 0.1
@@ -68,36 +70,64 @@ def play(spec: Spec, site: Site, record: Record | None = None) -> Generator[Evid
 
 
 def _watch(spec: Spec, site: Site, observer: Observer) -> Generator[Evidence, None, None]:
-    began = shown = judge_from = due = time.monotonic()
-    proven_at: float | None = None
+    shown = due = time.monotonic()
+    end = _End(spec, observer, shown)
     latest: Snapshot | None = None
     while True:
         now = time.monotonic()
         before, latest = latest, observer.take()
-        if all(site.programs[role].ended for role in Role):
+        if all(site.programs[role].ended for role in Role) or end.has_come(now, is_news=latest is not before):
             return
-        ends_itself = spec.scenario.expected is Outcome.ABORTED
-        worth_a_try = proven_at is None and not ends_itself and latest is not before and observer.may_be_stuck()
-        if worth_a_try and proven(observer.evidence(brief=True)):
-            observer.keep()
-            proven_at = now
-        if isinstance(spec.until, float):
-            if now - began >= spec.until:
-                return
-        elif proven_at is not None:
-            if spec.until is Until.PROOF or observer.probed() or now - proven_at >= spec.limits.probes_s:
-                return
-        elif now >= judge_from:
-            if _enough(spec, observer, now - began):
-                return
-            judge_from = now + max(JUDGE_AGAIN_S, JUDGE_AGAIN * observer.still_s())
         if now - shown >= SHOW_S:
             shown = now
             yield observer.evidence()
-        tick_s = spec.limits.tick_s if proven_at is None else max(spec.limits.tick_s, PROVEN_TICK_S)
+        tick_s = spec.limits.tick_s if end.proven_at is None else max(spec.limits.tick_s, PROVEN_TICK_S)
         now = time.monotonic()
         due = max(due + tick_s, now + PAUSE * tick_s)
         _rest(site, due - now)
+
+
+class _End:
+    """Knows when a run has been looked at for long enough. Times by the monotonic clock."""
+
+    def __init__(self, spec: Spec, observer: Observer, began: float) -> None:
+        self._spec, self._observer, self._began = spec, observer, began
+        self.proven_at: float | None = None
+        self._proven_of_ns = 0
+        """Which stillness it is that was proven."""
+        self._judge_from = began
+        self._over_at: float | None = None
+
+    def has_come(self, now: float, *, is_news: bool) -> bool:
+        if self.proven_at is None and is_news and self._is_proven():
+            self._observer.keep()
+            self.proven_at, self._proven_of_ns = now, self._observer.moved_ns
+        if not self._is_over(now):
+            self._over_at = None
+            return False
+        if self._over_at is None:
+            self._over_at = now
+        return self._shows_it() or now - self._over_at >= AT_REST_S
+
+    def _is_over(self, now: float) -> bool:
+        spec, observer = self._spec, self._observer
+        if isinstance(spec.until, float):
+            return now - self._began >= spec.until
+        if self.proven_at is not None:
+            return spec.until is Until.PROOF or observer.probed() or now - self.proven_at >= spec.limits.probes_s
+        if now < self._judge_from:
+            return False
+        self._judge_from = now + max(JUDGE_AGAIN_S, JUDGE_AGAIN * observer.still_s())
+        return _enough(spec, observer, now - self._began)
+
+    def _is_proven(self) -> bool:
+        if self._spec.scenario.expected is Outcome.ABORTED or not self._observer.may_be_stuck():
+            return False
+        return proven(self._observer.evidence(brief=True))
+
+    def _shows_it(self) -> bool:
+        """Whether the last cut is as good as the one that proved it: not so one in whose midst a probe comes in."""
+        return self.proven_at is None or self._observer.moved_ns != self._proven_of_ns or self._is_proven()
 
 
 def _enough(spec: Spec, observer: Observer, played_s: float) -> bool:

@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 
 from lab import errors, forecast
-from lab.evidence import CaptureCount, Evidence
+from lab.evidence import CaptureCount, Evidence, Snapshot
 from lab.experiment import play
 from lab.kernel.capture import LARGE_RING_SIZE
+from lab.observer import Observer
 from lab.proof.account import imbalances
 from lab.proof.verdict import Verdict, judge
 from lab.report import text
@@ -51,6 +52,28 @@ def test_every_scenario_has_its_own_outcome_on_both_places(name: str, testbed: s
     assert said.json["wire"]["dropped"] == 0
     assert said.json["missing"] == said.json["contradictions"] == []
     assert Path(said.json["run"]).is_dir()
+
+
+def test_a_cut_in_whose_midst_a_probe_comes_in_is_not_the_last_one_of_a_proven_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread that is awake for an instant could make it a pair that moves."""
+    take, spoilt = Observer.take, []
+
+    def disturbed(observer: Observer) -> Snapshot | None:
+        snapshot = take(observer)
+        if snapshot is not None and observer.probed() and len(spoilt) < 5:
+            awake = tuple(replace(thread, state="R") for thread in snapshot.threads_after)
+            snapshot = observer._latest = replace(snapshot, threads_after=awake)
+            spoilt.append(snapshot)
+        return snapshot
+
+    monkeypatch.setattr(Observer, "take", disturbed)
+    spec = wished("upper", **SQUEEZED)
+    with catalogue()["netns"].site(spec) as site:
+        *_, last = play(spec, site)
+    assert len(spoilt) == 5
+    frozen_well(last)
 
 
 def frozen_well(evidence: Evidence) -> Verdict:

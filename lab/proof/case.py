@@ -112,7 +112,7 @@ class Case:
         return any(t.syscall in syscalls and t.socket_inode == socket.inode for t in readable)
 
     def runs_in_vain(self) -> bool:
-        """Whether a thread has run again and again while no byte moved.
+        """Whether a thread has run again and again while no byte moved, or has at every look.
 
         Counted over the later half of the stillness: on the way into its last blocked call a thread runs, too (in 13 of
         787 freezes often enough to be taken for one that tries in vain).
@@ -121,10 +121,14 @@ class Case:
             return False
         since_ns = (self.still_since_ns + self.last.time_ns) // 2
         still = [each for each in self.evidence.snapshots if each.time_ns >= since_ns]
+        looks = [threads for each in still for threads in (each.threads_before, each.threads_after) if threads]
+        awake = [{(t.pid, t.tid) for t in threads if t.state == "R"} for threads in looks]
+        if awake and set.intersection(*awake):
+            return True
         first = {(t.pid, t.tid): t.switches for t in still[0].threads_before} if still else {}
         for thread in self.last.threads_after:
             earlier = first.get((thread.pid, thread.tid))
-            if thread.state == "R" or (earlier and thread.switches and thread.switches - earlier >= FUTILE_RUNS):
+            if earlier and thread.switches and thread.switches - earlier >= FUTILE_RUNS:
                 return True
         return False
 
