@@ -1,17 +1,16 @@
 """Watches connections that already run: the eyes and the judge of an experiment, on processes of anybody. Reads only.
 
-Cheap first: Recv-Q and Send-Q of both ends, 3 us each. Only a connection whose both ends have something to send, and
+Cheap first: Recv-Q and Send-Q, 3 us each. Only a connection whose both ends have something to send, and
 whose bytes stand still, is looked at closely, with everybody who holds it or could wake a holder.
 """
 
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
 from lab.errors import BadInputError, EnvironmentLacksError
 from lab.evidence import (
@@ -25,18 +24,21 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.kernel import sysctl
+from lab.kernel.gate import Asked, Gate
 from lab.kernel.holders import network_namespaces
 from lab.kernel.looks import Memory
 from lab.kernel.netns import Namespace
+from lab.kernel.openings import Openings
 from lab.kernel.scene import Cut, Scene, Target
 from lab.kernel.sendroom import max_tcp_header
-from lab.kernel.sockdiag import SocketDiag, TcpEntry
+from lab.kernel.sockdiag import SocketDiag
+from lab.kernel.socketindex import Located
 from lab.proof.autotune import GIVING_UP
 from lab.proof.verdict import Verdict, judge
 from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
 
-GATE_S = 0.018
-"""Between two glances at the queues."""
+GATE_S = 0.019
+"""From one glance at the queues to the next: 52 a second."""
 REFRESH_S = 1.0
 """Between two looks for new connections, and for bytes that moved."""
 AGAIN_S = 30.0
@@ -47,7 +49,6 @@ STILL_S = 0.26
 CLOSE = 64
 """Connections that are looked at closely in one go."""
 NETNS = Path("/run/netns")
-NOTHING: Mapping[int, object] = MappingProxyType({})
 
 PLANNED_BY_NOBODY = Spec(
     Scenario(
@@ -78,23 +79,8 @@ class Targets:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """One socket, and the namespace that it lives in."""
-
-    diag: SocketDiag
-    entry: TcpEntry
-
-    def queues(self) -> tuple[int, int] | None:
-        """Recv-Q and Send-Q now."""
-        return self.diag.queues(self.entry.local, self.entry.remote, self.entry.cookie)
-
-    def target(self, role: Role) -> Target:
-        return Target(role, self.diag, self.entry.local, self.entry.remote, self.entry.cookie)
-
-
-@dataclass(frozen=True, slots=True)
 class Connection:
-    ends: Pair[End | None]
+    ends: Pair[Located | None]
     """None: no socket of this host has the reversed addresses (another host, or NAT in between)."""
     roles: str
 
@@ -109,8 +95,9 @@ class Place:
 
     namespace: Namespace
     diag: SocketDiag
+    openings: Openings
     stack: ExitStack
-    """Closes both."""
+    """Closes all three."""
 
 
 class Watch:
@@ -124,6 +111,8 @@ class Watch:
         self._chosen: set[SocketDiag] = set()
         self._judged: dict[tuple[int, ...], Pair[SocketSample | None]] = {}
         """The sockets of each connection as they were judged last."""
+        self._state: object = None
+        """Of what the connections were last read from."""
         self._inodes: set[int] = set()
         self._homes: dict[int, SocketDiag] = {}
         """By the inodes of all sockets."""
@@ -157,7 +146,8 @@ class Watch:
         with ExitStack() as stack:
             stack.enter_context(namespace)
             diag = stack.enter_context(closing(SocketDiag(namespace)))
-            place = Place(namespace, diag, stack.pop_all())
+            openings = stack.enter_context(closing(Openings(namespace)))
+            place = Place(namespace, diag, openings, stack.pop_all())
         self._places[identity] = place
         return place
 
@@ -167,11 +157,14 @@ class Watch:
 
     def connections(self) -> list[Connection]:
         """Those that fit the targets, as they are now."""
-        self._inodes = {inode for pid in self._targets.pids for inode in _sockets_of(pid)}
-        ends = [End(diag, entry) for diag in self._diags for entry in diag.entries()]
+        self._state = self._state_of_all()
+        self._inodes = self._inodes_of_targets()
+        ends = [Located(diag, entry) for diag in self._diags for entry in diag.entries()]
         self._homes = {end.entry.inode: end.diag for end in ends if end.entry.inode}
+        if len(self._homes) < len(ends):
+            self._state = None  # one that nobody has accepted yet, or has left, may be somebody's at the next look
         listening = {(end.diag, _port(end.entry.local)) for end in ends if end.entry.listens}
-        by_addresses: dict[tuple[str, str], list[End]] = {}
+        by_addresses: dict[tuple[str, str], list[Located]] = {}
         for end in ends:
             by_addresses.setdefault((end.entry.local, end.entry.remote), []).append(end)
         found: dict[tuple[int, ...], Connection] = {}
@@ -185,9 +178,16 @@ class Watch:
                 found[tuple(sorted(connection.key))] = connection
         return list(found.values())
 
+    def _state_of_all(self) -> object:
+        """As long as this stays the same, no connection has come that fits."""
+        return [(place.diag, place.openings.count()) for place in self._places.values()], self._inodes_of_targets()
+
+    def _inodes_of_targets(self) -> set[int]:
+        return {inode for pid in self._targets.pids for inode in _sockets_of(pid)}
+
     def once(self) -> list[Verdict]:
         """Every connection, judged."""
-        return [verdict for _, verdict in self._judge_all()]
+        return [verdict for _, verdict in self._judge_all(self.connections())]
 
     def live(self) -> Iterator[list[Verdict]]:
         """Whenever the verdict of a connection changes, those that did; an empty list where all were judged in vain.
@@ -197,16 +197,16 @@ class Watch:
         told: dict[tuple[int, ...], Verdict] = {}
         wait_s, moved = REFRESH_S, True
         while True:
-            judged = self._judge_all()
+            connections = self.connections()
+            judged = self._judge_all(connections)
             news = {each.key: verdict for each, verdict in judged if _is_news(verdict, told.get(each.key))}
             told = {each.key: news.get(each.key) or told[each.key] for each, _ in judged}
             yield list(news.values())
             wait_s = REFRESH_S if news or moved else min(2 * wait_s, AGAIN_S)
-            moved = self._wait_for_news(min([wait_s, *_left_s(told.values())]))
+            moved = self._wait_for_news(connections, min([wait_s, *_left_s(told.values())]))
 
-    def _judge_all(self) -> list[tuple[Connection, Verdict]]:
+    def _judge_all(self, connections: list[Connection]) -> list[tuple[Connection, Verdict]]:
         self._settings.clear()
-        connections = self.connections()
         memory = Memory()
         first = self._sampled(connections, memory)
         time.sleep(STILL_S * 1.2)
@@ -225,48 +225,30 @@ class Watch:
                 verdicts.append((connection, judge(self._evidence(connection, tuple(cuts)))))
         return verdicts
 
-    def _wait_for_news(self, limit_s: float) -> bool:
-        """Until a connection came, went or moved since all were judged: then True. At most about so long."""
+    def _wait_for_news(self, connections: list[Connection], limit_s: float) -> bool:
+        """Until a connection came, went or moved since these were judged: then True. At most about so long."""
+        judged = [self._judged[each.key] for each in connections]
+        gate = Gate([each.ends for each in connections], {i: _queues(pair) for i, pair in enumerate(judged)})
+        ends = [end for each in connections for end in each.ends]
+        asked = Asked({index: end for index, end in enumerate(ends) if end}, tell_progress=True)
+        then = {index: _progress(sample) for index, sample in enumerate(sample for pair in judged for sample in pair)}
         deadline = time.monotonic() + limit_s
         while True:
-            self._find_namespaces()
-            connections = self.connections()
-            if self._stands_anew(connections, min(deadline, time.monotonic() + REFRESH_S)):
+            if self._stands_anew(gate, min(deadline, time.monotonic() + REFRESH_S)):
                 return True
-            samples = self._sampled(connections)
-            now = {each.key: _bytes(pair) for each, pair in zip(connections, samples, strict=True)}
-            if now != {key: _bytes(pair) for key, pair in self._judged.items()}:
+            self._find_namespaces()
+            if self._state_of_all() != self._state and _keys(self.connections()) != _keys(connections):
+                return True
+            if any(then[index] != now for index, now in asked.progress().items()):
                 return True
             if time.monotonic() >= deadline:
                 return False
 
-    def _stands_anew(self, connections: Sequence[Connection], deadline: float) -> bool:
-        """Whether both ends of a connection have something to send, and stand still as they did not when judged."""
-        pairs = [each.ends for each in connections]
-        judged = {index: _queues(self._judged.get(each.key)) for index, each in enumerate(connections)}
-        before: dict[int, object] = {}
-        while time.monotonic() < deadline:
-            if self.glance(pairs, before, judged):
+    def _stands_anew(self, gate: Gate, deadline: float) -> bool:
+        while (now := time.monotonic()) < deadline:
+            if gate.stands_anew():
                 return True
-            time.sleep(GATE_S)
-        return False
-
-    def glance(
-        self, pairs: Sequence[Pair[End | None]], before: dict[int, object], judged: Mapping[int, object] = NOTHING
-    ) -> bool:
-        """Whether a pair stands with something to send at both ends, by its queues alone; `before` is the last look.
-
-        One whose queues are as `judged` has them is no news.
-        """
-        for index, (client, server) in enumerate(pairs):
-            mine = client.queues() if client and server else None
-            if not mine or not mine[1]:
-                continue
-            theirs = server.queues() if server else None
-            stands = theirs and theirs[1] and before.get(index) == (mine, theirs)
-            if stands and judged.get(index) != (mine, theirs):
-                return True
-            before[index] = (mine, theirs)
+            time.sleep(max(0.0, GATE_S - (time.monotonic() - now)))
         return False
 
     def _settings_of(self, diag: SocketDiag) -> Settings:
@@ -281,17 +263,16 @@ class Watch:
         diag = self._homes.get(inode)
         return self._settings_of(diag).wmem_max if diag else None
 
-    def _fits(self, end: End) -> bool:
+    def _fits(self, end: Located) -> bool:
         targets = self._targets
         if targets.everything:
             return True
         return end.diag in self._chosen or end.entry.inode in self._inodes or _port(end.entry.local) in targets.ports
 
-    def _sampled(self, connections: list[Connection], memory: Memory | None = None) -> list[Pair[SocketSample | None]]:
+    def _sampled(self, connections: list[Connection], memory: Memory) -> list[Pair[SocketSample | None]]:
         """Both sockets of each, by one dump a namespace. `memory` is told of all."""
-        told = memory.told if memory else lambda sample: sample
         diags = dict.fromkeys(end.diag for each in connections for end in each.ends if end)
-        found = {(diag, sample.cookie): told(sample) for diag in diags for sample in diag.samples()}
+        found = {(diag, sample.cookie): memory.told(sample) for diag in diags for sample in diag.samples()}
 
         def sampled(connection: Connection, role: Role) -> SocketSample | None:
             end = connection.ends[role]
@@ -304,7 +285,7 @@ class Watch:
         """One cut of all of them and of everybody around, told once for each connection."""
         if not still:
             return []
-        targets = [end.target(role) for each in still for role in Role if (end := each.ends[role])]
+        targets = [_target(role, end) for each in still for role in Role if (end := each.ends[role])]
         with closing(Scene(targets, self._diags, memory=memory)) as scene:
             cut = scene.look(fresh=True)
         cut = replace(cut, processes=self._with_containers(cut.processes))
@@ -343,7 +324,11 @@ class Watch:
         )
 
 
-def _connection(end: End, peer: End | None, listening: set[tuple[SocketDiag, int]]) -> Connection:
+def _target(role: Role, end: Located) -> Target:
+    return Target(role, end.diag, end.entry.local, end.entry.remote, end.entry.cookie)
+
+
+def _connection(end: Located, peer: Located | None, listening: set[tuple[SocketDiag, int]]) -> Connection:
     """The server is the end whose port is listened on; where that tells nothing, the one with the lower port."""
     ours, theirs = _port(end.entry.local), _port(end.entry.remote)
     here = (end.diag, ours) in listening
@@ -400,12 +385,21 @@ def _snapshot(number: int, sockets: Pair[SocketSample | None]) -> Snapshot:
 
 
 def _bytes(sockets: Pair[SocketSample | None]) -> list[object]:
-    return [s and (s.bytes_acked, s.bytes_received, s.rqueue, s.wqueue) for s in sockets]
+    return [_progress(sample) for sample in sockets]
 
 
-def _queues(sockets: Pair[SocketSample | None] | None) -> object:
-    """As `glance` sees them."""
-    return sockets and tuple((s.rqueue, s.wqueue) for s in sockets if s)
+def _queues(sockets: Pair[SocketSample | None]) -> object:
+    """As the gate sees them."""
+    return tuple((s.rqueue, s.wqueue) for s in sockets if s)
+
+
+def _progress(sample: SocketSample | None) -> object:
+    """As `SocketDiag.progress` tells it."""
+    return sample and (sample.bytes_acked, sample.bytes_received, sample.rqueue, sample.wqueue)
+
+
+def _keys(connections: Iterable[Connection]) -> set[frozenset[int]]:
+    return {frozenset(each.key) for each in connections}
 
 
 def _is_news(verdict: Verdict, told: Verdict | None) -> bool:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
+from lab.kernel.gate import Gate
 from lab.kernel.netns import Namespace
 from lab.watch import Targets, Watch
 
@@ -25,7 +26,7 @@ def main(arguments: list[str]) -> int:
             stack.enter_context(each)
         watch = stack.enter_context(closing(Watch(Targets(namespaces=(f"/proc/self/fd/{namespace.fd}",)))))
         found = [each.ends for each in watch.connections()]
-        ours = _share(lambda: watch.glance(found, {}), seconds, resource.RUSAGE_SELF)
+        ours = _share(Gate(found).stands_anew, seconds, resource.RUSAGE_SELF)
         command = ["ss", "-tinm"]
         theirs = _share(
             lambda: namespace.call(subprocess.run, command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL),
