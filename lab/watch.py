@@ -24,15 +24,16 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.kernel import sysctl
+from lab.kernel.conntrack import Conntrack
 from lab.kernel.gate import Asked, Gate
 from lab.kernel.holders import network_namespaces
 from lab.kernel.looks import Memory
 from lab.kernel.netns import Namespace
 from lab.kernel.openings import Openings
+from lab.kernel.peers import Peers
 from lab.kernel.scene import Cut, Scene, Target
 from lab.kernel.sendroom import max_tcp_header
-from lab.kernel.sockdiag import SocketDiag
-from lab.kernel.socketindex import Located
+from lab.kernel.sockdiag import Located, SocketDiag
 from lab.proof.autotune import GIVING_UP
 from lab.proof.verdict import Verdict, judge
 from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
@@ -81,8 +82,10 @@ class Targets:
 @dataclass(frozen=True, slots=True)
 class Connection:
     ends: Pair[Located | None]
-    """None: no socket of this host has the reversed addresses (another host, or NAT in between)."""
+    """None: no socket of this host was found to be the other end (another host, or NAT in between)."""
     roles: str
+    lacking: str | None = None
+    """What might have told of a NAT in between."""
 
     @property
     def key(self) -> tuple[int, ...]:
@@ -96,8 +99,9 @@ class Place:
     namespace: Namespace
     diag: SocketDiag
     openings: Openings
+    conntrack: Conntrack
     stack: ExitStack
-    """Closes all three."""
+    """Closes all four."""
 
 
 class Watch:
@@ -147,9 +151,14 @@ class Watch:
             stack.enter_context(namespace)
             diag = stack.enter_context(closing(SocketDiag(namespace)))
             openings = stack.enter_context(closing(Openings(namespace)))
-            place = Place(namespace, diag, openings, stack.pop_all())
+            conntrack = stack.enter_context(closing(Conntrack(namespace)))
+            place = Place(namespace, diag, openings, conntrack, stack.pop_all())
         self._places[identity] = place
         return place
+
+    @property
+    def _conntracks(self) -> tuple[Conntrack, ...]:
+        return tuple(place.conntrack for place in self._places.values())
 
     @property
     def _diags(self) -> tuple[SocketDiag, ...]:
@@ -164,18 +173,15 @@ class Watch:
         if len(self._homes) < len(ends):
             self._state = None  # one that nobody has accepted yet, or has left, may be somebody's at the next look
         listening = {(end.diag, _port(end.entry.local)) for end in ends if end.entry.listens}
-        by_addresses: dict[tuple[str, str], list[Located]] = {}
-        for end in ends:
-            by_addresses.setdefault((end.entry.local, end.entry.remote), []).append(end)
-        found: dict[tuple[int, ...], Connection] = {}
+        peers = Peers(ends, self._conntracks)
+        found: dict[frozenset[int], Connection] = {}
         for end in ends:
             if end.entry.listens or not end.entry.inode:
                 continue
-            peers = by_addresses.get((end.entry.remote, end.entry.local), [])
-            near = [each for each in peers if each.diag is end.diag and each is not end] or peers
-            connection = _connection(end, near[0] if len(near) == 1 else None, listening)
-            if any(self._fits(each) for each in connection.ends if each):
-                found[tuple(sorted(connection.key))] = connection
+            peer = peers.of(end) or (peers.beyond_nat(end) if self._fits(end) else None)
+            if any(self._fits(each) for each in (end, peer) if each):
+                connection = _connection(end, peer, listening)
+                found[frozenset(connection.key)] = replace(connection, lacking=peers.lacking)
         return list(found.values())
 
     def _state_of_all(self) -> object:
@@ -248,7 +254,7 @@ class Watch:
         while (now := time.monotonic()) < deadline:
             if gate.stands_anew():
                 return True
-            time.sleep(max(0.0, GATE_S - (time.monotonic() - now)))
+            time.sleep(max(GATE_S / 2, GATE_S - (time.monotonic() - now)))
         return False
 
     def _settings_of(self, diag: SocketDiag) -> Settings:
@@ -267,7 +273,9 @@ class Watch:
         targets = self._targets
         if targets.everything:
             return True
-        return end.diag in self._chosen or end.entry.inode in self._inodes or _port(end.entry.local) in targets.ports
+        if end.diag in self._chosen or end.entry.inode in self._inodes:
+            return True
+        return any(_port(address) in targets.ports for address in (end.entry.local, end.entry.remote))
 
     def _sampled(self, connections: list[Connection], memory: Memory) -> list[Pair[SocketSample | None]]:
         """Both sockets of each, by one dump a namespace. `memory` is told of all."""
@@ -277,7 +285,8 @@ class Watch:
         def sampled(connection: Connection, role: Role) -> SocketSample | None:
             end = connection.ends[role]
             sample = found.get((end.diag, end.entry.cookie)) if end else None
-            return replace(sample, role=role) if sample else None
+            other = connection.ends[role.peer]
+            return replace(sample, role=role, remote=other.entry.local if other else sample.remote) if sample else None
 
         return [Pair(sampled(each, Role.CLIENT), sampled(each, Role.SERVER)) for each in connections]
 
@@ -286,7 +295,7 @@ class Watch:
         if not still:
             return []
         targets = [_target(role, end) for each in still for role in Role if (end := each.ends[role])]
-        with closing(Scene(targets, self._diags, memory=memory)) as scene:
+        with closing(Scene(targets, self._diags, memory=memory, conntracks=self._conntracks)) as scene:
             cut = scene.look(fresh=True)
         cut = replace(cut, processes=self._with_containers(cut.processes))
         pairs = [Pair(*cut.sockets[index : index + 2]) for index in range(0, len(targets), 2)]
@@ -341,7 +350,8 @@ def _connection(end: Located, peer: Located | None, listening: set[tuple[SocketD
 def _missing(connection: Connection) -> tuple[str, ...]:
     if all(connection.ends):
         return ()
-    return ("one end only: no socket of this host has the reversed addresses (another host, or NAT in between)",)
+    why = f"; {connection.lacking}" if connection.lacking else ""
+    return (f"one end only: no socket of this host has the reversed addresses (another host, or NAT in between{why})",)
 
 
 def _around(cut: Cut, pair: Pair[SocketSample | None], stuck: Sequence[SocketSample]) -> Snapshot:

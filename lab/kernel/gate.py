@@ -1,14 +1,20 @@
 """Sees by the queues alone, many times a second, whether a connection stands with something to send at both ends."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
-from typing import TypeVar
 
-from lab.kernel.sockdiag import Progress, SocketDiag, question
-from lab.kernel.socketindex import Located
+from lab.kernel.sockdiag import (
+    TOGETHER,
+    Located,
+    Progress,
+    SocketDiag,
+    progress,
+    question,
+    queues,
+)
 from lab.spec import Pair
 
-T = TypeVar("T")
 Queues = tuple[int, int]
 NOTHING: Mapping[int, object] = MappingProxyType({})
 
@@ -17,26 +23,36 @@ class Asked:
     """Some sockets that are asked about again and again, by a number each."""
 
     def __init__(self, sockets: Mapping[int, Located], *, tell_progress: bool = False) -> None:
-        self._groups: dict[SocketDiag, tuple[list[int], list[bytes]]] = {}
+        by_diag: dict[SocketDiag, dict[int, bytes]] = {}
         for number, each in sockets.items():
-            numbers, questions = self._groups.setdefault(each.diag, ([], []))
-            numbers.append(number)
             entry = each.entry
-            questions.append(question(entry.local, entry.remote, entry.cookie, tell_progress=tell_progress))
+            asked = question(entry.local, entry.remote, entry.cookie, tell_progress=tell_progress)
+            by_diag.setdefault(each.diag, {})[number] = asked
+        self._asked = [(diag, part) for diag, questions in by_diag.items() for part in _parts(questions)]
+        self._datagrams = [(diag, b"".join(part.values()), len(part)) for diag, part in self._asked]
+
+    def any_sends(self) -> bool:
+        """Whether one has something to send; one that is gone may count."""
+        return any(diag.any_sends(datagram, number) for diag, datagram, number in self._datagrams)
 
     def queues(self) -> dict[int, Queues | None]:
         """Recv-Q and Send-Q; None where the socket is gone."""
-        return self._by_number(SocketDiag.queues)
+        return {number: queues(answer) for number, answer in self._answers()}
 
     def progress(self) -> dict[int, Progress | None]:
-        """Where `tell_progress` was asked for."""
-        return self._by_number(SocketDiag.progress)
+        """Where `tell_progress` was asked for; None where the socket is gone."""
+        return {number: progress(answer) for number, answer in self._answers()}
 
-    def _by_number(self, answers: Callable[[SocketDiag, Sequence[bytes]], list[T]]) -> dict[int, T]:
-        found: dict[int, T] = {}
-        for diag, (numbers, questions) in self._groups.items():
-            found.update(zip(numbers, answers(diag, questions), strict=True))
-        return found
+    def _answers(self) -> Iterator[tuple[int, bytes]]:
+        for diag, part in self._asked:
+            yield from zip(part, diag.answers(list(part.values())), strict=True)
+
+
+def _parts(questions: dict[int, bytes]) -> Iterator[dict[int, bytes]]:
+    """So many as may be asked in one datagram."""
+    numbers = iter(questions)
+    while part := {number: questions[number] for number in islice(numbers, TOGETHER)}:
+        yield part
 
 
 class Gate:
@@ -44,10 +60,10 @@ class Gate:
 
     def __init__(self, pairs: Sequence[Pair[Located | None]], judged: Mapping[int, object] = NOTHING) -> None:
         self._judged = judged
-        whole = {index: pair for index, pair in enumerate(pairs) if all(pair)}
-        self._server = {index: pair.server for index, pair in whole.items() if pair.server}
-        self._clients = Asked({index: pair.client for index, pair in whole.items() if pair.client})
-        self._servers, self._sending = Asked({}), frozenset[int]()
+        whole = {index: (client, server) for index, (client, server) in enumerate(pairs) if client and server}
+        self._clients = Asked({index: client for index, (client, _) in whole.items()})
+        self._server = {index: server for index, (_, server) in whole.items()}
+        self._servers, self._asked = Asked({}), frozenset[int]()
         self._before: dict[int, tuple[Queues, Queues]] = {}
 
     def stands_anew(self) -> bool:
@@ -55,9 +71,12 @@ class Gate:
 
         The server is asked only where the client has something to send.
         """
+        if not self._clients.any_sends():
+            self._before.clear()
+            return False
         mine = {index: queues for index, queues in self._clients.queues().items() if queues and queues[1]}
-        if mine.keys() != self._sending:
-            self._sending = frozenset(mine)
+        if mine.keys() != self._asked:
+            self._asked = frozenset(mine)
             self._servers = Asked({index: self._server[index] for index in mine})
         theirs = {index: queues for index, queues in self._servers.queues().items() if queues and queues[1]}
         before, self._before = self._before, {index: (mine[index], queues) for index, queues in theirs.items()}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.evidence import Item, ProcessSample, SocketSample, ThreadSample, Wait, Wants
+from lab.kernel.conntrack import Conntrack
 from lab.kernel.deadlines import Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.freezer import suspended
@@ -66,8 +67,8 @@ class Scene:
     """The holders of some TCP sockets, whoever could wake them, and one cut of all.
 
     With `roots` the holders are the programs that each of those processes has forked; else all of /proc is searched,
-    and again whenever one of them ran. `diags` are further namespaces in which peers may live; `memory` has
-    been told of earlier looks.
+    and again whenever one of them ran. `diags` are further namespaces in which peers may live, `conntracks` those whose
+    NAT may be between; `memory` has been told of earlier looks.
     """
 
     def __init__(
@@ -76,9 +77,10 @@ class Scene:
         diags: Sequence[SocketDiag] = (),
         roots: Mapping[Role, int] | None = None,
         memory: Memory | None = None,
+        conntracks: Sequence[Conntrack] = (),
     ) -> None:
         self.targets, self._roots = tuple(targets), roots
-        self._index = SocketIndex([*(target.diag for target in targets), *diags])
+        self._index = SocketIndex([*(target.diag for target in targets), *diags], conntracks)
         self._descriptors = Descriptors(self._index)
         self._deadlines = Deadlines()
         self._waits = Waits(self._descriptors, self._deadlines)
@@ -341,7 +343,7 @@ class Scene:
         if self._ran or sample.inode not in self._options:
             self._options[sample.inode] = self._read_options(sample.inode)
         options = self._options[sample.inode]
-        sample = self._memory_of_looks.told(sample)
+        sample = self._index.without_nat(self._memory_of_looks.told(sample))
         if options is None:
             return sample
         return replace(

@@ -1,6 +1,7 @@
 """The gate opens for a pair that stands with something to send at both ends, and for nothing else."""
 
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -10,8 +11,7 @@ import pytest
 from lab.evidence import SocketSample
 from lab.kernel.gate import Asked, Gate
 from lab.kernel.netns import Namespace
-from lab.kernel.sockdiag import TOGETHER, SocketDiag
-from lab.kernel.socketindex import Located
+from lab.kernel.sockdiag import TOGETHER, Located, SocketDiag
 from lab.spec import Pair, Role
 
 from .hosts import connected, written
@@ -86,13 +86,26 @@ def test_one_that_is_gone_is_none_and_the_others_keep_their_own_answers(
         for number, ends in enumerate(pairs):
             ends.client.sendall(bytes(number))
         deadline = time.monotonic() + 10
-        expected = {number: (number, 0) for number in sockets}
-        while (queues := Asked(asked).queues()) != expected:
-            assert time.monotonic() < deadline, queues
-        progress = Asked(asked, tell_progress=True).progress()
-        assert progress == {number: (0, number, number, 0) for number in sockets}
+        expected = {number: (0, number, number, 0) for number in sockets}
+        again = Asked(asked, tell_progress=True)
+        while (now := again.progress()) != expected:
+            assert time.monotonic() < deadline, now
         for end in pairs[1]:
             end.close()
-        while (queues := Asked(asked).queues()) != expected | {1: None}:
-            assert time.monotonic() < deadline, queues
-        assert Asked(asked, tell_progress=True).progress() == progress | {1: None}
+        while (now := again.progress()) != expected | {1: None}:
+            assert time.monotonic() < deadline, now
+
+
+def test_whether_one_of_many_has_something_to_send(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
+    with ExitStack() as stack:
+        pairs = [stack.enter_context(connected(hosts, port=2000 + each)) for each in range(TOGETHER + 3)]
+        sockets = {number: located(diags, ends).client for number, ends in enumerate(pairs)}
+        asked = Asked({number: each for number, each in sockets.items() if each})
+        assert not asked.any_sends()
+        fill(pairs[TOGETHER + 1].client)
+        sample = settled(hosts, pairs[TOGETHER + 1], closed=True).client
+        assert asked.any_sends()
+        assert asked.queues() == dict.fromkeys(sockets, (0, 0)) | {TOGETHER + 1: (0, sample.wqueue)}
+        pairs[TOGETHER + 1].client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        pairs[TOGETHER + 1].client.close()
+        assert asked.queues()[TOGETHER + 1] is None

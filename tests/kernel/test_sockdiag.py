@@ -189,5 +189,5 @@ def test_a_kernel_that_does_not_answer_is_no_end_of_waiting(monkeypatch: pytest.
     with closing(SocketDiag(Namespace.here())) as diag:
         began = time.monotonic()
         with pytest.raises(LabError, match="sock_diag does not answer: timed out"):
-            diag.queues([struct.pack("=IHHII", 16, NLMSG_NOOP, 0, 0, 0)])  # which has no answer
+            diag.answers([struct.pack("=IHHII", 16, NLMSG_NOOP, 0, 0, 0)])  # which has no answer
         assert 0.9 < time.monotonic() - began < 5
