@@ -7,12 +7,12 @@ whose bytes stand still, is looked at closely, with everybody who holds it or co
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab.errors import BadInputError, EnvironmentLacksError
+from lab.errors import BadInputError, EnvironmentLacksError, TestbedError
 from lab.evidence import (
     Connected,
     Evidence,
@@ -31,6 +31,7 @@ from lab.kernel.looks import Memory
 from lab.kernel.netns import Namespace
 from lab.kernel.openings import Openings
 from lab.kernel.peers import Peers
+from lab.kernel.procfs import has_ended, start_of
 from lab.kernel.scene import Cut, Scene, Target
 from lab.kernel.sendroom import max_tcp_header
 from lab.kernel.sockdiag import Located, SocketDiag
@@ -47,6 +48,8 @@ AGAIN_S = 30.0
 costs 20 to 100 ms, by the number of processes, where a glance at ten connections costs 0.2."""
 STILL_S = 0.26
 """Times 1.2 no less than a blocked write may go on by itself (kernel/looks.py)."""
+FOLLOW_S = 5.0
+"""The engine is asked for the chosen containers once a second, for so long after one ended or a namespace came."""
 CLOSE = 64
 """Connections that are looked at closely in one go."""
 NETNS = Path("/run/netns")
@@ -67,16 +70,27 @@ PLANNED_BY_NOBODY = Spec(
 
 
 @dataclass(frozen=True, slots=True)
+class Containers:
+    """Those whose namespaces are watched, whatever namespace each is in after a restart."""
+
+    pids: Mapping[str, int]
+    """Of their main processes, by name."""
+    find: Callable[[], Mapping[str, int]]
+    """The same at any later time, of those that run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What to watch; nothing means all connections of this host. A connection fits if one of its ends does."""
 
     pids: tuple[int, ...] = ()
     namespaces: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
+    containers: Containers | None = None
 
     @property
     def everything(self) -> bool:
-        return not (self.pids or self.namespaces or self.ports)
+        return not (self.pids or self.namespaces or self.ports or self.containers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +121,14 @@ class Place:
 class Watch:
     """Finds the connections and judges them. Close it."""
 
-    def __init__(self, targets: Targets, names: Callable[[Iterable[int]], dict[int, str]] | None = None) -> None:
-        self._targets, self._names = targets, names
+    def __init__(
+        self,
+        targets: Targets,
+        names: Callable[[Iterable[int]], dict[int, str]] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`names` tells the containers of processes; what ends while others are still watched is said by `say`."""
+        self._targets, self._names, self._say = targets, names, say
         self._places: dict[object, Place] = {}
         self._settings: dict[SocketDiag, Settings] = {}
         """As they were when the connections were last judged."""
@@ -120,16 +140,25 @@ class Watch:
         self._inodes: set[int] = set()
         self._homes: dict[int, SocketDiag] = {}
         """By the inodes of all sockets."""
+        self._pids = {pid: _start(pid) for pid in targets.pids}
+        self._inside: dict[str, tuple[int, int | None, SocketDiag]] = {}
+        """By the name of a container: its main process, when that started, and whom to ask in its namespace."""
+        self._follow_until = 0.0
         for text in targets.namespaces:
             self._chosen.add(self._opened(_named(text)).diag)
+        self._enter(targets.containers.pids if targets.containers else {})
         self._find_namespaces()
 
     def close(self) -> None:
         for place in self._places.values():
             place.stack.close()
 
-    def _find_namespaces(self) -> None:
-        """Open those that came, and let go of those that no process is in any more: we would keep them alive."""
+    def _find_namespaces(self) -> bool:
+        """Open those that came, and let go of those that no process is in any more: we would keep them alive.
+
+        Whether one came.
+        """
+        before = set(self._places)
         namespaces, self.unseen = network_namespaces()  # and of how many processes that is not known
         present = set()
         for namespace in namespaces:
@@ -141,6 +170,32 @@ class Watch:
         for identity, place in list(self._places.items()):
             if identity not in present and place.diag not in self._chosen:
                 self._places.pop(identity).stack.close()
+        return not self._places.keys() <= before
+
+    def _enter(self, pids: Mapping[str, int]) -> None:
+        """The namespaces of the containers with these main processes are watched, and no other container's."""
+        known, self._inside = self._inside, {}
+        for name, pid in pids.items():
+            start = start_of(pid)
+            if name in known and known[name][:2] == (pid, start):
+                self._inside[name] = known[name]
+                continue
+            with suppress(TestbedError):  # it has ended meanwhile
+                self._inside[name] = pid, start, self._opened(Namespace.of(pid)).diag
+
+    def _follow(self, came: bool) -> None:
+        """Ask the engine where a container has ended, or may have started: its namespace comes before its program."""
+        if self._targets.containers is None:
+            return
+        ended = [name for name, (pid, start, _) in self._inside.items() if start_of(pid) != start]
+        for name in ended:
+            self._say(f"the container {name} has ended: watched again when it runs again")
+            del self._inside[name]
+        now = time.monotonic()
+        if ended or came:
+            self._follow_until = now + FOLLOW_S
+        if now < self._follow_until:
+            self._enter(self._targets.containers.find())
 
     def _opened(self, namespace: Namespace) -> "Place":
         identity = _identity(namespace)
@@ -186,10 +241,25 @@ class Watch:
 
     def _state_of_all(self) -> object:
         """As long as this stays the same, no connection has come that fits."""
-        return [(place.diag, place.openings.count()) for place in self._places.values()], self._inodes_of_targets()
+        inside = [diag for _, _, diag in self._inside.values()]
+        counts = [(place.diag, place.openings.count()) for place in self._places.values()]
+        return counts, inside, self._inodes_of_targets()
 
     def _inodes_of_targets(self) -> set[int]:
-        return {inode for pid in self._targets.pids for inode in _sockets_of(pid)}
+        """Raises TestbedError when the last target has ended."""
+        found: set[int] = set()
+        for pid, start in list(self._pids.items()):
+            try:
+                found.update(_sockets_of(pid))
+            except (BadInputError, EnvironmentLacksError):
+                if not _has_ended(pid, start):
+                    raise
+            if _has_ended(pid, start):
+                del self._pids[pid]
+                if not self._pids and replace(self._targets, pids=()).everything:
+                    raise TestbedError(f"process {pid} has ended: nothing is left to watch")
+                self._say(f"process {pid} has ended")
+        return found
 
     def once(self) -> list[Verdict]:
         """Every connection, judged."""
@@ -242,7 +312,7 @@ class Watch:
         while True:
             if self._stands_anew(gate, min(deadline, time.monotonic() + REFRESH_S)):
                 return True
-            self._find_namespaces()
+            self._follow(self._find_namespaces())
             if self._state_of_all() != self._state and _keys(self.connections()) != _keys(connections):
                 return True
             if any(then[index] != now for index, now in asked.progress().items()):
@@ -274,6 +344,8 @@ class Watch:
         if targets.everything:
             return True
         if end.diag in self._chosen or end.entry.inode in self._inodes:
+            return True
+        if any(end.diag is diag for _, _, diag in self._inside.values()):
             return True
         return any(_port(address) in targets.ports for address in (end.entry.local, end.entry.remote))
 
@@ -447,14 +519,29 @@ def _named(text: str) -> Namespace:
     return namespace
 
 
-def _sockets_of(pid: int) -> Iterator[int]:
-    """The inodes of a process's sockets."""
+def _start(pid: int) -> int | None:
+    """When the process started; None where /proc hides it."""
     try:
         os.kill(pid, 0)  # knows those as well that /proc hides (hidepid), and may not be sent anything
     except (ProcessLookupError, OverflowError):
         raise BadInputError(f"no process {pid}") from None
     except PermissionError:
         pass
+    return start_of(pid)
+
+
+def _has_ended(pid: int, start: int | None) -> bool:
+    """Also when nobody has waited for it yet, or when its number is another's; not with its first thread alone."""
+    if start is None:
+        return False
+    try:
+        return start_of(pid) != start or (has_ended(pid) and len(os.listdir(f"/proc/{pid}/task")) == 1)
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def _sockets_of(pid: int) -> Iterator[int]:
+    """The inodes of a process's sockets."""
     hidden = EnvironmentLacksError(f"the descriptors of process {pid} cannot be read (CAP_SYS_PTRACE): run as root")
     try:
         descriptors = os.listdir(f"/proc/{pid}/fd")
