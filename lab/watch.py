@@ -34,7 +34,7 @@ from lab.kernel.peers import Peers
 from lab.kernel.procfs import has_ended, start_of
 from lab.kernel.scene import Cut, Scene, Target
 from lab.kernel.sendroom import max_tcp_header
-from lab.kernel.sockdiag import Located, SocketDiag
+from lab.kernel.sockdiag import Located, SocketDiag, TcpEntry
 from lab.proof.autotune import GIVING_UP
 from lab.proof.verdict import Verdict, judge
 from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
@@ -43,7 +43,7 @@ GATE_S = 0.019
 """From one glance at the queues to the next: 52 a second."""
 REFRESH_S = 1.0
 """Between two looks for new connections, and for bytes that moved."""
-AGAIN_S = 30.0
+AGAIN_S = 60.0
 """Where nothing moves, all are judged again after twice as long as the time before, and after this long at most: it
 costs 20 to 100 ms, by the number of processes, where a glance at ten connections costs 0.2."""
 STILL_S = 0.26
@@ -135,8 +135,8 @@ class Watch:
         self._chosen: set[SocketDiag] = set()
         self._judged: dict[tuple[int, ...], Pair[SocketSample | None]] = {}
         """The sockets of each connection as they were judged last."""
-        self._state: object = None
-        """Of what the connections were last read from."""
+        self._listed: dict[SocketDiag, tuple[int, list[TcpEntry]]] = {}
+        """The sockets of each namespace, and how many connections it had opened then."""
         self._inodes: set[int] = set()
         self._homes: dict[int, SocketDiag] = {}
         """By the inodes of all sockets."""
@@ -183,10 +183,14 @@ class Watch:
             with suppress(TestbedError):  # it has ended meanwhile
                 self._inside[name] = pid, start, self._opened(Namespace.of(pid)).diag
 
-    def _follow(self, came: bool) -> None:
-        """Ask the engine where a container has ended, or may have started: its namespace comes before its program."""
+    def _follow(self, came: bool) -> bool:
+        """Ask the engine where a container has ended, or may have started: its namespace comes before its program.
+
+        Whether the chosen namespaces are others now.
+        """
         if self._targets.containers is None:
-            return
+            return False
+        before = dict(self._inside)
         ended = [name for name, (pid, start, _) in self._inside.items() if start_of(pid) != start]
         for name in ended:
             self._say(f"the container {name} has ended: watched again when it runs again")
@@ -196,6 +200,7 @@ class Watch:
             self._follow_until = now + FOLLOW_S
         if now < self._follow_until:
             self._enter(self._targets.containers.find())
+        return self._inside != before
 
     def _opened(self, namespace: Namespace) -> "Place":
         identity = _identity(namespace)
@@ -221,12 +226,14 @@ class Watch:
 
     def connections(self) -> list[Connection]:
         """Those that fit the targets, as they are now."""
-        self._state = self._state_of_all()
+        self._listed = {place.diag: (place.openings.count(), place.diag.entries()) for place in self._places.values()}
+        return self._connections()
+
+    def _connections(self) -> list[Connection]:
+        """By the last lists of sockets."""
         self._inodes = self._inodes_of_targets()
-        ends = [Located(diag, entry) for diag in self._diags for entry in diag.entries()]
+        ends = [Located(diag, entry) for diag, (_, entries) in self._listed.items() for entry in entries]
         self._homes = {end.entry.inode: end.diag for end in ends if end.entry.inode}
-        if len(self._homes) < len(ends):
-            self._state = None  # one that nobody has accepted yet, or has left, may be somebody's at the next look
         listening = {(end.diag, _port(end.entry.local)) for end in ends if end.entry.listens}
         peers = Peers(ends, self._conntracks)
         found: dict[frozenset[int], Connection] = {}
@@ -239,11 +246,19 @@ class Watch:
                 found[frozenset(connection.key)] = replace(connection, lacking=peers.lacking)
         return list(found.values())
 
-    def _state_of_all(self) -> object:
-        """As long as this stays the same, no connection has come that fits."""
-        inside = [diag for _, _, diag in self._inside.values()]
-        counts = [(place.diag, place.openings.count()) for place in self._places.values()]
-        return counts, inside, self._inodes_of_targets()
+    def _list_anew(self) -> bool:
+        """The sockets of each namespace that has opened a connection since, or in which one has not been accepted yet.
+
+        Whether any connection may have come that fits.
+        """
+        before, self._listed = self._listed, {}
+        for place in self._places.values():
+            count, known = place.openings.count(), before.get(place.diag)
+            if known is None or known[0] != count or not all(entry.inode for entry in known[1]):
+                known = count, place.diag.entries()
+            self._listed[place.diag] = known
+        inodes = self._inodes_of_targets()
+        return any(before.get(diag) is not known for diag, known in self._listed.items()) or inodes != self._inodes
 
     def _inodes_of_targets(self) -> set[int]:
         """Raises TestbedError when the last target has ended."""
@@ -312,8 +327,8 @@ class Watch:
         while True:
             if self._stands_anew(gate, min(deadline, time.monotonic() + REFRESH_S)):
                 return True
-            self._follow(self._find_namespaces())
-            if self._state_of_all() != self._state and _keys(self.connections()) != _keys(connections):
+            followed = self._follow(self._find_namespaces())
+            if (self._list_anew() or followed) and _keys(self._connections()) != _keys(connections):
                 return True
             if any(then[index] != now for index, now in asked.progress().items()):
                 return True
@@ -477,7 +492,7 @@ def _queues(sockets: Pair[SocketSample | None]) -> object:
 
 def _progress(sample: SocketSample | None) -> object:
     """As `SocketDiag.progress` tells it."""
-    return sample and (sample.bytes_acked, sample.bytes_received, sample.rqueue, sample.wqueue)
+    return sample and (sample.inode, sample.bytes_acked, sample.bytes_received, sample.rqueue, sample.wqueue)
 
 
 def _keys(connections: Iterable[Connection]) -> set[frozenset[int]]:

@@ -36,7 +36,7 @@ DUMP_ATTEMPTS = 5
 """A dump in whose middle the table changed is repeated this often, then taken as it came."""
 DUMP_BYTES = 1 << 18
 ANSWER_S, ANSWER_BYTES = 5, 1024
-SEND_QUEUE, NOTHING_TO_SEND = slice(76, 80), bytes(4)
+SEND_QUEUE, NOTHING_TO_SEND = 76, bytes(4)
 """Where an answer has its idiag_wqueue; an error has a part of an address there."""
 TOGETHER = 32
 """Questions in one datagram: their answers, 1.3 KiB each as the kernel counts, have to fit the receive buffer."""
@@ -62,6 +62,7 @@ _MESSAGE = struct.Struct("=4B4s32sI8s5I")  # state timer retrans; ports, address
 _TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q6I")  # up to tcpi_rehash; an older kernel sends less
 _SKMEMINFO = struct.Struct("=9I")
 _QUEUES = struct.Struct("=56x2I")  # idiag_rqueue and idiag_wqueue of an inet_diag_msg
+_INODE = struct.Struct("=68xI")  # idiag_inode
 _ACKED_RECEIVED = struct.Struct("=120x2Q")  # tcpi_bytes_acked and tcpi_bytes_received
 
 
@@ -76,8 +77,9 @@ class TcpEntry:
     listens: bool
 
 
-Progress = tuple[int, int, int, int]
-"""bytes_acked, bytes_received, Recv-Q and Send-Q: a connection that moves changes one of them."""
+Progress = tuple[int, int, int, int, int]
+"""The inode, bytes_acked, bytes_received, Recv-Q and Send-Q: who moves changes one of them, and who is left by its
+program loses the inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class SocketDiag:
 
     def __init__(self, namespace: Namespace) -> None:
         self._netlink = _opened(namespace)
+        self._answer = bytearray(ANSWER_BYTES)
         self._sequence = 0
 
     def close(self) -> None:
@@ -123,11 +126,12 @@ class SocketDiag:
 
         Fifty times a second, with cold caches: what touches little memory is twice as fast as `answers`.
         """
-        netlink, found = self._netlink, False
+        netlink, answer, found = self._netlink, self._answer, False
         try:
             netlink.send(questions)
             for _ in range(number):
-                if netlink.recv(ANSWER_BYTES)[SEND_QUEUE] != NOTHING_TO_SEND:
+                netlink.recv_into(answer)
+                if not answer.startswith(NOTHING_TO_SEND, SEND_QUEUE):
                     found = True
         except OSError as error:
             raise _silent(error) from None
@@ -263,7 +267,10 @@ def progress(answer: bytes) -> Progress | None:
     if now is None:
         return None
     information = dict(_attributes(answer, _NLMSG.size + _MESSAGE.size)).get(INET_DIAG_INFO)
-    return None if information is None else (*_ACKED_RECEIVED.unpack_from(information), *now)
+    if information is None:
+        return None
+    acked, received = _ACKED_RECEIVED.unpack_from(information)
+    return (*_INODE.unpack_from(answer, _NLMSG.size), acked, received, *now)
 
 
 def _checked(reply: bytes) -> bytes | None:

@@ -296,6 +296,28 @@ def test_a_pair_that_comes_to_a_stand_is_told_at_once_however_calm_it_was() -> N
                 assert time.monotonic() - began < 3
 
 
+def test_an_end_that_its_program_leaves_behind_a_closed_window_is_news_though_no_byte_moves() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0],
+        closing(Watch(Targets(ports=(listener.getsockname()[1],)))) as here,
+    ):
+        client.settimeout(0.1)
+        with suppress(TimeoutError):
+            while True:
+                client.sendall(bytes(1 << 20))
+        client.shutdown(socket.SHUT_WR)  # so that close() sends nothing more
+        time.sleep(0.5)  # TCP's own last moves
+        live = here.live()
+        assert len(next(live)) == 1
+        assert [next(live), next(live)] == [[], []]  # from here on it would be judged four seconds later
+        began = time.monotonic()
+        client.close()
+        next(live)
+        assert time.monotonic() - began < 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -1,5 +1,6 @@
 """The gate opens for a pair that stands with something to send at both ends, and for nothing else."""
 
+import os
 import socket
 import struct
 import time
@@ -86,7 +87,8 @@ def test_one_that_is_gone_is_none_and_the_others_keep_their_own_answers(
         for number, ends in enumerate(pairs):
             ends.client.sendall(bytes(number))
         deadline = time.monotonic() + 10
-        expected = {number: (0, number, number, 0) for number in sockets}
+        inodes = {number: os.fstat(ends.server.fileno()).st_ino for number, ends in enumerate(pairs)}
+        expected = {number: (inode, 0, number, number, 0) for number, inode in inodes.items()}
         again = Asked(asked, tell_progress=True)
         while (now := again.progress()) != expected:
             assert time.monotonic() < deadline, now
