@@ -44,8 +44,9 @@ GATE_S = 0.019
 REFRESH_S = 1.0
 """Between two looks for new connections, and for bytes that moved."""
 AGAIN_S = 60.0
-"""Where nothing moves, all are judged again after twice as long as the time before, and after this long at most: it
-costs 20 to 100 ms, by the number of processes, where a glance at ten connections costs 0.2."""
+"""Where nothing moves, all are judged again after twice as long as the time before, or four times if no pair has
+something to send at both ends, and after this long at most: it costs 20 to 100 ms, by the number of processes, where a
+glance at ten connections costs 0.1."""
 STILL_S = 0.26
 """Times 1.2 no less than a blocked write may go on by itself (kernel/looks.py)."""
 FOLLOW_S = 5.0
@@ -293,7 +294,8 @@ class Watch:
             news = {each.key: verdict for each, verdict in judged if _is_news(verdict, told.get(each.key))}
             told = {each.key: news.get(each.key) or told[each.key] for each, _ in judged}
             yield list(news.values())
-            wait_s = REFRESH_S if news or moved else min(2 * wait_s, AGAIN_S)
+            calm = not any(map(_may_be_stuck, self._judged.values()))
+            wait_s = REFRESH_S if news or moved else min((4 if calm else 2) * wait_s, AGAIN_S)
             moved = self._wait_for_news(connections, min([wait_s, *_left_s(told.values())]))
 
     def _judge_all(self, connections: list[Connection]) -> list[tuple[Connection, Verdict]]:
@@ -306,7 +308,8 @@ class Watch:
         still = [i for i, now in enumerate(second) if all(now) and _bytes(first[i]) == _bytes(now)]
         # Those that may be stuck come first, for no more than CLOSE are looked at closely; the rest at rest is idle.
         still = sorted(still, key=lambda index: not _may_be_stuck(second[index]))[:CLOSE]
-        close = dict(zip(still, self._looked_at([connections[index] for index in still], memory), strict=True))
+        calm = not any(_may_be_stuck(second[index]) for index in still)
+        close = dict(zip(still, self._looked_at([connections[index] for index in still], memory, calm), strict=True))
         verdicts = []
         for index, connection in enumerate(connections):
             cuts = [_snapshot(1, first[index]), _snapshot(2, second[index])]
@@ -377,13 +380,13 @@ class Watch:
 
         return [Pair(sampled(each, Role.CLIENT), sampled(each, Role.SERVER)) for each in connections]
 
-    def _looked_at(self, still: list[Connection], memory: Memory) -> list[Snapshot]:
+    def _looked_at(self, still: list[Connection], memory: Memory, calm: bool) -> list[Snapshot]:
         """One cut of all of them and of everybody around, told once for each connection."""
         if not still:
             return []
         targets = [_target(role, end) for each in still for role in Role if (end := each.ends[role])]
         with closing(Scene(targets, self._diags, memory=memory, conntracks=self._conntracks)) as scene:
-            cut = scene.look(fresh=True)
+            cut = scene.look(fresh=True, calm=calm)
         cut = replace(cut, processes=self._with_containers(cut.processes))
         pairs = [Pair(*cut.sockets[index : index + 2]) for index in range(0, len(targets), 2)]
         stuck = [socket for pair in pairs if _may_be_stuck(pair) for socket in pair if socket]

@@ -100,14 +100,17 @@ class Scene:
     def close(self) -> None:
         self._threads.close()
 
-    def look(self, fresh: bool = False) -> Cut:
-        """One cut; `fresh` searches all of /proc anew, where that is searched at all."""
+    def look(self, fresh: bool = False, calm: bool = False) -> Cut:
+        """One cut; `fresh` searches all of /proc anew, where that is searched at all.
+
+        `calm`: nothing is to be proven, and the descriptor tables that found somebody will do: half the cost.
+        """
         self._deadlines.begin()
         self._waits.begin()
         for target in self.targets:
             if target not in self._known:
                 self._sample_target(target)
-        roles, members, late = self._gathered(fresh)
+        roles, members, late = self._gathered(fresh, calm)
         now_ns = time.time_ns()
         before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members - late)]
         processes = [self._describe(pid) for pid in sorted(members | self._bystanders(members))]
@@ -121,7 +124,7 @@ class Scene:
             self._everywhere,
         )  # fmt: skip
 
-    def _gathered(self, fresh: bool) -> tuple[dict[int, Role | None], set[int], set[int]]:
+    def _gathered(self, fresh: bool, calm: bool) -> tuple[dict[int, Role | None], set[int], set[int]]:
         """The holders, all members, and those that came too late: who may have forked after the search that found them.
 
         What a process holds is known for the cut only if its threads are read first, and the tables then; so a search
@@ -133,7 +136,7 @@ class Scene:
             members = self._reach_all(set(roles))
             late = members - self._members
             self._members |= members
-            searches, fresh = searches + 1, True
+            searches, fresh = searches + 1, not calm
             if not late or searches == SEARCHES:
                 return roles, members, late
 

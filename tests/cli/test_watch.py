@@ -232,12 +232,12 @@ def test_a_connection_that_ends_while_it_is_looked_at_is_no_connection_any_more(
         server, _ = listener.accept()
 
         class Late(Watch):
-            def _looked_at(self, still: list[Connection], memory: Memory) -> list[Snapshot]:
+            def _looked_at(self, still: list[Connection], memory: Memory, calm: bool) -> list[Snapshot]:
                 assert len(still) == 1
                 for end in (client, server):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, and gone
                     end.close()
-                return super()._looked_at(still, memory)
+                return super()._looked_at(still, memory, calm)
 
         with closing(Late(Targets(ports=(port,)))) as watching:
             assert watching.once() == []
@@ -285,7 +285,7 @@ def test_a_pair_that_comes_to_a_stand_is_told_at_once_however_calm_it_was() -> N
             with server:
                 live = here.live()
                 assert [each.outcome for each in next(live)] == [Outcome.IDLE]
-                assert [next(live), next(live)] == [[], []]  # from here on it would be judged four seconds later
+                assert [next(live), next(live)] == [[], []]  # from here on it would be judged 16 seconds later
                 began = time.monotonic()
                 for end in (client, server):
                     end.settimeout(0.1)
@@ -311,7 +311,7 @@ def test_an_end_that_its_program_leaves_behind_a_closed_window_is_news_though_no
         time.sleep(0.5)  # TCP's own last moves
         live = here.live()
         assert len(next(live)) == 1
-        assert [next(live), next(live)] == [[], []]  # from here on it would be judged four seconds later
+        assert [next(live), next(live)] == [[], []]  # from here on it would be judged 16 seconds later
         began = time.monotonic()
         client.close()
         next(live)
