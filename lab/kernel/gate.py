@@ -29,14 +29,8 @@ class Asked:
             asked = question(entry.local, entry.remote, entry.cookie, tell_progress=tell_progress)
             by_diag.setdefault(each.diag, {})[number] = asked
         self._asked = [(diag, part) for diag, questions in by_diag.items() for part in _parts(questions)]
-        self._datagrams = [(diag, b"".join(part.values()), len(part)) for diag, part in self._asked]
-
-    def any_sends(self) -> bool:
-        """Whether one has something to send; one that is gone may count."""
-        for diag, datagram, number in self._datagrams:  # noqa: SIM110 - a generator costs more than what it asks
-            if diag.any_sends(datagram, number):
-                return True
-        return False
+        self.datagrams = [(diag.any_sends, b"".join(part.values()), len(part)) for diag, part in self._asked]
+        """What tells whether one of so many has something to send (`SocketDiag.any_sends`), and its question."""
 
     def queues(self) -> dict[int, Queues | None]:
         """Recv-Q and Send-Q; None where the socket is gone."""
@@ -74,7 +68,10 @@ class Gate:
 
         The server is asked only where the client has something to send.
         """
-        if not self._clients.any_sends():
+        for any_sends, questions, number in self._clients.datagrams:
+            if any_sends(questions, number):
+                break
+        else:
             self._before.clear()
             return False
         mine = {index: queues for index, queues in self._clients.queues().items() if queues and queues[1]}
