@@ -16,6 +16,8 @@ from lab.kernel.netns import Namespace, program_in
 from tests import nat
 from tests.commanded import ROOT
 
+pytestmark = pytest.mark.xdist_group("nat")
+
 LIMIT_S = 60
 WATCH = [sys.executable, "-m", "lab", "watch", "--once", "--format", "json"]
 SMALL = """

@@ -12,6 +12,8 @@ from tests import nat
 
 from .hosts import LIMIT_S, written
 
+pytestmark = pytest.mark.xdist_group("nat")
+
 
 @contextmanager
 def connected(hosts: nat.Hosts, ip: int) -> Iterator[tuple[socket.socket, socket.socket]]:

@@ -14,6 +14,8 @@ from tests import nat
 from .hosts import written
 from .test_conntrack import connected
 
+pytestmark = pytest.mark.xdist_group("nat")
+
 
 @contextmanager
 def looked_into(hosts: nat.Hosts) -> Iterator[tuple[dict[str, SocketDiag], dict[str, Conntrack]]]:
