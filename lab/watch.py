@@ -1,6 +1,6 @@
 """Watches connections that already run: the eyes and the judge of an experiment, on processes of anybody. Reads only.
 
-Cheap first: Recv-Q and Send-Q of both ends, 3 us each. Only a connection whose both ends have something to send, and
+Cheap first: Recv-Q and Send-Q, 3 us each. Only a connection whose both ends have something to send, and
 whose bytes stand still, is looked at closely, with everybody who holds it or could wake a holder.
 """
 
@@ -8,12 +8,11 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
 
-from lab.errors import BadInputError, EnvironmentLacksError
+from lab.errors import BadInputError, EnvironmentLacksError, TestbedError
 from lab.evidence import (
     Connected,
     Evidence,
@@ -25,29 +24,36 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.kernel import sysctl
+from lab.kernel.conntrack import Conntrack
+from lab.kernel.gate import Asked, Gate
 from lab.kernel.holders import network_namespaces
 from lab.kernel.looks import Memory
 from lab.kernel.netns import Namespace
+from lab.kernel.openings import Openings
+from lab.kernel.peers import Peers
+from lab.kernel.procfs import has_ended, start_of
 from lab.kernel.scene import Cut, Scene, Target
 from lab.kernel.sendroom import max_tcp_header
-from lab.kernel.sockdiag import SocketDiag, TcpEntry
+from lab.kernel.sockdiag import Located, SocketDiag, TcpEntry
 from lab.proof.autotune import GIVING_UP
 from lab.proof.verdict import Verdict, judge
 from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
 
-GATE_S = 0.018
-"""Between two glances at the queues."""
+GATE_S = 0.0196
+"""From one glance at the queues to the next: 50 a second, for sleep wakes a little later than it is told."""
 REFRESH_S = 1.0
 """Between two looks for new connections, and for bytes that moved."""
-AGAIN_S = 30.0
-"""Where nothing moves, all are judged again after twice as long as the time before, and after this long at most: it
-costs 20 to 100 ms, by the number of processes, where a glance at ten connections costs 0.2."""
+AGAIN_S = 60.0
+"""Where nothing moves, all are judged again after twice as long as the time before, or four times if no pair has
+something to send at both ends, and after this long at most: it costs 20 to 100 ms, by the number of processes, where a
+glance at ten connections costs 0.1."""
 STILL_S = 0.26
 """Times 1.2 no less than a blocked write may go on by itself (kernel/looks.py)."""
+FOLLOW_S = 5.0
+"""The engine is asked for the chosen containers once a second, for so long after one ended or a namespace came."""
 CLOSE = 64
 """Connections that are looked at closely in one go."""
 NETNS = Path("/run/netns")
-NOTHING: Mapping[int, object] = MappingProxyType({})
 
 PLANNED_BY_NOBODY = Spec(
     Scenario(
@@ -65,38 +71,36 @@ PLANNED_BY_NOBODY = Spec(
 
 
 @dataclass(frozen=True, slots=True)
+class Containers:
+    """Those whose namespaces are watched, whatever namespace each is in after a restart."""
+
+    pids: Mapping[str, int]
+    """Of their main processes, by name."""
+    find: Callable[[], Mapping[str, int]]
+    """The same at any later time, of those that run."""
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
     """What to watch; nothing means all connections of this host. A connection fits if one of its ends does."""
 
     pids: tuple[int, ...] = ()
     namespaces: tuple[str, ...] = ()
     ports: tuple[int, ...] = ()
+    containers: Containers | None = None
 
     @property
     def everything(self) -> bool:
-        return not (self.pids or self.namespaces or self.ports)
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """One socket, and the namespace that it lives in."""
-
-    diag: SocketDiag
-    entry: TcpEntry
-
-    def queues(self) -> tuple[int, int] | None:
-        """Recv-Q and Send-Q now."""
-        return self.diag.queues(self.entry.local, self.entry.remote, self.entry.cookie)
-
-    def target(self, role: Role) -> Target:
-        return Target(role, self.diag, self.entry.local, self.entry.remote, self.entry.cookie)
+        return not (self.pids or self.namespaces or self.ports or self.containers)
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    ends: Pair[End | None]
-    """None: no socket of this host has the reversed addresses (another host, or NAT in between)."""
+    ends: Pair[Located | None]
+    """None: no socket of this host was found to be the other end (another host, or NAT in between)."""
     roles: str
+    lacking: str | None = None
+    """What might have told of a NAT in between."""
 
     @property
     def key(self) -> tuple[int, ...]:
@@ -109,34 +113,53 @@ class Place:
 
     namespace: Namespace
     diag: SocketDiag
+    openings: Openings
+    conntrack: Conntrack
     stack: ExitStack
-    """Closes both."""
+    """Closes all four."""
 
 
 class Watch:
     """Finds the connections and judges them. Close it."""
 
-    def __init__(self, targets: Targets, names: Callable[[Iterable[int]], dict[int, str]] | None = None) -> None:
-        self._targets, self._names = targets, names
+    def __init__(
+        self,
+        targets: Targets,
+        names: Callable[[Iterable[int]], dict[int, str]] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`names` tells the containers of processes; what ends while others are still watched is said by `say`."""
+        self._targets, self._names, self._say = targets, names, say
         self._places: dict[object, Place] = {}
         self._settings: dict[SocketDiag, Settings] = {}
         """As they were when the connections were last judged."""
         self._chosen: set[SocketDiag] = set()
         self._judged: dict[tuple[int, ...], Pair[SocketSample | None]] = {}
         """The sockets of each connection as they were judged last."""
+        self._listed: dict[SocketDiag, tuple[int, list[TcpEntry]]] = {}
+        """The sockets of each namespace, and how many connections it had opened then."""
         self._inodes: set[int] = set()
         self._homes: dict[int, SocketDiag] = {}
         """By the inodes of all sockets."""
+        self._pids = {pid: _start(pid) for pid in targets.pids}
+        self._inside: dict[str, tuple[int, int | None, SocketDiag]] = {}
+        """By the name of a container: its main process, when that started, and whom to ask in its namespace."""
+        self._follow_until = 0.0
         for text in targets.namespaces:
             self._chosen.add(self._opened(_named(text)).diag)
+        self._enter(targets.containers.pids if targets.containers else {})
         self._find_namespaces()
 
     def close(self) -> None:
         for place in self._places.values():
             place.stack.close()
 
-    def _find_namespaces(self) -> None:
-        """Open those that came, and let go of those that no process is in any more: we would keep them alive."""
+    def _find_namespaces(self) -> bool:
+        """Open those that came, and let go of those that no process is in any more: we would keep them alive.
+
+        Whether one came.
+        """
+        before = set(self._places)
         namespaces, self.unseen = network_namespaces()  # and of how many processes that is not known
         present = set()
         for namespace in namespaces:
@@ -148,6 +171,37 @@ class Watch:
         for identity, place in list(self._places.items()):
             if identity not in present and place.diag not in self._chosen:
                 self._places.pop(identity).stack.close()
+        return not self._places.keys() <= before
+
+    def _enter(self, pids: Mapping[str, int]) -> None:
+        """The namespaces of the containers with these main processes are watched, and no other container's."""
+        known, self._inside = self._inside, {}
+        for name, pid in pids.items():
+            start = start_of(pid)
+            if name in known and known[name][:2] == (pid, start):
+                self._inside[name] = known[name]
+                continue
+            with suppress(TestbedError):  # it has ended meanwhile
+                self._inside[name] = pid, start, self._opened(Namespace.of(pid)).diag
+
+    def _follow(self, came: bool) -> bool:
+        """Ask the engine where a container has ended, or may have started: its namespace comes before its program.
+
+        Whether the chosen namespaces are others now.
+        """
+        if self._targets.containers is None:
+            return False
+        before = dict(self._inside)
+        ended = [name for name, (pid, start, _) in self._inside.items() if start_of(pid) != start]
+        for name in ended:
+            self._say(f"the container {name} has ended: watched again when it runs again")
+            del self._inside[name]
+        now = time.monotonic()
+        if ended or came:
+            self._follow_until = now + FOLLOW_S
+        if now < self._follow_until:
+            self._enter(self._targets.containers.find())
+        return self._inside != before
 
     def _opened(self, namespace: Namespace) -> "Place":
         identity = _identity(namespace)
@@ -157,9 +211,15 @@ class Watch:
         with ExitStack() as stack:
             stack.enter_context(namespace)
             diag = stack.enter_context(closing(SocketDiag(namespace)))
-            place = Place(namespace, diag, stack.pop_all())
+            openings = stack.enter_context(closing(Openings(namespace)))
+            conntrack = stack.enter_context(closing(Conntrack(namespace)))
+            place = Place(namespace, diag, openings, conntrack, stack.pop_all())
         self._places[identity] = place
         return place
+
+    @property
+    def _conntracks(self) -> tuple[Conntrack, ...]:
+        return tuple(place.conntrack for place in self._places.values())
 
     @property
     def _diags(self) -> tuple[SocketDiag, ...]:
@@ -167,27 +227,59 @@ class Watch:
 
     def connections(self) -> list[Connection]:
         """Those that fit the targets, as they are now."""
-        self._inodes = {inode for pid in self._targets.pids for inode in _sockets_of(pid)}
-        ends = [End(diag, entry) for diag in self._diags for entry in diag.entries()]
+        self._listed = {place.diag: (place.openings.count(), place.diag.entries()) for place in self._places.values()}
+        return self._connections()
+
+    def _connections(self) -> list[Connection]:
+        """By the last lists of sockets."""
+        self._inodes = self._inodes_of_targets()
+        ends = [Located(diag, entry) for diag, (_, entries) in self._listed.items() for entry in entries]
         self._homes = {end.entry.inode: end.diag for end in ends if end.entry.inode}
         listening = {(end.diag, _port(end.entry.local)) for end in ends if end.entry.listens}
-        by_addresses: dict[tuple[str, str], list[End]] = {}
-        for end in ends:
-            by_addresses.setdefault((end.entry.local, end.entry.remote), []).append(end)
-        found: dict[tuple[int, ...], Connection] = {}
+        peers = Peers(ends, self._conntracks)
+        found: dict[frozenset[int], Connection] = {}
         for end in ends:
             if end.entry.listens or not end.entry.inode:
                 continue
-            peers = by_addresses.get((end.entry.remote, end.entry.local), [])
-            near = [each for each in peers if each.diag is end.diag and each is not end] or peers
-            connection = _connection(end, near[0] if len(near) == 1 else None, listening)
-            if any(self._fits(each) for each in connection.ends if each):
-                found[tuple(sorted(connection.key))] = connection
+            peer = peers.of(end) or (peers.beyond_nat(end) if self._fits(end) else None)
+            if any(self._fits(each) for each in (end, peer) if each):
+                connection = _connection(end, peer, listening)
+                found[frozenset(connection.key)] = replace(connection, lacking=peers.lacking)
         return list(found.values())
+
+    def _list_anew(self) -> bool:
+        """The sockets of each namespace that has opened a connection since, or in which one has not been accepted yet.
+
+        Whether any connection may have come that fits.
+        """
+        before, self._listed = self._listed, {}
+        for place in self._places.values():
+            count, known = place.openings.count(), before.get(place.diag)
+            if known is None or known[0] != count or not all(entry.inode for entry in known[1]):
+                known = count, place.diag.entries()
+            self._listed[place.diag] = known
+        inodes = self._inodes_of_targets()
+        return any(before.get(diag) is not known for diag, known in self._listed.items()) or inodes != self._inodes
+
+    def _inodes_of_targets(self) -> set[int]:
+        """Raises TestbedError when the last target has ended."""
+        found: set[int] = set()
+        for pid, start in list(self._pids.items()):
+            try:
+                found.update(_sockets_of(pid))
+            except (BadInputError, EnvironmentLacksError):
+                if not _has_ended(pid, start):
+                    raise
+            if _has_ended(pid, start):
+                del self._pids[pid]
+                if not self._pids and replace(self._targets, pids=()).everything:
+                    raise TestbedError(f"process {pid} has ended: nothing is left to watch")
+                self._say(f"process {pid} has ended")
+        return found
 
     def once(self) -> list[Verdict]:
         """Every connection, judged."""
-        return [verdict for _, verdict in self._judge_all()]
+        return [verdict for _, verdict in self._judge_all(self.connections())]
 
     def live(self) -> Iterator[list[Verdict]]:
         """Whenever the verdict of a connection changes, those that did; an empty list where all were judged in vain.
@@ -197,16 +289,17 @@ class Watch:
         told: dict[tuple[int, ...], Verdict] = {}
         wait_s, moved = REFRESH_S, True
         while True:
-            judged = self._judge_all()
+            connections = self.connections()
+            judged = self._judge_all(connections)
             news = {each.key: verdict for each, verdict in judged if _is_news(verdict, told.get(each.key))}
             told = {each.key: news.get(each.key) or told[each.key] for each, _ in judged}
             yield list(news.values())
-            wait_s = REFRESH_S if news or moved else min(2 * wait_s, AGAIN_S)
-            moved = self._wait_for_news(min([wait_s, *_left_s(told.values())]))
+            calm = not any(map(_may_be_stuck, self._judged.values()))
+            wait_s = REFRESH_S if news or moved else min((4 if calm else 2) * wait_s, AGAIN_S)
+            moved = self._wait_for_news(connections, min([wait_s, *_left_s(told.values())]))
 
-    def _judge_all(self) -> list[tuple[Connection, Verdict]]:
+    def _judge_all(self, connections: list[Connection]) -> list[tuple[Connection, Verdict]]:
         self._settings.clear()
-        connections = self.connections()
         memory = Memory()
         first = self._sampled(connections, memory)
         time.sleep(STILL_S * 1.2)
@@ -215,7 +308,8 @@ class Watch:
         still = [i for i, now in enumerate(second) if all(now) and _bytes(first[i]) == _bytes(now)]
         # Those that may be stuck come first, for no more than CLOSE are looked at closely; the rest at rest is idle.
         still = sorted(still, key=lambda index: not _may_be_stuck(second[index]))[:CLOSE]
-        close = dict(zip(still, self._looked_at([connections[index] for index in still], memory), strict=True))
+        calm = not any(_may_be_stuck(second[index]) for index in still)
+        close = dict(zip(still, self._looked_at([connections[index] for index in still], memory, calm), strict=True))
         verdicts = []
         for index, connection in enumerate(connections):
             cuts = [_snapshot(1, first[index]), _snapshot(2, second[index])]
@@ -225,49 +319,36 @@ class Watch:
                 verdicts.append((connection, judge(self._evidence(connection, tuple(cuts)))))
         return verdicts
 
-    def _wait_for_news(self, limit_s: float) -> bool:
-        """Until a connection came, went or moved since all were judged: then True. At most about so long."""
+    def _wait_for_news(self, connections: list[Connection], limit_s: float) -> bool:
+        """Until a connection came, went or moved since these were judged: then True. At most about so long."""
+        judged = [self._judged[each.key] for each in connections]
+        gate = Gate([each.ends for each in connections], {i: _queues(pair) for i, pair in enumerate(judged)})
+        ends = [end for each in connections for end in each.ends]
+        asked = Asked({index: end for index, end in enumerate(ends) if end}, tell_progress=True)
+        then = {index: _progress(sample) for index, sample in enumerate(sample for pair in judged for sample in pair)}
         deadline = time.monotonic() + limit_s
         while True:
-            self._find_namespaces()
-            connections = self.connections()
-            if self._stands_anew(connections, min(deadline, time.monotonic() + REFRESH_S)):
+            if self._stands_anew(gate, min(deadline, time.monotonic() + REFRESH_S)):
                 return True
-            samples = self._sampled(connections)
-            now = {each.key: _bytes(pair) for each, pair in zip(connections, samples, strict=True)}
-            if now != {key: _bytes(pair) for key, pair in self._judged.items()}:
+            followed = self._follow(self._find_namespaces())
+            if (self._list_anew() or followed) and _keys(self._connections()) != _keys(connections):
+                return True
+            if any(then[index] != now for index, now in asked.progress().items()):
                 return True
             if time.monotonic() >= deadline:
                 return False
 
-    def _stands_anew(self, connections: Sequence[Connection], deadline: float) -> bool:
-        """Whether both ends of a connection have something to send, and stand still as they did not when judged."""
-        pairs = [each.ends for each in connections]
-        judged = {index: _queues(self._judged.get(each.key)) for index, each in enumerate(connections)}
-        before: dict[int, object] = {}
-        while time.monotonic() < deadline:
-            if self.glance(pairs, before, judged):
-                return True
-            time.sleep(GATE_S)
-        return False
-
-    def glance(
-        self, pairs: Sequence[Pair[End | None]], before: dict[int, object], judged: Mapping[int, object] = NOTHING
-    ) -> bool:
-        """Whether a pair stands with something to send at both ends, by its queues alone; `before` is the last look.
-
-        One whose queues are as `judged` has them is no news.
-        """
-        for index, (client, server) in enumerate(pairs):
-            mine = client.queues() if client and server else None
-            if not mine or not mine[1]:
-                continue
-            theirs = server.queues() if server else None
-            stands = theirs and theirs[1] and before.get(index) == (mine, theirs)
-            if stands and judged.get(index) != (mine, theirs):
-                return True
-            before[index] = (mine, theirs)
-        return False
+    def _stands_anew(self, gate: Gate, deadline: float) -> bool:
+        """The first glance tells how long each takes, so that fifty a second are made if half the time is enough."""
+        began = time.monotonic()
+        stands, now = gate.stands_anew(), time.monotonic()
+        pause_s = max(GATE_S / 2, GATE_S - (now - began))
+        for _ in range(round((deadline - began) / (now - began + pause_s))):
+            if stands:
+                break
+            time.sleep(pause_s)
+            stands = gate.stands_anew()
+        return stands
 
     def _settings_of(self, diag: SocketDiag) -> Settings:
         """Any program may have written them since it was last looked."""
@@ -281,32 +362,36 @@ class Watch:
         diag = self._homes.get(inode)
         return self._settings_of(diag).wmem_max if diag else None
 
-    def _fits(self, end: End) -> bool:
+    def _fits(self, end: Located) -> bool:
         targets = self._targets
         if targets.everything:
             return True
-        return end.diag in self._chosen or end.entry.inode in self._inodes or _port(end.entry.local) in targets.ports
+        if end.diag in self._chosen or end.entry.inode in self._inodes:
+            return True
+        if any(end.diag is diag for _, _, diag in self._inside.values()):
+            return True
+        return any(_port(address) in targets.ports for address in (end.entry.local, end.entry.remote))
 
-    def _sampled(self, connections: list[Connection], memory: Memory | None = None) -> list[Pair[SocketSample | None]]:
+    def _sampled(self, connections: list[Connection], memory: Memory) -> list[Pair[SocketSample | None]]:
         """Both sockets of each, by one dump a namespace. `memory` is told of all."""
-        told = memory.told if memory else lambda sample: sample
         diags = dict.fromkeys(end.diag for each in connections for end in each.ends if end)
-        found = {(diag, sample.cookie): told(sample) for diag in diags for sample in diag.samples()}
+        found = {(diag, sample.cookie): memory.told(sample) for diag in diags for sample in diag.samples()}
 
         def sampled(connection: Connection, role: Role) -> SocketSample | None:
             end = connection.ends[role]
             sample = found.get((end.diag, end.entry.cookie)) if end else None
-            return replace(sample, role=role) if sample else None
+            other = connection.ends[role.peer]
+            return replace(sample, role=role, remote=other.entry.local if other else sample.remote) if sample else None
 
         return [Pair(sampled(each, Role.CLIENT), sampled(each, Role.SERVER)) for each in connections]
 
-    def _looked_at(self, still: list[Connection], memory: Memory) -> list[Snapshot]:
+    def _looked_at(self, still: list[Connection], memory: Memory, calm: bool) -> list[Snapshot]:
         """One cut of all of them and of everybody around, told once for each connection."""
         if not still:
             return []
-        targets = [end.target(role) for each in still for role in Role if (end := each.ends[role])]
-        with closing(Scene(targets, self._diags, memory=memory)) as scene:
-            cut = scene.look(fresh=True)
+        targets = [_target(role, end) for each in still for role in Role if (end := each.ends[role])]
+        with closing(Scene(targets, self._diags, memory=memory, conntracks=self._conntracks)) as scene:
+            cut = scene.look(fresh=True, calm=calm)
         cut = replace(cut, processes=self._with_containers(cut.processes))
         pairs = [Pair(*cut.sockets[index : index + 2]) for index in range(0, len(targets), 2)]
         stuck = [socket for pair in pairs if _may_be_stuck(pair) for socket in pair if socket]
@@ -343,7 +428,11 @@ class Watch:
         )
 
 
-def _connection(end: End, peer: End | None, listening: set[tuple[SocketDiag, int]]) -> Connection:
+def _target(role: Role, end: Located) -> Target:
+    return Target(role, end.diag, end.entry.local, end.entry.remote, end.entry.cookie)
+
+
+def _connection(end: Located, peer: Located | None, listening: set[tuple[SocketDiag, int]]) -> Connection:
     """The server is the end whose port is listened on; where that tells nothing, the one with the lower port."""
     ours, theirs = _port(end.entry.local), _port(end.entry.remote)
     here = (end.diag, ours) in listening
@@ -356,7 +445,8 @@ def _connection(end: End, peer: End | None, listening: set[tuple[SocketDiag, int
 def _missing(connection: Connection) -> tuple[str, ...]:
     if all(connection.ends):
         return ()
-    return ("one end only: no socket of this host has the reversed addresses (another host, or NAT in between)",)
+    why = f"; {connection.lacking}" if connection.lacking else ""
+    return (f"one end only: no socket of this host has the reversed addresses (another host, or NAT in between{why})",)
 
 
 def _around(cut: Cut, pair: Pair[SocketSample | None], stuck: Sequence[SocketSample]) -> Snapshot:
@@ -400,12 +490,21 @@ def _snapshot(number: int, sockets: Pair[SocketSample | None]) -> Snapshot:
 
 
 def _bytes(sockets: Pair[SocketSample | None]) -> list[object]:
-    return [s and (s.bytes_acked, s.bytes_received, s.rqueue, s.wqueue) for s in sockets]
+    return [_progress(sample) for sample in sockets]
 
 
-def _queues(sockets: Pair[SocketSample | None] | None) -> object:
-    """As `glance` sees them."""
-    return sockets and tuple((s.rqueue, s.wqueue) for s in sockets if s)
+def _queues(sockets: Pair[SocketSample | None]) -> object:
+    """As the gate sees them."""
+    return tuple((s.rqueue, s.wqueue) for s in sockets if s)
+
+
+def _progress(sample: SocketSample | None) -> object:
+    """As `SocketDiag.progress` tells it."""
+    return sample and (sample.inode, sample.bytes_acked, sample.bytes_received, sample.rqueue, sample.wqueue)
+
+
+def _keys(connections: Iterable[Connection]) -> set[frozenset[int]]:
+    return {frozenset(each.key) for each in connections}
 
 
 def _is_news(verdict: Verdict, told: Verdict | None) -> bool:
@@ -443,14 +542,29 @@ def _named(text: str) -> Namespace:
     return namespace
 
 
-def _sockets_of(pid: int) -> Iterator[int]:
-    """The inodes of a process's sockets."""
+def _start(pid: int) -> int | None:
+    """When the process started; None where /proc hides it."""
     try:
         os.kill(pid, 0)  # knows those as well that /proc hides (hidepid), and may not be sent anything
     except (ProcessLookupError, OverflowError):
         raise BadInputError(f"no process {pid}") from None
     except PermissionError:
         pass
+    return start_of(pid)
+
+
+def _has_ended(pid: int, start: int | None) -> bool:
+    """Also when nobody has waited for it yet, or when its number is another's; not with its first thread alone."""
+    if start is None:
+        return False
+    try:
+        return start_of(pid) != start or (has_ended(pid) and len(os.listdir(f"/proc/{pid}/task")) == 1)
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def _sockets_of(pid: int) -> Iterator[int]:
+    """The inodes of a process's sockets."""
     hidden = EnvironmentLacksError(f"the descriptors of process {pid} cannot be read (CAP_SYS_PTRACE): run as root")
     try:
         descriptors = os.listdir(f"/proc/{pid}/fd")

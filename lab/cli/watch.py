@@ -1,6 +1,7 @@
 """`lab watch`: judges connections that already run, of anybody's processes and containers. Changes nothing on them."""
 
 from contextlib import closing
+from functools import partial
 
 import click
 
@@ -42,13 +43,14 @@ def command(
 ) -> int:
     """Judge connections that already run (default: all of this host)."""
     from lab.testbed import containers as docker  # noqa: PLC0415
-    from lab.watch import Targets, Watch  # noqa: PLC0415 - pyroute2
+    from lab.watch import Containers, Targets, Watch  # noqa: PLC0415 - pyroute2
 
+    inside = None
     if containers or projects:
-        inside = docker.main_pids(containers, projects)
-        namespaces = (*namespaces, *(f"/proc/{pid}/ns/net" for pid in inside.values()))
-    targets = Targets(pids, namespaces, ports)
-    with closing(Watch(targets, docker.names_of)) as watch:
+        find = partial(docker.main_pids_now, containers, projects)
+        inside = Containers(docker.main_pids(containers, projects), find)
+    targets = Targets(pids, namespaces, ports, inside)
+    with closing(Watch(targets, docker.names_of, complain)) as watch:
         if watch.unseen > HIDDEN_FROM_ROOT and (targets.everything or ports):
             complain(f"not looked at: the network namespaces of {watch.unseen} processes, if not ours: run as root")
         if once:

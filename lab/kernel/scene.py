@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lab.evidence import Item, ProcessSample, SocketSample, ThreadSample, Wait, Wants
+from lab.kernel.conntrack import Conntrack
 from lab.kernel.deadlines import Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.freezer import suspended
@@ -66,8 +67,8 @@ class Scene:
     """The holders of some TCP sockets, whoever could wake them, and one cut of all.
 
     With `roots` the holders are the programs that each of those processes has forked; else all of /proc is searched,
-    and again whenever one of them ran. `diags` are further namespaces in which peers may live; `memory` has
-    been told of earlier looks.
+    and again whenever one of them ran. `diags` are further namespaces in which peers may live, `conntracks` those whose
+    NAT may be between; `memory` has been told of earlier looks.
     """
 
     def __init__(
@@ -76,9 +77,10 @@ class Scene:
         diags: Sequence[SocketDiag] = (),
         roots: Mapping[Role, int] | None = None,
         memory: Memory | None = None,
+        conntracks: Sequence[Conntrack] = (),
     ) -> None:
         self.targets, self._roots = tuple(targets), roots
-        self._index = SocketIndex([*(target.diag for target in targets), *diags])
+        self._index = SocketIndex([*(target.diag for target in targets), *diags], conntracks)
         self._descriptors = Descriptors(self._index)
         self._deadlines = Deadlines()
         self._waits = Waits(self._descriptors, self._deadlines)
@@ -102,14 +104,17 @@ class Scene:
         """The targets' sockets alone, without the options that their programs have set: 30 us each."""
         return tuple(self._glance(target) for target in self.targets)
 
-    def look(self, fresh: bool = False) -> Cut:
-        """One cut; `fresh` searches all of /proc anew, where that is searched at all."""
+    def look(self, fresh: bool = False, calm: bool = False) -> Cut:
+        """One cut; `fresh` searches all of /proc anew, where that is searched at all.
+
+        `calm`: nothing is to be proven, and the descriptor tables that found somebody will do: half the cost.
+        """
         self._deadlines.begin()
         self._waits.begin()
         for target in self.targets:
             if target not in self._known:
                 self._sample_target(target)
-        roles, members, late = self._gathered(fresh)
+        roles, members, late = self._gathered(fresh, calm)
         now_ns = time.time_ns()
         before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members - late)]
         processes = [self._describe(pid) for pid in sorted(members | self._bystanders(members))]
@@ -123,7 +128,7 @@ class Scene:
             self._everywhere,
         )  # fmt: skip
 
-    def _gathered(self, fresh: bool) -> tuple[dict[int, Role | None], set[int], set[int]]:
+    def _gathered(self, fresh: bool, calm: bool) -> tuple[dict[int, Role | None], set[int], set[int]]:
         """The holders, all members, and those that came too late: who may have forked after the search that found them.
 
         What a process holds is known for the cut only if its threads are read first, and the tables then; so a search
@@ -135,7 +140,7 @@ class Scene:
             members = self._reach_all(set(roles))
             late = members - self._members
             self._members |= members
-            searches, fresh = searches + 1, True
+            searches, fresh = searches + 1, not calm
             if not late or searches == SEARCHES:
                 return roles, members, late
 
@@ -349,6 +354,7 @@ class Scene:
         if self._ran or sample.inode not in self._options:
             self._options[sample.inode] = self._read_options(sample.inode)
         options = self._options[sample.inode]
+        sample = self._index.without_nat(sample)
         if options is None:
             return sample
         return replace(

@@ -1,26 +1,24 @@
 """Finds sockets across network namespaces: by inode, which descriptors tell, and by the addresses of the other end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from lab.kernel.sockdiag import SocketDiag, TcpEntry, UnixEntry
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A TCP socket, and whom to ask about it."""
-
-    diag: SocketDiag
-    entry: TcpEntry
+from lab.evidence import SocketSample
+from lab.kernel.conntrack import Conntrack
+from lab.kernel.peers import Peers
+from lab.kernel.sockdiag import Located, SocketDiag, UnixEntry
 
 
 class SocketIndex:
-    """All TCP and Unix sockets of some network namespaces, dumped anew when an inode is asked for that is not known."""
+    """All TCP and Unix sockets of some network namespaces, dumped anew when an inode is asked for that is not known.
 
-    def __init__(self, diags: Sequence[SocketDiag]) -> None:
-        self._diags = tuple(dict.fromkeys(diags))
+    A NAT between two sockets is looked for in `conntracks`.
+    """
+
+    def __init__(self, diags: Sequence[SocketDiag], conntracks: Sequence[Conntrack] = ()) -> None:
+        self._diags, self._conntracks = tuple(dict.fromkeys(diags)), conntracks
         self._tcp: dict[int, Located] = {}
-        self._by_addresses: dict[tuple[str, str], list[Located]] = {}
+        self._peers = Peers(())
         self._unix: dict[int, UnixEntry] = {}
         self._unix_abroad: set[int] = set()
         """Peers of Unix sockets that live in a namespace which is not looked at."""
@@ -47,16 +45,21 @@ class SocketIndex:
         return self._tcp.get(inode) if self._knows(inode) else None
 
     def peer(self, inode: int) -> Located | None:
-        """The other end. None if it is not in these namespaces, or if several sockets have its addresses."""
-        own = self.tcp(inode)
-        if own is None:
-            return None
-        addresses = own.entry.remote, own.entry.local
-        if addresses not in self._by_addresses and self._may_refresh:
+        """The other end. None if it is not in these namespaces, or if it cannot be told from others."""
+        found = self._peer(inode)
+        if found is None and self._may_refresh and self.tcp(inode):
             self.refresh()
-        found = self._by_addresses.get(addresses, [])
-        found = [each for each in found if each.diag is own.diag] or found
-        return found[0] if len(found) == 1 else None
+            found = self._peer(inode)
+        return found
+
+    def _peer(self, inode: int) -> Located | None:
+        own = self.tcp(inode)
+        return (self._peers.of(own) or self._peers.beyond_nat(own)) if own else None
+
+    def without_nat(self, sample: SocketSample) -> SocketSample:
+        """As the sample would be had nobody changed addresses: the remote one is the other end's own."""
+        peer = self.peer(sample.inode) if self._conntracks else None
+        return replace(sample, remote=peer.entry.local) if peer and peer.entry.local != sample.remote else sample
 
     def unix(self, inode: int) -> UnixEntry | None:
         entry = self._unix.get(inode)
@@ -76,8 +79,6 @@ class SocketIndex:
         self._may_refresh = False
         found = [Located(diag, entry) for diag in self._diags for entry in diag.entries() if entry.inode]
         self._tcp = {each.entry.inode: each for each in found}
-        self._by_addresses = {}
-        for each in found:
-            self._by_addresses.setdefault((each.entry.local, each.entry.remote), []).append(each)
+        self._peers = Peers(found, self._conntracks)
         self._unix = {entry.inode: entry for diag in self._diags for entry in diag.unix_entries()}
         self._unix_abroad = {entry.peer for entry in self._unix.values() if entry.peer} - self._unix.keys()

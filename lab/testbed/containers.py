@@ -1,11 +1,17 @@
 """Other people's containers: their names, their processes and their network namespaces. Reads, and changes nothing."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING
 
 from lab.errors import BadInputError, EnvironmentLacksError, TestbedError
 from lab.kernel.procfs import text_of
 from lab.testbed import engine
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 _ID = re.compile(r"\b[0-9a-f]{64}\b")
 PROJECT = "com.docker.compose.project"
@@ -15,22 +21,43 @@ NAMES_S = 2
 
 def main_pids(names: Iterable[str], projects: Iterable[str]) -> dict[str, int]:
     """The main process of each container that was asked for, by its name. Raises BadInputError for an unknown one."""
+    with engine.reached() as client:
+        return {name: pid for found in _asked(client, names, projects) for name, pid in found().items()}
+
+
+def main_pids_now(names: Iterable[str], projects: Iterable[str]) -> dict[str, int]:
+    """Of those that run at this moment; of none where no engine answers soon."""
+    found: dict[str, int] = {}
+    with suppress(EnvironmentLacksError, TestbedError), engine.reached(NAMES_S) as client:
+        for each in _asked(client, names, projects):
+            with suppress(BadInputError):
+                found |= each()
+    return found
+
+
+def _asked(
+    client: "DockerClient", names: Iterable[str], projects: Iterable[str]
+) -> Iterator[Callable[[], dict[str, int]]]:
+    yield from (partial(_named, client, name) for name in names)
+    yield from (partial(_in_project, client, project) for project in projects)
+
+
+def _named(client: "DockerClient", name: str) -> dict[str, int]:
     import docker  # noqa: PLC0415 - 0.2 s to import
 
+    try:
+        return _running(client.api.inspect_container(name))
+    except (docker.errors.NotFound, docker.errors.NullResource):
+        raise BadInputError(f"no container '{name[:80]}': docker ps lists what runs") from None
+
+
+def _in_project(client: "DockerClient", project: str) -> dict[str, int]:
+    inside = client.api.containers(filters={"label": f"{PROJECT}={project}"})
+    if not inside:
+        raise BadInputError(f"no container of a compose project '{project[:80]}' runs: docker compose ls")
     found: dict[str, int] = {}
-    with engine.reached() as client:
-        for name in names:
-            try:
-                attributes = client.api.inspect_container(name)
-            except (docker.errors.NotFound, docker.errors.NullResource):
-                raise BadInputError(f"no container '{name[:80]}': docker ps lists what runs") from None
-            found |= _running(attributes)
-        for project in projects:
-            inside = client.api.containers(filters={"label": f"{PROJECT}={project}"})
-            if not inside:
-                raise BadInputError(f"no container of a compose project '{project[:80]}' runs: docker compose ls")
-            for each in inside:
-                found |= _running(client.api.inspect_container(each["Id"]))
+    for each in inside:
+        found |= _named(client, each["Id"])
     return found
 
 

@@ -1,43 +1,96 @@
-"""What watching 1000 idle pairs at 20 Hz costs of a core, beside the anchor: a loop of `ss -tinm` at the same rate."""
+"""What watching costs of a core, beside `ss -tinm` in a loop at the same rate: glances at 1000 pairs, and `lab watch`.
 
+The latter is the whole program, live, on 10 pairs on which nothing happens; beside one that only sleeps, too.
+"""
+
+import os
 import resource
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 
+from lab.kernel.gate import Gate
 from lab.kernel.netns import Namespace
-from lab.watch import Targets, Watch
+from lab.watch import GATE_S, Targets, Watch
 
 PERIOD_S = 0.05
+QUIET, STARTED_S = 10, 16
+"""By then all has been judged four times, and will be after ever longer times."""
 
 
 def main(arguments: list[str]) -> int:
-    """`scripts/bench watch [PAIRS [SECONDS]]`: 1000 pairs, 5 seconds. Needs root, for a namespace of its own."""
+    """`scripts/bench watch [PAIRS [SECONDS [QUIET_SECONDS]]]`: 1000 pairs, 5 s; and 10 for 30 s. Needs root."""
     pairs = int(arguments[0]) if arguments else 1000
     seconds = float(arguments[1]) if len(arguments) > 1 else 5.0
+    quiet_s = float(arguments[2]) if len(arguments) > 2 else 30.0
     resource.setrlimit(resource.RLIMIT_NOFILE, (4 * pairs + 256, 4 * pairs + 256))
-    with ExitStack() as stack:
-        namespace = stack.enter_context(Namespace.create())
-        namespace.call(subprocess.run, ["ip", "link", "set", "lo", "up"], check=True)
-        for each in namespace.call(_pairs, pairs):
-            stack.enter_context(each)
-        watch = stack.enter_context(closing(Watch(Targets(namespaces=(f"/proc/self/fd/{namespace.fd}",)))))
+    with _inside(pairs) as namespace, closing(Watch(Targets(namespaces=(_path(namespace),)))) as watch:
         found = [each.ends for each in watch.connections()]
-        ours = _share(lambda: watch.glance(found, {}), seconds, resource.RUSAGE_SELF)
-        command = ["ss", "-tinm"]
-        theirs = _share(
-            lambda: namespace.call(subprocess.run, command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL),
-            seconds,
-            resource.RUSAGE_CHILDREN,
-        )
+        ours = _share(Gate(found).stands_anew, seconds, PERIOD_S, resource.RUSAGE_SELF)
+        theirs = _share(partial(_ss, namespace), seconds, PERIOD_S, resource.RUSAGE_CHILDREN)
     print(f"{len(found)} pairs, both ends, every {PERIOD_S * 1000:.0f} ms or as often as it can")
     print(f"{'':24}{'% of a core':>12}{'looks/s':>10}{'ms a look':>11}")
     for name, (share, rate) in {"lab watch": ours, "anchor: ss -tinm": theirs}.items():
         print(f"{name:24}{share * 100:12.1f}{rate:10.1f}{share / rate * 1000:11.2f}")
     print(f"a look costs {theirs[0] / theirs[1] / (ours[0] / ours[1]):.1f} times less than the anchor's")
+    print(
+        f"\n{QUIET} quiet pairs, {1 / GATE_S:.0f} glances a second, {quiet_s:.0f} s, from {STARTED_S} s after the start"
+    )
+    print(f"{'':24}{'% of a core':>12}")
+    for name, share in _live(quiet_s).items():
+        print(f"{name:24}{share * 100:12.2f}", flush=True)
     return 0
+
+
+def _live(seconds: float) -> dict[str, float]:
+    """The whole program at work, and a program that only sleeps at its rate, both at once; then `ss` at that rate."""
+    with _inside(QUIET) as namespace:
+        commands = {
+            "lab watch, live": [sys.executable, "-m", "lab", "watch", "--netns", _path(namespace)],
+            "anchor: only sleeps": [sys.executable, "-I", "-c", f"import time\nwhile True: time.sleep({GATE_S})"],
+        }
+        running = {name: subprocess.Popen(words, stdout=subprocess.DEVNULL) for name, words in commands.items()}
+        try:
+            time.sleep(STARTED_S)
+            began, before = time.monotonic(), {name: _used_s(each.pid) for name, each in running.items()}
+            time.sleep(seconds)
+            used = {name: _used_s(each.pid) - before[name] for name, each in running.items()}
+            shares = {name: each / (time.monotonic() - began) for name, each in used.items()}
+        finally:
+            for each in running.values():
+                each.kill()
+                each.wait()
+        anchor, _ = _share(partial(_ss, namespace), min(seconds, 10.0), GATE_S, resource.RUSAGE_CHILDREN)
+        return shares | {"anchor: ss -tinm": anchor}
+
+
+def _used_s(pid: int) -> float:
+    """CPU time of a process, by the number of its clock (clock_getcpuclockid(3))."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+@contextmanager
+def _inside(pairs: int) -> Iterator[Namespace]:
+    """A namespace of its own with so many idle pairs."""
+    with ExitStack() as stack:
+        namespace = stack.enter_context(Namespace.create())
+        namespace.call(subprocess.run, ["ip", "link", "set", "lo", "up"], check=True)
+        for each in namespace.call(_pairs, pairs):
+            stack.enter_context(each)
+        yield namespace
+
+
+def _path(namespace: Namespace) -> str:
+    return f"/proc/{os.getpid()}/fd/{namespace.fd}"
+
+
+def _ss(namespace: Namespace) -> None:
+    command = ["ss", "-tinm"]
+    namespace.call(subprocess.run, command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
 
 
 def _pairs(number: int) -> list[socket.socket]:
@@ -49,13 +102,13 @@ def _pairs(number: int) -> list[socket.socket]:
     return made
 
 
-def _share(look: Callable[[], object], seconds: float, who: int) -> tuple[float, float]:
+def _share(look: Callable[[], object], seconds: float, period_s: float, who: int) -> tuple[float, float]:
     """CPU seconds a second, and looks a second."""
     before, began, looks = resource.getrusage(who), time.monotonic(), 0
     while (now := time.monotonic()) < began + seconds:
         look()
         looks += 1
-        time.sleep(max(0.0, PERIOD_S - (time.monotonic() - now)))
+        time.sleep(max(0.0, period_s - (time.monotonic() - now)))
     after, taken = resource.getrusage(who), time.monotonic() - began
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return used / taken, looks / taken

@@ -143,6 +143,88 @@ def test_live_it_says_one_document_a_line_and_ends_with_ctrl_c() -> None:
     assert process.returncode == 130
 
 
+@contextmanager
+def live(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "lab", "watch", "--format", "json", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate(timeout=LIMIT_S)
+
+
+def test_when_the_only_process_that_is_watched_ends_it_says_so_and_ends_as_what_broke_away() -> None:
+    with crowd(1, frozen=False) as (_, pid, *_), live("--pid", str(pid)) as watching:
+        assert watching.stdout is not None
+        assert len(json.loads(watching.stdout.readline())["connections"]) == 1
+        os.kill(pid, signal.SIGKILL)  # and nobody waits for it yet
+        began = time.monotonic()
+        _, errors = watching.communicate(timeout=LIMIT_S)
+        assert time.monotonic() - began < 3
+    assert (watching.returncode, errors) == (4, f"lab: process {pid} has ended: nothing is left to watch\n")
+
+
+def test_when_one_of_two_processes_ends_the_other_is_watched_on() -> None:
+    with (
+        crowd(1, frozen=False) as (_, one, *_),
+        crowd(1, frozen=False) as (_, other, *_),
+        live("--pid", str(one), "--pid", str(other)) as watching,
+    ):
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        assert len(json.loads(watching.stdout.readline())["connections"]) == 2
+        os.kill(one, signal.SIGKILL)
+        assert watching.stderr.readline() == f"lab: process {one} has ended\n"
+        os.kill(other, signal.SIGKILL)
+        assert "nothing is left to watch" in watching.stderr.readline()
+        assert watching.wait(LIMIT_S) == 4
+
+
+def test_a_container_that_is_restarted_is_followed_and_one_that_joins_its_project_is_found() -> None:
+    name, project = f"followed-{os.getpid()}", f"project-{os.getpid()}"
+    idle = """
+import socket, time
+listener = socket.create_server(("127.0.0.1", 0))
+client, (server, _) = socket.create_connection(listener.getsockname()), listener.accept()
+time.sleep(1e6)
+"""
+
+    def run(name: str) -> None:
+        words = ["--detach", "--init", "--name", name, "--label", f"com.docker.compose.project={project}"]
+        docker("run", *words, "--entrypoint", "python3", "zero-window-lab-endpoint", "-c", idle)
+
+    def told(watching: subprocess.Popen[str]) -> set[str]:
+        assert watching.stdout is not None
+        return {each["client"] for each in json.loads(watching.stdout.readline())["connections"]}
+
+    try:
+        run(name)
+        with live("--container", name) as by_name, live("--compose", project) as by_project:
+            first = told(by_name)
+            assert len(first) == 1
+            assert told(by_project) == first
+            docker("restart", "--time", "0", name)
+            began = time.monotonic()
+            second = told(by_name)
+            assert len(second - first) == 1
+            assert told(by_project) == second
+            run(f"{name}-2")
+            assert len(told(by_project) - second) == 1
+            assert time.monotonic() - began < 10
+            docker("rm", "--force", name)
+            assert by_name.stderr is not None
+            said = f"lab: the container {name} has ended: watched again when it runs again\n"
+            assert [by_name.stderr.readline() for _ in range(2)] == [said, said], "by the restart, and now"
+            assert by_name.poll() is None
+    finally:
+        docker("rm", "--force", name, f"{name}-2")
+
+
+def docker(*words: str) -> None:
+    subprocess.run(["docker", *words], check=True, capture_output=True, timeout=LIMIT_S)
+
+
 def test_a_connection_that_ends_while_it_is_looked_at_is_no_connection_any_more() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -150,12 +232,12 @@ def test_a_connection_that_ends_while_it_is_looked_at_is_no_connection_any_more(
         server, _ = listener.accept()
 
         class Late(Watch):
-            def _looked_at(self, still: list[Connection], memory: Memory) -> list[Snapshot]:
+            def _looked_at(self, still: list[Connection], memory: Memory, calm: bool) -> list[Snapshot]:
                 assert len(still) == 1
                 for end in (client, server):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, and gone
                     end.close()
-                return super()._looked_at(still, memory)
+                return super()._looked_at(still, memory, calm)
 
         with closing(Late(Targets(ports=(port,)))) as watching:
             assert watching.once() == []
@@ -203,7 +285,7 @@ def test_a_pair_that_comes_to_a_stand_is_told_at_once_however_calm_it_was() -> N
             with server:
                 live = here.live()
                 assert [each.outcome for each in next(live)] == [Outcome.IDLE]
-                assert [next(live), next(live)] == [[], []]  # from here on it would be judged four seconds later
+                assert [next(live), next(live)] == [[], []]  # from here on it would be judged 16 seconds later
                 began = time.monotonic()
                 for end in (client, server):
                     end.settimeout(0.1)
@@ -212,6 +294,28 @@ def test_a_pair_that_comes_to_a_stand_is_told_at_once_however_calm_it_was() -> N
                             end.sendall(bytes(1 << 20))
                 assert [each.outcome for each in next(live)] != []
                 assert time.monotonic() - began < 3
+
+
+def test_an_end_that_its_program_leaves_behind_a_closed_window_is_news_though_no_byte_moves() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+        listener.accept()[0],
+        closing(Watch(Targets(ports=(listener.getsockname()[1],)))) as here,
+    ):
+        client.settimeout(0.1)
+        with suppress(TimeoutError):
+            while True:
+                client.sendall(bytes(1 << 20))
+        client.shutdown(socket.SHUT_WR)  # so that close() sends nothing more
+        time.sleep(0.5)  # TCP's own last moves
+        live = here.live()
+        assert len(next(live)) == 1
+        assert [next(live), next(live)] == [[], []]  # from here on it would be judged 16 seconds later
+        began = time.monotonic()
+        client.close()
+        next(live)
+        assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+from lab.errors import LabError
 from lab.evidence import SocketSample
 from lab.kernel.netns import Namespace
 from lab.kernel.sockdiag import SocketDiag, join_address, split_address
@@ -17,6 +18,7 @@ from lab.spec import Pair, Role
 from .hosts import connected, written
 
 SO_MEMINFO, SO_COOKIE = 55, 57
+NLMSG_NOOP = 1
 SIOCINQ, SIOCOUTQ, SIOCOUTQNSD = 0x541B, 0x5411, 0x894B
 
 # linux/tcp.h, struct tcp_info: where each field lies and how it is packed.
@@ -180,3 +182,12 @@ def test_what_lies_above_tcp_is_told_whose_descriptor_looks_like_tcp_s_own() -> 
         with closing(SocketDiag(Namespace.here())) as diag:
             inode = os.fstat(client.fileno()).st_ino
             assert [each.ulp for each in diag.samples() if each.inode == inode] == ["mptcp"]
+
+
+def test_a_kernel_that_does_not_answer_is_no_end_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.kernel.sockdiag.ANSWER_S", 1)
+    with closing(SocketDiag(Namespace.here())) as diag:
+        began = time.monotonic()
+        with pytest.raises(LabError, match="sock_diag does not answer: timed out"):
+            diag.answers([struct.pack("=IHHII", 16, NLMSG_NOOP, 0, 0, 0)])  # which has no answer
+        assert 0.9 < time.monotonic() - began < 5

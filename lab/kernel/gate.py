@@ -1,0 +1,85 @@
+"""Sees by the queues alone, many times a second, whether a connection stands with something to send at both ends."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from types import MappingProxyType
+
+from lab.kernel.sockdiag import (
+    TOGETHER,
+    Located,
+    Progress,
+    SocketDiag,
+    progress,
+    question,
+    queues,
+)
+from lab.spec import Pair
+
+Queues = tuple[int, int]
+NOTHING: Mapping[int, object] = MappingProxyType({})
+
+
+class Asked:
+    """Some sockets that are asked about again and again, by a number each."""
+
+    def __init__(self, sockets: Mapping[int, Located], *, tell_progress: bool = False) -> None:
+        by_diag: dict[SocketDiag, dict[int, bytes]] = {}
+        for number, each in sockets.items():
+            entry = each.entry
+            asked = question(entry.local, entry.remote, entry.cookie, tell_progress=tell_progress)
+            by_diag.setdefault(each.diag, {})[number] = asked
+        self._asked = [(diag, part) for diag, questions in by_diag.items() for part in _parts(questions)]
+        self.datagrams = [(diag.any_sends, b"".join(part.values()), len(part)) for diag, part in self._asked]
+        """What tells whether one of so many has something to send (`SocketDiag.any_sends`), and its question."""
+
+    def queues(self) -> dict[int, Queues | None]:
+        """Recv-Q and Send-Q; None where the socket is gone."""
+        return {number: queues(answer) for number, answer in self._answers()}
+
+    def progress(self) -> dict[int, Progress | None]:
+        """Where `tell_progress` was asked for; None where the socket is gone."""
+        return {number: progress(answer) for number, answer in self._answers()}
+
+    def _answers(self) -> Iterator[tuple[int, bytes]]:
+        for diag, part in self._asked:
+            yield from zip(part, diag.answers(list(part.values())), strict=True)
+
+
+def _parts(questions: dict[int, bytes]) -> Iterator[dict[int, bytes]]:
+    """So many as may be asked in one datagram."""
+    numbers = iter(questions)
+    while part := {number: questions[number] for number in islice(numbers, TOGETHER)}:
+        yield part
+
+
+class Gate:
+    """Some connections; a pair whose queues are as `judged` has them, by its index, is no news."""
+
+    def __init__(self, pairs: Sequence[Pair[Located | None]], judged: Mapping[int, object] = NOTHING) -> None:
+        self._judged = judged
+        whole = {index: (client, server) for index, (client, server) in enumerate(pairs) if client and server}
+        self._clients = Asked({index: client for index, (client, _) in whole.items()})
+        self._server = {index: server for index, (_, server) in whole.items()}
+        self._servers, self._asked = Asked({}), frozenset[int]()
+        self._before: dict[int, tuple[Queues, Queues]] = {}
+
+    def stands_anew(self) -> bool:
+        """Whether one has something to send at both ends, and the same queues as at the last glance.
+
+        The server is asked only where the client has something to send.
+        """
+        for any_sends, questions, number in self._clients.datagrams:
+            if any_sends(questions, number):
+                break
+        else:
+            self._before.clear()
+            return False
+        mine = {index: queues for index, queues in self._clients.queues().items() if queues and queues[1]}
+        if mine.keys() != self._asked:
+            self._asked = frozenset(mine)
+            self._servers = Asked({index: self._server[index] for index in mine})
+        theirs = {index: queues for index, queues in self._servers.queues().items() if queues and queues[1]}
+        before, self._before = self._before, {index: (mine[index], queues) for index, queues in theirs.items()}
+        return any(
+            before.get(index) == queues and self._judged.get(index) != queues for index, queues in self._before.items()
+        )
