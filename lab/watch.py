@@ -31,7 +31,7 @@ from lab.kernel.looks import Memory
 from lab.kernel.netns import Namespace
 from lab.kernel.openings import Openings
 from lab.kernel.peers import Peers
-from lab.kernel.procfs import has_ended, start_of
+from lab.kernel.procfs import has_ended, newest, start_of
 from lab.kernel.scene import Cut, Scene, Target
 from lab.kernel.sendroom import max_tcp_header
 from lab.kernel.sockdiag import Located, SocketDiag, TcpEntry
@@ -49,6 +49,8 @@ something to send at both ends, and after this long at most: it costs 20 to 100 
 glance at ten connections costs 0.1."""
 STILL_S = 0.26
 """Times 1.2 no less than a blocked write may go on by itself (kernel/looks.py)."""
+WALK_S = 5.0
+"""Between two walks of /proc for namespaces while no thread was made: a running one may still move to a new one."""
 FOLLOW_S = 5.0
 """The engine is asked for the chosen containers once a second, for so long after one ended or a namespace came."""
 CLOSE = 64
@@ -145,6 +147,7 @@ class Watch:
         self._inside: dict[str, tuple[int, int | None, SocketDiag]] = {}
         """By the name of a container: its main process, when that started, and whom to ask in its namespace."""
         self._follow_until = 0.0
+        self._newest, self._walk_at = "", 0.0
         for text in targets.namespaces:
             self._chosen.add(self._opened(_named(text)).diag)
         self._enter(targets.containers.pids if targets.containers else {})
@@ -159,6 +162,10 @@ class Watch:
 
         Whether one came.
         """
+        made, self._newest = self._newest, newest()
+        if made == self._newest and time.monotonic() < self._walk_at:
+            return False
+        self._walk_at = time.monotonic() + WALK_S
         before = set(self._places)
         namespaces, self.unseen = network_namespaces()  # and of how many processes that is not known
         present = set()
@@ -322,7 +329,8 @@ class Watch:
     def _wait_for_news(self, connections: list[Connection], limit_s: float) -> bool:
         """Until a connection came, went or moved since these were judged: then True. At most about so long."""
         judged = [self._judged[each.key] for each in connections]
-        gate = Gate([each.ends for each in connections], {i: _queues(pair) for i, pair in enumerate(judged)})
+        counters = {place.diag: place.openings for place in self._places.values()}
+        gate = Gate([each.ends for each in connections], {i: _queues(pair) for i, pair in enumerate(judged)}, counters)
         ends = [end for each in connections for end in each.ends]
         asked = Asked({index: end for index, end in enumerate(ends) if end}, tell_progress=True)
         then = {index: _progress(sample) for index, sample in enumerate(sample for pair in judged for sample in pair)}

@@ -58,7 +58,8 @@ def test_a_cut_in_whose_midst_a_probe_comes_in_is_not_the_last_one_of_a_proven_r
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A thread that is awake for an instant could make it a pair that moves."""
-    take, spoilt = Observer.take, []
+    take = Observer.take
+    spoilt: list[Snapshot] = []
 
     def disturbed(observer: Observer) -> Snapshot | None:
         snapshot = take(observer)

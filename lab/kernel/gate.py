@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 
+from lab.kernel.openings import Openings
 from lab.kernel.sockdiag import (
     TOGETHER,
     Located,
@@ -17,6 +18,10 @@ from lab.spec import Pair
 
 Queues = tuple[int, int]
 NOTHING: Mapping[int, object] = MappingProxyType({})
+GLANCES = 12
+"""After the last packet: until a probe comes, which no end with something to send puts off for less than 0.2 s."""
+SOCKETS = 4
+"""As many lookups cost more than to read the counters of a namespace."""
 
 
 class Asked:
@@ -53,21 +58,39 @@ def _parts(questions: dict[int, bytes]) -> Iterator[dict[int, bytes]]:
 
 
 class Gate:
-    """Some connections; a pair whose queues are as `judged` has them, by its index, is no news."""
+    """Some connections; a pair whose queues are as `judged` has them, by its index, is no news.
 
-    def __init__(self, pairs: Sequence[Pair[Located | None]], judged: Mapping[int, object] = NOTHING) -> None:
+    With the counters of their namespaces sockets are asked only while packets come and go there, and a little longer.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair[Located | None]],
+        judged: Mapping[int, object] = NOTHING,
+        counters: Mapping[SocketDiag, Openings] = MappingProxyType({}),
+    ) -> None:
         self._judged = judged
         whole = {index: (client, server) for index, (client, server) in enumerate(pairs) if client and server}
         self._clients = Asked({index: client for index, (client, _) in whole.items()})
         self._server = {index: server for index, (_, server) in whole.items()}
         self._servers, self._asked = Asked({}), frozenset[int]()
         self._before: dict[int, tuple[Queues, Queues]] = {}
+        diags = {client.diag for client, _ in whole.values()}
+        worth_it = len(whole) >= SOCKETS * len(diags) and diags <= counters.keys()
+        self._counters = [counters[diag] for diag in diags] if worth_it else []
+        self._left = GLANCES
 
     def stands_anew(self) -> bool:
         """Whether one has something to send at both ends, and the same queues as at the last glance.
 
         The server is asked only where the client has something to send.
         """
+        for counters in self._counters:
+            if not counters.is_silent():
+                self._left = GLANCES
+        if self._left == 0:
+            return False
+        self._left -= self._counters != []
         for any_sends, questions, number in self._clients.datagrams:
             if any_sends(questions, number):
                 break

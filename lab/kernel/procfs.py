@@ -11,6 +11,11 @@ def text_of(path: str | Path) -> str:
     return Path(path).read_text(errors="backslashreplace")
 
 
+def newest() -> str:
+    """The number of the thread that was made last (proc_loadavg(5)): who has the same one has missed none. 10 us."""
+    return text_of("/proc/loadavg").rpartition(" ")[2]
+
+
 def descendants(pid: int) -> list[int]:
     """The process and all that it forked, parents first. Needs CONFIG_PROC_CHILDREN (every distribution has it)."""
     found = [pid]

@@ -17,16 +17,26 @@ from lab.kernel.gate import Gate
 from lab.kernel.netns import Namespace
 from lab.watch import GATE_S, Targets, Watch
 
-PERIOD_S = 0.05
-QUIET, STARTED_S = 10, 16
-"""By then all has been judged four times, and will be after ever longer times."""
+PERIOD_S, PORT = 0.05, 1060
+TALK = """
+import socket, time
+with socket.create_server(("127.0.0.1", 0)) as listener:
+    one = socket.create_connection(listener.getsockname())
+    other, _ = listener.accept()
+while True:
+    one.sendall(b"x")
+    other.recv(1)
+    time.sleep(0.01)
+"""
+QUIET, STARTED_S = 10, 24
+"""By then all has been judged four times, and is judged again once a minute."""
 
 
 def main(arguments: list[str]) -> int:
-    """`scripts/bench watch [PAIRS [SECONDS [QUIET_SECONDS]]]`: 1000 pairs, 5 s; and 10 for 30 s. Needs root."""
+    """`scripts/bench watch [PAIRS [SECONDS [QUIET_SECONDS]]]`: 1000 pairs, 5 s; and 10 for 60 s. Needs root."""
     pairs = int(arguments[0]) if arguments else 1000
     seconds = float(arguments[1]) if len(arguments) > 1 else 5.0
-    quiet_s = float(arguments[2]) if len(arguments) > 2 else 30.0
+    quiet_s = float(arguments[2]) if len(arguments) > 2 else 60.0
     resource.setrlimit(resource.RLIMIT_NOFILE, (4 * pairs + 256, 4 * pairs + 256))
     with _inside(pairs) as namespace, closing(Watch(Targets(namespaces=(_path(namespace),)))) as watch:
         found = [each.ends for each in watch.connections()]
@@ -47,10 +57,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _live(seconds: float) -> dict[str, float]:
-    """The whole program at work, and a program that only sleeps at its rate, both at once; then `ss` at that rate."""
-    with _inside(QUIET) as namespace:
+    """The whole program at work, in two namespaces, and one that only sleeps at its rate; then `ss` at that rate."""
+    with _inside(QUIET) as namespace, _inside(QUIET) as other, _talk(other):
+        watch = [sys.executable, "-m", "lab", "watch"]
         commands = {
-            "lab watch, live": [sys.executable, "-m", "lab", "watch", "--netns", _path(namespace)],
+            "lab watch, live": [*watch, "--netns", _path(namespace)],
+            "  where others talk": [*watch, "--port", str(PORT)],
             "anchor: only sleeps": [sys.executable, "-I", "-c", f"import time\nwhile True: time.sleep({GATE_S})"],
         }
         running = {name: subprocess.Popen(words, stdout=subprocess.DEVNULL) for name, words in commands.items()}
@@ -74,6 +86,17 @@ def _used_s(pid: int) -> float:
 
 
 @contextmanager
+def _talk(namespace: Namespace) -> Iterator[None]:
+    """A pair that nobody watches sends a byte a hundred times a second: the watched ones are asked at each glance."""
+    talker = namespace.call(subprocess.Popen, [sys.executable, "-I", "-c", TALK])
+    try:
+        yield
+    finally:
+        talker.kill()
+        talker.wait()
+
+
+@contextmanager
 def _inside(pairs: int) -> Iterator[Namespace]:
     """A namespace of its own with so many idle pairs."""
     with ExitStack() as stack:
@@ -94,7 +117,7 @@ def _ss(namespace: Namespace) -> None:
 
 
 def _pairs(number: int) -> list[socket.socket]:
-    listener = socket.create_server(("127.0.0.1", 0), backlog=number)
+    listener = socket.create_server(("127.0.0.1", PORT), backlog=number)
     made = [listener]
     for _ in range(number):
         made.append(socket.create_connection(listener.getsockname()))

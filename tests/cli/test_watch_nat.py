@@ -96,7 +96,7 @@ def until(outcome: str, *arguments: str) -> tuple[int, dict[str, Any]]:
         code, (found,) = watched(*arguments)
         if found["outcome"] == outcome and found["grade"] in ("proven", "qualified", None):
             return code, found
-        assert time.monotonic() < end, found
+        assert time.monotonic() < end, json.dumps(found)[:3000]
         time.sleep(0.2)
 
 

@@ -10,8 +10,9 @@ from contextlib import ExitStack, closing
 import pytest
 
 from lab.evidence import SocketSample
-from lab.kernel.gate import Asked, Gate
+from lab.kernel.gate import GLANCES, SOCKETS, Asked, Gate
 from lab.kernel.netns import Namespace
+from lab.kernel.openings import Openings
 from lab.kernel.sockdiag import TOGETHER, Located, SocketDiag
 from lab.spec import Pair, Role
 
@@ -115,3 +116,51 @@ def test_whether_one_of_many_has_something_to_send(hosts: Pair[Namespace], diags
         pairs[TOGETHER + 1].client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         pairs[TOGETHER + 1].client.close()
         assert asked.queues()[TOGETHER + 1] is None
+
+
+def talk(hosts: Pair[Namespace], stack: ExitStack) -> list[Pair[socket.socket]]:
+    return [stack.enter_context(connected(hosts, port=2000 + each)) for each in range(SOCKETS)]
+
+
+def test_while_no_packet_comes_or_goes_nobody_is_asked_for_long(
+    hosts: Pair[Namespace], diags: Pair[SocketDiag]
+) -> None:
+    class Counted(Openings):
+        silent = True
+
+        def is_silent(self) -> bool:
+            return self.silent
+
+    with ExitStack() as stack:
+        pairs = talk(hosts, stack)
+        counters = stack.enter_context(closing(Counted(hosts.client)))
+        gate = Gate([located(diags, ends) for ends in pairs], counters={diags.client: counters})
+        assert not any(gate.stands_anew() for _ in range(GLANCES))
+        full(hosts, pairs[0])
+        assert not any(gate.stands_anew() for _ in range(3))
+        counters.silent = False
+        assert [gate.stands_anew() for _ in range(2)] == [False, True]
+        counters.silent = True
+        assert [gate.stands_anew() for _ in range(GLANCES + 1)] == [True] * (GLANCES - 1) + [False] * 2
+
+
+def test_a_freeze_is_seen_by_the_packets_that_bring_it_about(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
+    with ExitStack() as stack:
+        pairs = talk(hosts, stack)
+        counters = stack.enter_context(closing(Openings(hosts.client)))
+        gate = Gate([located(diags, ends) for ends in pairs], counters={diags.client: counters})
+        while not counters.is_silent():
+            time.sleep(0.5)
+        assert not any(gate.stands_anew() for _ in range(GLANCES + 1))
+        full(hosts, pairs[-1])
+        deadline = time.monotonic() + 10
+        while not gate.stands_anew():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_few_sockets_are_asked_without_looking_at_the_counters(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
+    with connected(hosts) as ends, closing(Openings(hosts.client)) as counters:
+        full(hosts, ends)
+        gate = Gate([located(diags, ends)], counters={diags.client: counters})
+        assert [gate.stands_anew() for _ in range(GLANCES + 3)] == [False] + [True] * (GLANCES + 2)

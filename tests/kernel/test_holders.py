@@ -198,14 +198,15 @@ c, s = connection(); c.setsockopt(6, 18, 7000); c.setblocking(True)
 c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack('qq', 3, 500000))
 c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
 c.setsockopt(6, 10, 5000)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
 say(c.fileno(), s.fileno(), c.getsockopt(6, 10), s.getsockopt(6, 10)); time.sleep(60)
 """
     with sleeper(code) as program:
         one, other, clamp, usual = map(int, program.words)
         flags = Path(f"/proc/{program.pid}/fdinfo/{one}").read_text()
         descriptors = len(os.listdir("/proc/self/fd"))
-        assert options_of(program.pid, one) == SocketOptions(3_500_000_000, 0, 7000, True, clamp)
-        assert options_of(program.pid, other) == SocketOptions(0, 0, 0, False, usual)
+        assert options_of(program.pid, one) == SocketOptions(3_500_000_000, 0, 7000, True, False, clamp)
+        assert options_of(program.pid, other) == SocketOptions(0, 0, 0, False, True, usual)
         assert isinstance(options_of(program.pid, 99), str)
         assert Path(f"/proc/{program.pid}/fdinfo/{one}").read_text() == flags
         assert len(os.listdir("/proc/self/fd")) == descriptors

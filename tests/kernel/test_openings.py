@@ -1,5 +1,6 @@
-"""A namespace's counters move with every connection that it opens, of itself or for others, and with nothing else."""
+"""A namespace's counters tell of every connection that it opens, of itself or for others, and of every segment."""
 
+import time
 from contextlib import closing
 
 import pytest
@@ -30,3 +31,15 @@ def test_other_namespaces_count_for_themselves(hosts: Pair[Namespace]) -> None:
         for role in Role:
             with closing(Openings(hosts[role])) as one:
                 assert one.count() > 0
+
+
+@pytest.mark.parametrize("ip", [4, 6])
+def test_any_segment_breaks_the_silence(hosts: Pair[Namespace], ip: int) -> None:
+    with connected(hosts, ip) as ends, closing(Openings(hosts.client)) as client:
+        deadline = time.monotonic() + 10
+        while not client.is_silent():
+            assert time.monotonic() < deadline, "neighbour discovery has its pauses"
+            time.sleep(0.1)
+        ends.server.sendall(b"x")
+        assert ends.client.recv(1) == b"x"
+        assert not client.is_silent()
