@@ -196,6 +196,7 @@ def _qualifiers(needs: Needs, holdings: Holdings, snapshot: Snapshot) -> Iterato
             yield f"{thread.name} is taken for housekeeping of {thread.housekeeping}"
         if any(need.stacks.ends_itself for need in found):
             yield f"TCP itself ends the wait of {thread.name} after tcp_retries2: too few acknowledgments reach it"
+        yield from dict.fromkeys(need.stacks.but_for for need in found if need.stacks.but_for)
     for pid in dict.fromkeys(thread.pid for thread in needs):
         process_of = holdings.processes.get(pid)
         if process_of is not None:

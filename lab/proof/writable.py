@@ -75,6 +75,8 @@ class Movement:
     """Not even a write tried again after a signal or a time limit would be taken: `wmem_queued >= sndbuf`."""
     ends_itself: bool = False
     """TCP gives the connection up after tcp_retries2 retransmissions (15, about a quarter of an hour)."""
+    but_for: str | None = None
+    """What it rests on, and nobody can see."""
 
 
 UNKNOWN_STACK = Stack()
@@ -94,7 +96,7 @@ def could_write(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN
     if opens is None:
         most = largest_sndbuf(sender, peer, stack)
         found = _sealed(sender, _least_queued(sender), quiet, most, Rule.CLOSED)
-        return replace(found, ends_itself=is_silent(sender) or stack.gives_up)
+        return replace(found, ends_itself=is_silent(sender) or stack.gives_up, but_for=_unless_raised(sender, peer))
     if stack.drops_beyond_window and _starved(sender, peer):
         return _starving(sender)
     found = _after_a_fragment(sender, peer, quiet, stack) or _out_of_capacity(sender, peer, quiet, stack) or opens
@@ -121,7 +123,8 @@ def could_arrive(receiver: SocketSample, peer: SocketSample, stack: Stack = UNKN
     if opens and stack.drops_beyond_window and _starved(peer, receiver) and _repeats_itself(peer, receiver):
         why = f"{_end(peer)} only repeats what {_end(receiver)} has: {Rule.STARVED}"
         return Movement(Can.NO, why, Rule.STARVED, ends_itself=True)
-    return opens or Movement(Can.NO, f"{_end(receiver)} has closed its window for good", Rule.CLOSED)
+    why = f"{_end(receiver)} has closed its window for good"
+    return opens or Movement(Can.NO, why, Rule.CLOSED, but_for=_unless_raised(peer, receiver))
 
 
 def could_signal_room(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
@@ -208,31 +211,42 @@ def _reopens(sender: SocketSample, peer: SocketSample) -> Movement | None:
 
     One answered probe shows it, or the closing of the window, if looks have seen it (`Looks.closed`).
     What has been shown so holds no longer once the program has raised its receive buffer (SO_RCVBUF, SO_RCVLOWAT),
-    or has read on after shutdown(SHUT_RD), which tells nobody (tcp_cleanup_rbuf()). Then more is free than explains it:
-    that is certain where all is as it was then, or the size is the kernel's own choice, and so the largest window.
+    or has read on after shutdown(SHUT_RD), which tells nobody (tcp_cleanup_rbuf()). Then more is free than explains it,
+    as long as it is known which share of the buffer makes a window.
     """
     if _stays_closed(peer):
         return None
     answered_ms = sender.last_data_sent_ms - sender.last_ack_recv_ms
     answered = sender.backoff >= 1 and answered_ms >= max(EXCHANGE_MS, sender.rto_us // 1000 - JIFFIES_MS)
-    trusted = _is_sized_by_the_kernel(peer) or _is_as_it_was(peer, sender.last_ack_recv_ms)
-    shown = (answered and trusted) or (peer.looks is not None and peer.looks.closed)
+    shown = (answered and (_has_a_ratio(peer) or _is_as_it_was(sender, peer))) or _was_seen_to_close(peer)
     if shown and _is_below_the_clamp(peer) and _is_too_little(peer):
         return None
     return _yes(f"{_end(peer)} has {_free(peer)} bytes free and may open its window when it answers a probe")
 
 
-def _is_as_it_was(receiver: SocketSample, ago_ms: int) -> bool:
-    return receiver.looks is not None and receiver.looks.unchanged_ms > ago_ms + JIFFIES_MS
+def _unless_raised(sender: SocketSample, peer: SocketSample) -> str | None:
+    """The size that a program has set before it connected leaves the same traces as one that it has set since."""
+    if _stays_closed(peer) or _is_as_it_was(sender, peer) or _was_seen_to_close(peer) or not peer.rcvbuf_locked:
+        return None
+    return f"the program of {_end(peer)} has set SO_RCVBUF, and may have raised it since a probe was answered"
 
 
-def _is_sized_by_the_kernel(receiver: SocketSample) -> bool:
+def _is_as_it_was(sender: SocketSample, peer: SocketSample) -> bool:
+    """Whether looks have seen the peer's buffer unchanged since its last answer."""
+    return peer.looks is not None and peer.looks.unchanged_ms > sender.last_ack_recv_ms + JIFFIES_MS
+
+
+def _was_seen_to_close(receiver: SocketSample) -> bool:
+    return receiver.looks is not None and receiver.looks.closed
+
+
+def _has_a_ratio(receiver: SocketSample) -> bool:
     """Whether its largest window is its buffer by one of the 255 ratios that the kernel knows (tcp_win_from_space()).
 
-    SO_RCVBUF changes the buffer alone, and locks it: that may have been taken back (SO_BUF_LOCK), the ratio is not.
+    SO_RCVBUF on a connection changes the buffer alone: then it hardly ever is one, and may be by accident.
     """
     clamp, rcvbuf = receiver.window_clamp, receiver.rcvbuf
-    if clamp is None or receiver.rcvbuf_locked is not False:
+    if clamp is None or receiver.rcvbuf_locked is None:
         return False
     ratio = -(-(clamp << 8) // rcvbuf)
     return ratio * rcvbuf >> 8 == clamp

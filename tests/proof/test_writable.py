@@ -111,7 +111,7 @@ def test_what_an_answered_probe_has_shown_is_over_once_more_is_free_than_explain
 
 
 def test_what_is_free_explains_nothing_once_the_program_has_set_the_size() -> None:
-    """SO_RCVBUF leaves the largest window as it is, so that the ratio of the two is no longer the kernel's."""
+    """SO_RCVBUF leaves the largest window as it is: then it is no share of the buffer that the kernel knows."""
     asked = client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60)
     peer = server(rcv_mss=1448, rmem_alloc=8192 - 2032)
     assert could_write(asked, peer).can is Can.NO
@@ -120,9 +120,12 @@ def test_what_is_free_explains_nothing_once_the_program_has_set_the_size() -> No
     assert could_write(asked, raised).can is Can.YES, "SO_BUF_LOCK has been taken back"
     assert could_write(asked, replace(peer, rcvbuf_locked=None)).can is Can.YES, "it is not known"
     locked = replace(peer, rcvbuf_locked=True)
-    assert could_write(asked, locked).can is Can.YES
-    since = [could_write(asked, replace(locked, looks=replace(SLEPT, unchanged_ms=ms))).can for ms in (60, 100)]
-    assert since == [Can.YES, Can.NO], "the answer came 60 ms ago"
+    since = [could_write(asked, replace(locked, looks=replace(SLEPT, unchanged_ms=ms))) for ms in (60, 100)]
+    assert [each.can for each in since] == [Can.NO, Can.NO]
+    assert "SO_RCVBUF" in (since[0].but_for or ""), "the answer came 60 ms ago"
+    assert since[1].but_for is None
+    assert could_write(asked, peer).but_for is None, "it is the kernel's choice"
+    assert could_write(asked, replace(locked, rmem_alloc=8192)).but_for is None, "it stays closed, whatever the share"
 
 
 def test_a_window_that_was_seen_to_close_needs_no_answered_probe() -> None:

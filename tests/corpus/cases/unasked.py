@@ -297,6 +297,8 @@ CASES = (
     replace(
         _option("rcvbuf-raised-a-little", "SO_RCVBUF, by a tenth.", connecting(raised_a_little)),
         buffers=SQUEEZED,
+        grades=frozenset({"qualified"}),
+        named="SO_RCVBUF",
     ),
     _option(
         "rcvlowat-raised",
