@@ -1,7 +1,7 @@
 """Watches connections that already run: the eyes and the judge of an experiment, on processes of anybody. Reads only.
 
-Cheap first: Recv-Q and Send-Q, 3 us each. Only a connection whose both ends have something to send, and
-whose bytes stand still, is looked at closely, with everybody who holds it or could wake a holder.
+Cheap first: whether any packet came or went, then Recv-Q and Send-Q. Only a connection whose both ends have something to
+send, and whose bytes stand still, is looked at closely, with everybody who holds it or could wake a holder.
 """
 
 import os
@@ -25,11 +25,11 @@ from lab.evidence import (
 )
 from lab.kernel import sysctl
 from lab.kernel.conntrack import Conntrack
+from lab.kernel.counters import Counters
 from lab.kernel.gate import Asked, Gate
 from lab.kernel.holders import network_namespaces
 from lab.kernel.looks import Memory
 from lab.kernel.netns import Namespace
-from lab.kernel.openings import Openings
 from lab.kernel.peers import Peers
 from lab.kernel.procfs import has_ended, newest, start_of
 from lab.kernel.scene import Cut, Scene, Target
@@ -115,7 +115,7 @@ class Place:
 
     namespace: Namespace
     diag: SocketDiag
-    openings: Openings
+    counters: Counters
     conntrack: Conntrack
     stack: ExitStack
     """Closes all four."""
@@ -218,9 +218,9 @@ class Watch:
         with ExitStack() as stack:
             stack.enter_context(namespace)
             diag = stack.enter_context(closing(SocketDiag(namespace)))
-            openings = stack.enter_context(closing(Openings(namespace)))
+            counters = stack.enter_context(closing(Counters(namespace)))
             conntrack = stack.enter_context(closing(Conntrack(namespace)))
-            place = Place(namespace, diag, openings, conntrack, stack.pop_all())
+            place = Place(namespace, diag, counters, conntrack, stack.pop_all())
         self._places[identity] = place
         return place
 
@@ -234,7 +234,7 @@ class Watch:
 
     def connections(self) -> list[Connection]:
         """Those that fit the targets, as they are now."""
-        self._listed = {place.diag: (place.openings.count(), place.diag.entries()) for place in self._places.values()}
+        self._listed = {place.diag: (place.counters.opened(), place.diag.entries()) for place in self._places.values()}
         return self._connections()
 
     def _connections(self) -> list[Connection]:
@@ -261,7 +261,7 @@ class Watch:
         """
         before, self._listed = self._listed, {}
         for place in self._places.values():
-            count, known = place.openings.count(), before.get(place.diag)
+            count, known = place.counters.opened(), before.get(place.diag)
             if known is None or known[0] != count or not all(entry.inode for entry in known[1]):
                 known = count, place.diag.entries()
             self._listed[place.diag] = known
@@ -329,7 +329,7 @@ class Watch:
     def _wait_for_news(self, connections: list[Connection], limit_s: float) -> bool:
         """Until a connection came, went or moved since these were judged: then True. At most about so long."""
         judged = [self._judged[each.key] for each in connections]
-        counters = {place.diag: place.openings for place in self._places.values()}
+        counters = {place.diag: place.counters for place in self._places.values()}
         gate = Gate([each.ends for each in connections], {i: _queues(pair) for i, pair in enumerate(judged)}, counters)
         ends = [end for each in connections for end in each.ends]
         asked = Asked({index: end for index, end in enumerate(ends) if end}, tell_progress=True)

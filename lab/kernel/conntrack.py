@@ -64,6 +64,8 @@ class Conntrack:
             return None
         attributes = _attributes(reply[_NLMSG.size + _NFGENMSG.size :])
         original, answer = (_parsed(attributes[kind]) for kind in (CTA_TUPLE_ORIG, CTA_TUPLE_REPLY))
+        if way not in (original, answer):
+            return None  # an answer that came too late, to an earlier question
         source, destination = answer if way == original else original
         return None if (destination, source) == way else (destination, source)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
 
-from lab.kernel.openings import Openings
+from lab.kernel.counters import Counters
 from lab.kernel.sockdiag import (
     TOGETHER,
     Located,
@@ -67,7 +67,7 @@ class Gate:
         self,
         pairs: Sequence[Pair[Located | None]],
         judged: Mapping[int, object] = NOTHING,
-        counters: Mapping[SocketDiag, Openings] = MappingProxyType({}),
+        counters: Mapping[SocketDiag, Counters] = MappingProxyType({}),
     ) -> None:
         self._judged = judged
         whole = {index: (client, server) for index, (client, server) in enumerate(pairs) if client and server}

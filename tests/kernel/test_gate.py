@@ -10,9 +10,9 @@ from contextlib import ExitStack, closing
 import pytest
 
 from lab.evidence import SocketSample
+from lab.kernel.counters import Counters
 from lab.kernel.gate import GLANCES, SOCKETS, Asked, Gate
 from lab.kernel.netns import Namespace
-from lab.kernel.openings import Openings
 from lab.kernel.sockdiag import TOGETHER, Located, SocketDiag
 from lab.spec import Pair, Role
 
@@ -125,7 +125,7 @@ def talk(hosts: Pair[Namespace], stack: ExitStack) -> list[Pair[socket.socket]]:
 def test_while_no_packet_comes_or_goes_nobody_is_asked_for_long(
     hosts: Pair[Namespace], diags: Pair[SocketDiag]
 ) -> None:
-    class Counted(Openings):
+    class Counted(Counters):
         silent = True
 
         def is_silent(self) -> bool:
@@ -147,7 +147,7 @@ def test_while_no_packet_comes_or_goes_nobody_is_asked_for_long(
 def test_a_freeze_is_seen_by_the_packets_that_bring_it_about(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
     with ExitStack() as stack:
         pairs = talk(hosts, stack)
-        counters = stack.enter_context(closing(Openings(hosts.client)))
+        counters = stack.enter_context(closing(Counters(hosts.client)))
         gate = Gate([located(diags, ends) for ends in pairs], counters={diags.client: counters})
         while not counters.is_silent():
             time.sleep(0.5)
@@ -160,7 +160,7 @@ def test_a_freeze_is_seen_by_the_packets_that_bring_it_about(hosts: Pair[Namespa
 
 
 def test_few_sockets_are_asked_without_looking_at_the_counters(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
-    with connected(hosts) as ends, closing(Openings(hosts.client)) as counters:
+    with connected(hosts) as ends, closing(Counters(hosts.client)) as counters:
         full(hosts, ends)
         gate = Gate([located(diags, ends)], counters={diags.client: counters})
         assert [gate.stands_anew() for _ in range(GLANCES + 3)] == [False] + [True] * (GLANCES + 2)

@@ -13,7 +13,7 @@ from lab.kernel.netns import Namespace
 OPENED = (b"ActiveOpens", b"PassiveOpens")
 
 
-class Openings:
+class Counters:
     """The counters of one namespace, over one descriptor that stays in it. Close it."""
 
     def __init__(self, namespace: Namespace) -> None:
@@ -23,12 +23,12 @@ class Openings:
     def close(self) -> None:
         os.close(self._file)
 
-    def count(self) -> int:
+    def opened(self) -> int:
         """Connections opened so far, those that have ended too: 15 us."""
         names, values = (line.split() for line in os.pread(self._file, 8192, 0).splitlines() if line[:4] == b"Tcp:")
         return sum(int(values[names.index(each)]) for each in OPENED)
 
     def is_silent(self) -> bool:
-        """Whether no packet has come or gone since this was asked last: 15 us."""
+        """Whether no packet has come or gone since this was asked last: 15 us, and 50 with cold caches."""
         before, self._seen = self._seen, os.pread(self._file, 8192, 0)
         return self._seen == before

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
+from lab.kernel.counters import Counters
 from lab.kernel.netns import Namespace
-from lab.kernel.openings import Openings
 from lab.spec import Pair, Role
 
 from .hosts import connected
@@ -14,28 +14,28 @@ from .hosts import connected
 
 @pytest.mark.parametrize("ip", [4, 6])
 def test_each_end_s_namespace_counts_a_new_connection_once(hosts: Pair[Namespace], ip: int) -> None:
-    with closing(Openings(hosts.client)) as client, closing(Openings(hosts.server)) as server:
-        before = client.count(), server.count()
+    with closing(Counters(hosts.client)) as client, closing(Counters(hosts.server)) as server:
+        before = client.opened(), server.opened()
         with connected(hosts, ip) as ends:
-            assert (client.count(), server.count()) == (before[0] + 1, before[1] + 1)
+            assert (client.opened(), server.opened()) == (before[0] + 1, before[1] + 1)
             ends.client.sendall(b"x")
             assert ends.server.recv(1) == b"x"
-            assert (client.count(), server.count()) == (before[0] + 1, before[1] + 1)
-        assert (client.count(), server.count()) == (before[0] + 1, before[1] + 1), "one that has ended counts"
+            assert (client.opened(), server.opened()) == (before[0] + 1, before[1] + 1)
+        assert (client.opened(), server.opened()) == (before[0] + 1, before[1] + 1), "one that has ended counts"
 
 
 def test_other_namespaces_count_for_themselves(hosts: Pair[Namespace]) -> None:
-    with Namespace.create() as elsewhere, closing(Openings(elsewhere)) as other:
+    with Namespace.create() as elsewhere, closing(Counters(elsewhere)) as other:
         with connected(hosts):
-            assert other.count() == 0
+            assert other.opened() == 0
         for role in Role:
-            with closing(Openings(hosts[role])) as one:
-                assert one.count() > 0
+            with closing(Counters(hosts[role])) as one:
+                assert one.opened() > 0
 
 
 @pytest.mark.parametrize("ip", [4, 6])
 def test_any_segment_breaks_the_silence(hosts: Pair[Namespace], ip: int) -> None:
-    with connected(hosts, ip) as ends, closing(Openings(hosts.client)) as client:
+    with connected(hosts, ip) as ends, closing(Counters(hosts.client)) as client:
         deadline = time.monotonic() + 10
         while not client.is_silent():
             assert time.monotonic() < deadline, "neighbour discovery has its pauses"
