@@ -1,7 +1,7 @@
 """Watches connections that already run: the eyes and the judge of an experiment, on processes of anybody. Reads only.
 
-Cheap first: whether any packet came or went, then Recv-Q and Send-Q. Only a connection whose both ends have something to
-send, and whose bytes stand still, is looked at closely, with everybody who holds it or could wake a holder.
+Cheap first: whether any packet came or went, then Recv-Q and Send-Q. Only a connection whose both ends have something
+to send, and whose bytes stand still, is looked at closely, with everybody who holds it or could wake a holder.
 """
 
 import os
