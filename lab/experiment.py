@@ -36,7 +36,7 @@ JUDGE_AGAIN_S, JUDGE_AGAIN = 0.02, 0.1
 PROVEN_TICK_S = 0.01
 """Between two looks at a pair of which only probes are awaited."""
 AT_REST_S = 1.0
-"""For so long another last cut is tried, where the first does not show what has been proven, and no byte moved."""
+"""For so long another last cut is tried, where the first does not show what has been proven."""
 PAUSE = 0.25
 """Of a tick, at least, are left to the programs."""
 SHOW_S = 0.1
@@ -93,15 +93,13 @@ class _End:
     def __init__(self, spec: Spec, observer: Observer, began: float) -> None:
         self._spec, self._observer, self._began = spec, observer, began
         self.proven_at: float | None = None
-        self._proven_of_ns = 0
-        """Which stillness it is that was proven."""
         self._judge_from = began
         self._over_at: float | None = None
 
     def has_come(self, now: float, *, is_news: bool) -> bool:
         if self.proven_at is None and is_news and self._is_proven():
             self._observer.keep()
-            self.proven_at, self._proven_of_ns = now, self._observer.moved_ns
+            self.proven_at = now
         if not self._is_over(now):
             self._over_at = None
             return False
@@ -127,7 +125,7 @@ class _End:
 
     def _shows_it(self) -> bool:
         """Whether the last cut is as good as the one that proved it: not so one in whose midst a probe comes in."""
-        return self.proven_at is None or self._observer.moved_ns != self._proven_of_ns or self._is_proven()
+        return self.proven_at is None or self._is_proven()
 
 
 def _enough(spec: Spec, observer: Observer, played_s: float) -> bool:

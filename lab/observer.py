@@ -51,8 +51,7 @@ class Observer:
         self._counted: Pair[object] = Pair(None, None)
         self._processors = machine.cores()
         self._moved: object = None
-        self.moved_ns = self._started_ns
-        """When a byte was last seen to have moved."""
+        self._moved_ns = self._started_ns
         self._missing: dict[str, None] = {}
         self._memory = UNKNOWN
         self._diag = Pair(*(SocketDiag(site.namespaces[role]) for role in Role))
@@ -92,7 +91,7 @@ class Observer:
         self._keep(snapshot)
         moved = _moved(snapshot)
         if moved != self._moved:
-            self._moved, self.moved_ns = moved, snapshot.time_ns
+            self._moved, self._moved_ns = moved, snapshot.time_ns
         return snapshot
 
     def _is_due(self, latest: Snapshot, before: list[object], *, running: bool) -> bool:
@@ -179,7 +178,7 @@ class Observer:
         """For how long the state has been the same but for probes."""
         if self._latest is None:
             return 0.0
-        return (self._latest.time_ns - self.moved_ns) / 1e9
+        return (self._latest.time_ns - self._moved_ns) / 1e9
 
     def may_be_stuck(self) -> bool:
         """Whether a proof is worth a try: both ends have something to send, and neither program ran just now."""
