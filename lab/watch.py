@@ -339,7 +339,10 @@ class Watch:
             if self._stands_anew(gate, min(deadline, time.monotonic() + REFRESH_S)):
                 return True
             followed = self._follow(self._find_namespaces())
-            if (self._list_anew() or followed) and _keys(self._connections()) != _keys(connections):
+            may_differ = self._list_anew() or followed
+            if any(end.diag not in self._listed for end in ends if end):
+                return True  # its namespace was let go of
+            if may_differ and _keys(self._connections()) != _keys(connections):
                 return True
             if any(then[index] != now for index, now in asked.progress().items()):
                 return True

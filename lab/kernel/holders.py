@@ -165,7 +165,13 @@ def network_namespaces() -> tuple[list[Namespace], int]:
 
 def _that_signal_their_end(pid: int, caught: int, ignored: int) -> Iterator[int]:
     """The children whose end runs a handler of the process, or ends it too."""
-    for child in [] if has_ended(pid) else children_of(pid):
+    try:
+        children = children_of(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        if not has_ended(pid):
+            raise
+        children = []
+    for child in children:
         number = end_signal_of(child)
         bit = 1 << number - 1 if number > 0 else 0
         if bit & (caught if bit == SIGCHLD_BIT else ~ignored):

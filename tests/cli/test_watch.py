@@ -258,6 +258,23 @@ def test_live_a_namespace_that_comes_later_is_looked_into_and_one_that_is_left_i
             assert time.monotonic() < deadline
 
 
+def test_live_nobody_is_asked_about_the_sockets_of_a_namespace_that_was_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its last process may have ended, with the connection, since the last look."""
+    with crowd(0, frozen=True) as (folder, _, port, _), closing(Watch(Targets(ports=(port,)))) as watching:
+        live = watching.live()
+        assert next(live)
+        find, left = watching._find_namespaces, Path(folder).stat()
+
+        def let_go() -> bool:
+            came = find()
+            if place := watching._places.pop((left.st_dev, left.st_ino), None):
+                place.stack.close()
+            return came
+
+        monkeypatch.setattr(watching, "_find_namespaces", let_go)
+        assert next(live) == [], "no connection is left to be told of"
+
+
 def _held() -> set[str]:
     """What our descriptors refer to."""
     found = set()

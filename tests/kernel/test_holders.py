@@ -13,11 +13,13 @@ from typing import TypeVar
 import pytest
 
 from lab.evidence import ProcessSample
+from lab.kernel import holders
 from lab.kernel.deadlines import Deadlines
 from lab.kernel.descriptors import Descriptors
 from lab.kernel.holders import Processes, network_namespaces, scan, sees_whole_host
 from lab.kernel.netns import Namespace, program_in
 from lab.kernel.options import SocketOptions, options_of
+from lab.kernel.procfs import children_of
 from lab.kernel.runtime import runtime_of
 from lab.kernel.sockdiag import SocketDiag
 from lab.kernel.socketindex import SocketIndex
@@ -299,3 +301,15 @@ def test_runtimes_are_recognised(runtime: str | None, command: list[str]) -> Non
             assert runtime_of(process.pid) == runtime
         finally:
             process.kill()
+
+
+def test_a_process_that_ends_while_it_is_described_has_no_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+
+        def ends(pid: int) -> list[int]:
+            process.kill()
+            process.wait()
+            return children_of(pid)
+
+        monkeypatch.setattr(holders, "children_of", ends)
+        assert Processes().sample(process.pid, None, calls_readable=True).reaps == ()
