@@ -97,7 +97,8 @@ class _End:
         self._over_at: float | None = None
 
     def has_come(self, now: float, *, is_news: bool) -> bool:
-        if self.proven_at is None and is_news and self._is_proven():
+        just_proven = self.proven_at is None and is_news and self._is_proven()
+        if just_proven:
             self._observer.keep()
             self.proven_at = now
         if not self._is_over(now):
@@ -105,7 +106,7 @@ class _End:
             return False
         if self._over_at is None:
             self._over_at = now
-        return self._shows_it() or now - self._over_at >= AT_REST_S
+        return just_proven or self._shows_it() or now - self._over_at >= AT_REST_S
 
     def _is_over(self, now: float) -> bool:
         spec, observer = self._spec, self._observer

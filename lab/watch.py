@@ -257,7 +257,7 @@ class Watch:
     def _list_anew(self) -> bool:
         """The sockets of each namespace that has opened a connection since, or in which one has not been accepted yet.
 
-        Whether any connection may have come that fits.
+        Whether any connection may have come that fits, or gone with its namespace.
         """
         before, self._listed = self._listed, {}
         for place in self._places.values():
@@ -266,7 +266,8 @@ class Watch:
                 known = count, place.diag.entries()
             self._listed[place.diag] = known
         inodes = self._inodes_of_targets()
-        return any(before.get(diag) is not known for diag, known in self._listed.items()) or inodes != self._inodes
+        others = any(before.get(diag) is not known for diag, known in self._listed.items())
+        return others or before.keys() != self._listed.keys() or inodes != self._inodes
 
     def _inodes_of_targets(self) -> set[int]:
         """Raises TestbedError when the last target has ended."""
@@ -339,10 +340,7 @@ class Watch:
             if self._stands_anew(gate, min(deadline, time.monotonic() + REFRESH_S)):
                 return True
             followed = self._follow(self._find_namespaces())
-            may_differ = self._list_anew() or followed
-            if any(end.diag not in self._listed for end in ends if end):
-                return True  # its namespace was let go of
-            if may_differ and _keys(self._connections()) != _keys(connections):
+            if (self._list_anew() or followed) and _sockets(self._connections()) != _sockets(connections):
                 return True
             if any(then[index] != now for index, now in asked.progress().items()):
                 return True
@@ -514,8 +512,9 @@ def _progress(sample: SocketSample | None) -> object:
     return sample and (sample.inode, sample.bytes_acked, sample.bytes_received, sample.rqueue, sample.wqueue)
 
 
-def _keys(connections: Iterable[Connection]) -> set[frozenset[int]]:
-    return {frozenset(each.key) for each in connections}
+def _sockets(connections: Iterable[Connection]) -> set[frozenset[tuple[SocketDiag, int]]]:
+    """Of each, by whom to ask in their namespaces: one that was let go of and is there again has another."""
+    return {frozenset((end.diag, end.entry.cookie) for end in each.ends if end) for each in connections}
 
 
 def _is_news(verdict: Verdict, told: Verdict | None) -> bool:

@@ -3,21 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from types import MappingProxyType
+from typing import Any
 
 from lab.kernel.counters import Counters
-from lab.kernel.sockdiag import (
-    TOGETHER,
-    Located,
-    Progress,
-    SocketDiag,
-    progress,
-    question,
-    queues,
-)
+from lab.kernel.sockdiag import TOGETHER, Located, Progress, SocketDiag, progress, question, queues
 from lab.spec import Pair
 
 Queues = tuple[int, int]
-NOTHING: Mapping[int, object] = MappingProxyType({})
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
 GLANCES = 12
 """After the last packet: until a probe comes, which no end with something to send puts off for less than 0.2 s."""
 SOCKETS = 4
@@ -67,7 +60,7 @@ class Gate:
         self,
         pairs: Sequence[Pair[Located | None]],
         judged: Mapping[int, object] = NOTHING,
-        counters: Mapping[SocketDiag, Counters] = MappingProxyType({}),
+        counters: Mapping[SocketDiag, Counters] = NOTHING,
     ) -> None:
         self._judged = judged
         whole = {index: (client, server) for index, (client, server) in enumerate(pairs) if client and server}
@@ -90,7 +83,8 @@ class Gate:
                 self._left = GLANCES
         if self._left == 0:
             return False
-        self._left -= self._counters != []
+        if self._counters:
+            self._left -= 1
         for any_sends, questions, number in self._clients.datagrams:
             if any_sends(questions, number):
                 break

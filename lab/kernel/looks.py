@@ -55,6 +55,10 @@ class Memory:
 
     def told(self, sample: SocketSample) -> SocketSample:
         """The sample, taken just now, with what all looks tell."""
+        return replace(sample, looks=self.note(sample))
+
+    def note(self, sample: SocketSample) -> Looks:
+        """The same for who needs no copy of the sample."""
         now, written = time.monotonic(), sample.bytes_acked + sample.wqueue
         buffer = sample.rcvbuf, sample.rmem_alloc
         known = self._known.get((sample.cookie, sample.inode))
@@ -68,7 +72,7 @@ class Memory:
         if buffer != known.buffer:
             known.buffer, known.since = buffer, now
         known.mss = min(known.mss, sample.snd_mss)
-        looks = Looks(
+        return Looks(
             may_retry=now < known.over,
             written=written - known.first,
             window=known.window,
@@ -76,7 +80,6 @@ class Memory:
             unchanged_ms=int((now - known.since) * 1000),
             closed=_is_closed_for_good(known, sample),
         )
-        return replace(sample, looks=looks)
 
 
 def _is_closed_for_good(known: _Known, sample: SocketSample) -> bool:

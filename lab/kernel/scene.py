@@ -102,7 +102,10 @@ class Scene:
 
     def glance(self) -> tuple[SocketSample | None, ...]:
         """The targets' sockets alone, without the options that their programs have set: 30 us each."""
-        return tuple(self._glance(target) for target in self.targets)
+        samples = tuple(self._glance(target) for target in self.targets)
+        for sample in filter(None, samples):
+            self._memory_of_looks.note(sample)
+        return samples
 
     def look(self, fresh: bool = False, calm: bool = False) -> Cut:
         """One cut; `fresh` searches all of /proc anew, where that is searched at all.
@@ -330,7 +333,7 @@ class Scene:
         if sample is None:
             return None
         self._known[target] = sample
-        return self._memory_of_looks.told(sample)
+        return sample
 
     def _sample_others(self, members: set[int]) -> Iterator[SocketSample]:
         """The sockets that any of the threads waits for, and their peers, less the targets."""
@@ -347,14 +350,14 @@ class Scene:
                 continue
             sample = found.diag.sample(None, found.entry.local, found.entry.remote, found.entry.cookie)
             if sample is not None:
-                yield self._with_options(self._memory_of_looks.told(sample))
+                yield self._with_options(sample)
 
     def _with_options(self, sample: SocketSample) -> SocketSample:
         """Read anew when somebody ran, who may have set them."""
         if self._ran or sample.inode not in self._options:
             self._options[sample.inode] = self._read_options(sample.inode)
         options = self._options[sample.inode]
-        sample = self._index.without_nat(sample)
+        sample = self._index.without_nat(self._memory_of_looks.told(sample))
         if options is None:
             return sample
         return replace(
