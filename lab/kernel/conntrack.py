@@ -13,23 +13,21 @@ import struct
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError
+from lab.kernel.netlink import NLM_F_REQUEST, NLMSG, NLMSG_ERROR, attributes_of, error_of, opened
 from lab.kernel.netns import Namespace
 from lab.kernel.sockdiag import join_address, split_address
 
 NETLINK_NETFILTER = 12
 GET = 1 << 8 | 1
 """NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET."""
-NLM_F_REQUEST, NLMSG_ERROR = 1, 2
 NESTED, KIND = 0x8000, 0x3FFF
 CTA_TUPLE_ORIG, CTA_TUPLE_REPLY = 1, 2
 CTA_TUPLE_IP, CTA_TUPLE_PROTO = 1, 2
 CTA_PROTO_NUM, CTA_PROTO_SRC_PORT, CTA_PROTO_DST_PORT = 1, 2, 3
 CTA_IP = {4: (1, 2), 16: (3, 4)}
 """Source and destination, by the size of an address."""
-ANSWER_S = 5
 COUNT = Path("/proc/sys/net/netfilter/nf_conntrack_count")
 
-_NLMSG = struct.Struct("=IHHII")
 _NFGENMSG = struct.Struct("=BBH")
 
 Way = tuple[str, str]
@@ -62,7 +60,7 @@ class Conntrack:
         reply = self._ask(way)
         if reply is None:
             return None
-        attributes = _attributes(reply[_NLMSG.size + _NFGENMSG.size :])
+        attributes = _attributes(reply[NLMSG.size + _NFGENMSG.size :])
         original, answer = (_parsed(attributes[kind]) for kind in (CTA_TUPLE_ORIG, CTA_TUPLE_REPLY))
         if way not in (original, answer):
             return None  # an answer that came too late, to an earlier question
@@ -74,17 +72,14 @@ class Conntrack:
         request = _NFGENMSG.pack(family, 0, 0) + _tuple(way)
         try:
             if self._netlink is None:
-                self._netlink = self._namespace.call(
-                    socket.socket, socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER
-                )
-                self._netlink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@2l", ANSWER_S, 0))
-            self._netlink.send(_NLMSG.pack(_NLMSG.size + len(request), GET, NLM_F_REQUEST, 0, 0) + request)
+                self._netlink = opened(self._namespace, NETLINK_NETFILTER)
+            self._netlink.send(NLMSG.pack(NLMSG.size + len(request), GET, NLM_F_REQUEST, 0, 0) + request)
             reply = self._netlink.recv(8192)
         except OSError as error:
             raise _lacking(error.errno) from None
-        if _NLMSG.unpack_from(reply)[1] != NLMSG_ERROR:
+        if NLMSG.unpack_from(reply)[1] != NLMSG_ERROR:
             return reply
-        code = -int(struct.unpack_from("=i", reply, _NLMSG.size)[0])
+        code = error_of(reply)
         if code == errno.ENOENT:
             return None
         raise _lacking(code)
@@ -124,9 +119,4 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 
 def _attributes(block: bytes) -> dict[int, bytes]:
-    found, offset = {}, 0
-    while offset + 4 <= len(block):
-        size, kind = struct.unpack_from("=HH", block, offset)
-        found[kind & KIND] = block[offset + 4 : offset + size]
-        offset += (size + 3) & ~3
-    return found
+    return {kind & KIND: value for kind, value in attributes_of(block)}

@@ -17,13 +17,13 @@ from ipaddress import IPv6Address, ip_address
 
 from lab.errors import TestbedError
 from lab.evidence import SocketSample
+from lab.kernel.netlink import NLM_F_REQUEST, NLMSG, NLMSG_ERROR, attributes_of, error_of, opened
 from lab.kernel.netns import Namespace
 from lab.spec import Role
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
-NLM_F_REQUEST, NLM_F_DUMP, NLM_F_DUMP_INTR = 1, 0x300, 0x10
-NLMSG_ERROR, NLMSG_DONE = 2, 3
+NLM_F_DUMP, NLM_F_DUMP_INTR, NLMSG_DONE = 0x300, 0x10, 3
 INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO, INET_DIAG_ULP_INFO = 2, 4, 7, 19
 INET_ULP_INFO_NAME = 1
 EXTENSIONS = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1) | 1 << (INET_DIAG_SKMEMINFO - 1)
@@ -35,7 +35,7 @@ UDIAG_SHOW_PEER, UNIX_DIAG_PEER = 4, 2
 DUMP_ATTEMPTS = 5
 """A dump in whose middle the table changed is repeated this often, then taken as it came."""
 DUMP_BYTES = 1 << 18
-ANSWER_S, ANSWER_BYTES = 5, 1024
+ANSWER_BYTES = 1024
 SEND_QUEUE, NOTHING_TO_SEND = 76, bytes(4)
 """Where an answer has its idiag_wqueue; an error has a part of an address there."""
 TOGETHER = 32
@@ -57,7 +57,6 @@ STATES = {
 }
 TIMERS = {0: "none", 1: "on", 2: "keepalive", 3: "timewait", 4: "persist"}
 
-_NLMSG = struct.Struct("=IHHII")
 _MESSAGE = struct.Struct("=4B4s32sI8s5I")  # state timer retrans; ports, addresses, interface, cookie; five counters
 _TCP_INFO = struct.Struct("=8B24I4Q6I4Q2I2Q6I")  # up to tcpi_rehash; an older kernel sends less
 _SKMEMINFO = struct.Struct("=9I")
@@ -96,7 +95,7 @@ class SocketDiag:
     """Asks for sockets of one network namespace, over one netlink socket that stays in it."""
 
     def __init__(self, namespace: Namespace) -> None:
-        self._netlink = _opened(namespace)
+        self._netlink = opened(namespace, NETLINK_SOCK_DIAG)
         self._answer = bytearray(ANSWER_BYTES)
         self._sequence = 0
 
@@ -164,7 +163,7 @@ class SocketDiag:
         self._send(_request(local, remote, EXTENSIONS) + cookie, NLM_F_REQUEST)
         while True:
             reply = self._receive(8192)
-            if _NLMSG.unpack_from(reply)[3] == self._sequence:
+            if NLMSG.unpack_from(reply)[3] == self._sequence:
                 return _checked(reply)
 
     def _dump(self, request: bytes) -> list[bytes]:
@@ -183,19 +182,19 @@ class SocketDiag:
         while True:
             block = self._receive(DUMP_BYTES)
             for message in _messages(block):
-                _, kind, flags, sequence, _ = _NLMSG.unpack_from(message)
+                _, kind, flags, sequence, _ = NLMSG.unpack_from(message)
                 if sequence != self._sequence:
                     continue
                 interrupted |= bool(flags & NLM_F_DUMP_INTR)
                 if kind == NLMSG_DONE:
                     return replies, interrupted
                 if kind == NLMSG_ERROR:
-                    raise TestbedError(f"sock_diag refuses the dump: {os.strerror(_error(message))}")
+                    raise TestbedError(f"sock_diag refuses the dump: {os.strerror(error_of(message))}")
                 replies.append(message)
 
     def _send(self, request: bytes, flags: int) -> None:
         self._sequence += 1
-        header = _NLMSG.pack(_NLMSG.size + len(request), SOCK_DIAG_BY_FAMILY, flags, self._sequence, 0)
+        header = NLMSG.pack(NLMSG.size + len(request), SOCK_DIAG_BY_FAMILY, flags, self._sequence, 0)
         try:
             self._netlink.send(header + request)
         except OSError as error:
@@ -208,13 +207,6 @@ class SocketDiag:
             raise _silent(error) from None
 
 
-def _opened(namespace: Namespace) -> socket.socket:
-    netlink = namespace.call(socket.socket, socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG)
-    for limit in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() would poll(2) before every call
-        netlink.setsockopt(socket.SOL_SOCKET, limit, struct.pack("@2l", ANSWER_S, 0))
-    return netlink
-
-
 def _silent(error: OSError) -> TestbedError:
     why = "timed out" if error.errno == errno.EAGAIN else error.strerror or error
     return TestbedError(f"sock_diag does not answer: {why}")
@@ -224,7 +216,7 @@ def question(local: str, remote: str, cookie: int, *, tell_progress: bool = Fals
     """About one socket, whole: it may be asked again and again."""
     extensions = 1 << (INET_DIAG_INFO - 1) if tell_progress else 0
     request = _request(local, remote, extensions) + struct.pack("=Q", cookie)
-    return _NLMSG.pack(_NLMSG.size + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0) + request
+    return NLMSG.pack(NLMSG.size + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0) + request
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,8 +239,8 @@ def _request(local: str, remote: str, extensions: int) -> bytes:
 
 def _messages(block: bytes) -> Iterator[bytes]:
     offset = 0
-    while offset + _NLMSG.size <= len(block):
-        length = _NLMSG.unpack_from(block, offset)[0]
+    while offset + NLMSG.size <= len(block):
+        length = NLMSG.unpack_from(block, offset)[0]
         yield block[offset : offset + length]
         offset += (length + 3) & ~3
 
@@ -257,7 +249,7 @@ def queues(answer: bytes) -> tuple[int, int] | None:
     """Recv-Q and Send-Q; None if the socket is gone."""
     if _checked(answer) is None:
         return None
-    rqueue, wqueue = _QUEUES.unpack_from(answer, _NLMSG.size)
+    rqueue, wqueue = _QUEUES.unpack_from(answer, NLMSG.size)
     return rqueue, wqueue
 
 
@@ -266,36 +258,32 @@ def progress(answer: bytes) -> Progress | None:
     now = queues(answer)
     if now is None:
         return None
-    information = dict(_attributes(answer, _NLMSG.size + _MESSAGE.size)).get(INET_DIAG_INFO)
+    information = dict(attributes_of(answer, NLMSG.size + _MESSAGE.size)).get(INET_DIAG_INFO)
     if information is None:
         return None
     acked, received = _ACKED_RECEIVED.unpack_from(information)
-    return (*_INODE.unpack_from(answer, _NLMSG.size), acked, received, *now)
+    return (*_INODE.unpack_from(answer, NLMSG.size), acked, received, *now)
 
 
 def _checked(reply: bytes) -> bytes | None:
     """The answer to an exact question; None if there is no such socket."""
-    if _NLMSG.unpack_from(reply)[1] != NLMSG_ERROR:
+    if NLMSG.unpack_from(reply)[1] != NLMSG_ERROR:
         return reply
-    code = _error(reply)
+    code = error_of(reply)
     if code in (errno.ENOENT, errno.ESTALE):
         return None
     raise TestbedError(f"inet_diag refuses the lookup: {os.strerror(code)}")
 
 
-def _error(reply: bytes) -> int:
-    return -int(struct.unpack_from("=i", reply, _NLMSG.size)[0])
-
-
 def _entry(reply: bytes) -> TcpEntry:
-    family, state, _, _, ports, addresses, _, cookie, *rest = _MESSAGE.unpack_from(reply, _NLMSG.size)
+    family, state, _, _, ports, addresses, _, cookie, *rest = _MESSAGE.unpack_from(reply, NLMSG.size)
     local, remote = _addresses(family, ports, addresses)
     return TcpEntry(rest[-1], int.from_bytes(cookie, "little"), local, remote, state == LISTEN)
 
 
 def _unix_entry(reply: bytes) -> UnixEntry:
-    _, kind, state, inode = struct.unpack_from("=3BxI", reply, _NLMSG.size)
-    attributes = dict(_attributes(reply, _NLMSG.size + 16))
+    _, kind, state, inode = struct.unpack_from("=3BxI", reply, NLMSG.size)
+    attributes = dict(attributes_of(reply, NLMSG.size + 16))
     peer = attributes.get(UNIX_DIAG_PEER)
     found = None if peer is None else int(struct.unpack("=I", peer)[0])
     return UnixEntry(inode, state == LISTEN, found, kind == socket.SOCK_DGRAM)
@@ -325,9 +313,9 @@ def join_address(packed: bytes, port: int) -> str:
 
 
 def _parse(reply: bytes, role: Role | None, now_ns: int) -> SocketSample | None:
-    family, state, timer, retrans, ports, addresses, _, cookie, *rest = _MESSAGE.unpack_from(reply, _NLMSG.size)
+    family, state, timer, retrans, ports, addresses, _, cookie, *rest = _MESSAGE.unpack_from(reply, NLMSG.size)
     expires, rqueue, wqueue, _, inode = rest
-    attributes = dict(_attributes(reply, _NLMSG.size + _MESSAGE.size))
+    attributes = dict(attributes_of(reply, NLMSG.size + _MESSAGE.size))
     if INET_DIAG_INFO not in attributes or INET_DIAG_SKMEMINFO not in attributes:
         return None
     raw = attributes[INET_DIAG_INFO]
@@ -395,11 +383,3 @@ def _ulp(nested: bytes | None) -> str | None:
 
 _SND_WND_END = _TCP_INFO.size - 8
 _RCV_WND_END = _TCP_INFO.size - 4
-
-
-def _attributes(reply: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
-    length = _NLMSG.unpack_from(reply)[0]
-    while offset + 4 <= length:
-        size, kind = struct.unpack_from("=HH", reply, offset)
-        yield kind, reply[offset + 4 : offset + size]
-        offset += (size + 3) & ~3

@@ -185,7 +185,7 @@ def test_what_lies_above_tcp_is_told_whose_descriptor_looks_like_tcp_s_own() -> 
 
 
 def test_a_kernel_that_does_not_answer_is_no_end_of_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.kernel.sockdiag.ANSWER_S", 1)
+    monkeypatch.setattr("lab.kernel.netlink.ANSWER_S", 1)
     with closing(SocketDiag(Namespace.here())) as diag:
         began = time.monotonic()
         with pytest.raises(LabError, match="sock_diag does not answer: timed out"):
