@@ -28,11 +28,11 @@ try:
     aside = None
     # Where memory is limited it would be for two, and which of them it failed would be a matter of chance.
     if sys.argv[1:2] == ["run"] and resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
-        from lab.kernel import machine
-        from lab.kernel.aside import Aside
+        from lab.kernel.place import machine
+        from lab.kernel.place.helper_process import HelperProcess
 
         with contextlib.suppress(OSError):  # no room for one more process: then it is done here, and later
-            aside = Aside(machine.load_rtnetlink_alone, machine.load_scapy)
+            aside = HelperProcess(machine.load_rtnetlink_alone, machine.load_scapy)
     from lab.cli import main
 
     code = main(aside)

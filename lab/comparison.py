@@ -9,7 +9,7 @@ from lab.evidence import Evidence
 from lab.experiment import play
 from lab.forecast import Forecast, forecast
 from lab.proof.account import fullest
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
 from lab.remedy import Remedy
 from lab.remedy.trial import Trial, Tried, ladder
 from lab.spec import Buffers, Limits, Outcome, Pair, Role, SocketOptions, Spec, Triple, Until

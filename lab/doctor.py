@@ -16,11 +16,13 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.kernel import hostsettings, sysctl, threads, trial
-from lab.kernel.journal import OutOfReachError
-from lab.kernel.netns import Namespace
-from lab.kernel.trial import Tried
-from lab.testbed import brought_up, engine
+from lab.kernel import self_test
+from lab.kernel.place import host_settings, sysctl
+from lab.kernel.place.journal import OutOfReachError
+from lab.kernel.place.netns import Namespace
+from lab.kernel.processes import threads
+from lab.kernel.self_test import Tried
+from lab.testbed import engine, services
 
 LIMIT_S = 10.0
 ROOM = 1 << 30
@@ -65,8 +67,8 @@ Fact = tuple[str, str | None]
 
 def examine(net: str, runs: Path) -> Findings:
     """Look at everything: two seconds or so. Never raises."""
-    tried = trial.run_needs()
-    late = Tried(False, f"no answer within {trial.LIMIT_S:g} s")
+    tried = self_test.run_needs()
+    late = Tried(False, f"no answer within {self_test.LIMIT_S:g} s")
     facts: list[tuple[str, Callable[[], Fact]]] = [("python", _python), ("kernel", _kernel)]
     for name, remedy in _REMEDIES.items():
         facts.append((name, _told(tried.get(name, late), remedy)))
@@ -144,14 +146,14 @@ def _may_write_core() -> bool:
 def _settings() -> Fact:
     """Whether the whole host's are as they were before any lab."""
     try:
-        found = hostsettings.pending()
+        found = host_settings.pending()
     except OutOfReachError as error:
         return str(error), None
     if found is None:
         return "as they are without the lab", None
     if not found.of_this_boot:
         return "a killed lab's journal from before the last start of this machine: nothing to undo", None
-    changes = hostsettings.in_words(found.journal.changes)
+    changes = host_settings.in_words(found.journal.changes)
     if found.lives:
         return f"the lab of process {found.journal.pid}, which puts them back, has {changes}", None
     return f"a lab that was killed has left {changes}", "`lab restore` as root puts them back"
@@ -172,15 +174,15 @@ def _engine() -> Fact:
 
 
 def _compose() -> Fact:
-    words = brought_up.command()
-    return f"{' '.join(words)} {brought_up.version(words)}", None
+    words = services.command()
+    return f"{' '.join(words)} {services.version(words)}", None
 
 
 def _images() -> Fact:
     with engine.reached():
         pass  # else nothing could be said of images
-    on = f"BASE_IMAGE is {brought_up.base_image()}"
-    if brought_up.images_are_current():
+    on = f"BASE_IMAGE is {services.base_image()}"
+    if services.images_are_current():
         return f"up to date; {on}", None
     return f"missing, or older than the code; {on}", "made when needed, or now by scripts/setup; no registry is needed"
 

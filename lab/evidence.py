@@ -14,7 +14,7 @@ UNKNOWN: Pair[int | None] = Pair(None, None)
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What the looks at a socket tell together, this one and those before (kernel/looks.py)."""
+    """What the looks at a socket tell together, this one and those before (kernel/sockets/looks.py)."""
 
     may_retry: bool
     """A blocked write may go on though nobody wakes it."""
@@ -303,7 +303,7 @@ NO_WINDOW: Pair[bool | None] = Pair(None, None)
 
 @dataclass(frozen=True, slots=True)
 class WireFacts:
-    """What the captured segments say of one connection, in constant memory; `lab.proof.wire` counts and dates them.
+    """What the captured segments say of one connection, in constant memory; `lab.wire.witness` counts and dates them.
 
     Zero windows belong to the side that advertised them, probes to the side that sent them.
     """

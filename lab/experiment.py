@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import Evidence, Settings, Snapshot
-from lab.kernel import link, sysctl
-from lab.kernel.capture import Capture
+from lab.kernel.capture.ring import Capture
+from lab.kernel.place import link, sysctl
 from lab.observer import Observer, Record
-from lab.proof.verdict import judge, proven
+from lab.proof.judge import judge, proven
 from lab.spec import Grade, Outcome, Pair, Role, Spec, Until
 from lab.testbed import Site
 

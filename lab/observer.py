@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from lab.evidence import UNKNOWN, Connected, Evidence, Progress, Settings, Snapshot, SocketSample, WireFacts
-from lab.kernel import machine, sysctl
-from lab.kernel.capture import Capture
+from lab.kernel.capture.ring import Capture
+from lab.kernel.place import machine, sysctl
 from lab.kernel.procfs import descendants, peak_resident
-from lab.kernel.scene import Scene, Target
-from lab.kernel.sendroom import max_tcp_header
-from lab.kernel.sockdiag import SocketDiag
-from lab.proof.wire import WireWitness, notable
+from lab.kernel.snapshots import Scene, Target
+from lab.kernel.sockets.send_room import max_tcp_header
+from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
 from lab.testbed import Site
+from lab.wire.witness import WireWitness, notable
 
 CUT_NS, REST = 5_000_000, 0.02
 """Between two cuts of a pair that stands, at least, and of the time that it has stood so already."""

@@ -85,7 +85,7 @@ class Pair(Generic[T]):
 
 
 class Outcome(StrEnum):
-    """What a run came to. Only `lab.proof.verdict` decides one."""
+    """What a run came to. Only `lab.proof.judge` decides one."""
 
     DEADLOCK = "deadlock"
     READ_READ = "read-read"

@@ -43,11 +43,11 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.pcap import pcapng
-from lab.proof.autotune import MAX_TCP_HEADERS
-from lab.proof.verdict import Verdict
-from lab.proof.wire import SEALED, WireWitness
+from lab.proof.send_buffer import MAX_TCP_HEADERS
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
+from lab.verdict import Verdict
+from lab.wire.witness import SEALED, WireWitness
 
 T = TypeVar("T")
 

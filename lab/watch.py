@@ -23,21 +23,22 @@ from lab.evidence import (
     ThreadSample,
     WireFacts,
 )
-from lab.kernel import sysctl
-from lab.kernel.conntrack import Conntrack
-from lab.kernel.counters import Counters
-from lab.kernel.gate import Asked, Gate
-from lab.kernel.holders import network_namespaces
-from lab.kernel.looks import Memory
-from lab.kernel.netns import Namespace
-from lab.kernel.peers import Peers
+from lab.kernel.place import sysctl
+from lab.kernel.place.netns import Namespace
+from lab.kernel.processes.descriptor_tables import network_namespaces
 from lab.kernel.procfs import has_ended, newest, start_of
-from lab.kernel.scene import Cut, Scene, Target
-from lab.kernel.sendroom import max_tcp_header
-from lab.kernel.sockdiag import Located, SocketDiag, TcpEntry
-from lab.proof.autotune import GIVING_UP
-from lab.proof.verdict import Verdict, judge
+from lab.kernel.snapshots import Cut, Scene, Target
+from lab.kernel.sockets.conntrack import Conntrack
+from lab.kernel.sockets.counters import Counters
+from lab.kernel.sockets.looks import SocketHistory
+from lab.kernel.sockets.peers import PeerLookup
+from lab.kernel.sockets.send_room import max_tcp_header
+from lab.kernel.sockets.sock_diag import Located, SocketDiag, TcpEntry
+from lab.kernel.sockets.stall_poller import SocketQueries, StallPoller
+from lab.proof.judge import judge
+from lab.proof.send_buffer import GIVING_UP
 from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
+from lab.verdict import Verdict
 
 GATE_S = 0.0196
 """From one glance at the queues to the next: 50 a second, for sleep wakes a little later than it is told."""
@@ -48,7 +49,7 @@ AGAIN_S = 60.0
 something to send at both ends, and after this long at most: it costs 20 to 100 ms, by the number of processes, where a
 glance at ten connections costs 0.1."""
 STILL_S = 0.26
-"""Times 1.2 no less than a blocked write may go on by itself (kernel/looks.py)."""
+"""Times 1.2 no less than a blocked write may go on by itself (kernel/sockets/looks.py)."""
 WALK_S = 5.0
 """Between two walks of /proc for namespaces while no thread was made: a running one may still move to a new one."""
 FOLLOW_S = 5.0
@@ -243,12 +244,12 @@ class Watch:
         ends = [Located(diag, entry) for diag, (_, entries) in self._listed.items() for entry in entries]
         self._homes = {end.entry.inode: end.diag for end in ends if end.entry.inode}
         listening = {(end.diag, _port(end.entry.local)) for end in ends if end.entry.listens}
-        peers = Peers(ends, self._conntracks)
+        peers = PeerLookup(ends, self._conntracks)
         found: dict[frozenset[int], Connection] = {}
         for end in ends:
             if end.entry.listens or not end.entry.inode:
                 continue
-            peer = peers.of(end) or (peers.beyond_nat(end) if self._fits(end) else None)
+            peer = peers.find(end) or (peers.beyond_nat(end) if self._fits(end) else None)
             if any(self._fits(each) for each in (end, peer) if each):
                 connection = _connection(end, peer, listening)
                 found[frozenset(connection.key)] = replace(connection, lacking=peers.lacking)
@@ -308,7 +309,7 @@ class Watch:
 
     def _judge_all(self, connections: list[Connection]) -> list[tuple[Connection, Verdict]]:
         self._settings.clear()
-        memory = Memory()
+        memory = SocketHistory()
         first = self._sampled(connections, memory)
         time.sleep(STILL_S * 1.2)
         second = self._sampled(connections, memory)
@@ -331,9 +332,11 @@ class Watch:
         """Until a connection came, went or moved since these were judged: then True. At most about so long."""
         judged = [self._judged[each.key] for each in connections]
         counters = {place.diag: place.counters for place in self._places.values()}
-        gate = Gate([each.ends for each in connections], {i: _queues(pair) for i, pair in enumerate(judged)}, counters)
+        gate = StallPoller(
+            [each.ends for each in connections], {i: _queues(pair) for i, pair in enumerate(judged)}, counters
+        )
         ends = [end for each in connections for end in each.ends]
-        asked = Asked({index: end for index, end in enumerate(ends) if end}, tell_progress=True)
+        asked = SocketQueries({index: end for index, end in enumerate(ends) if end}, tell_progress=True)
         then = {index: _progress(sample) for index, sample in enumerate(sample for pair in judged for sample in pair)}
         deadline = time.monotonic() + limit_s
         while True:
@@ -347,16 +350,16 @@ class Watch:
             if time.monotonic() >= deadline:
                 return False
 
-    def _stands_anew(self, gate: Gate, deadline: float) -> bool:
+    def _stands_anew(self, gate: StallPoller, deadline: float) -> bool:
         """The first glance tells how long each takes, so that fifty a second are made if half the time is enough."""
         began = time.monotonic()
-        stands, now = gate.stands_anew(), time.monotonic()
+        stands, now = gate.found_new_stall(), time.monotonic()
         pause_s = max(GATE_S / 2, GATE_S - (now - began))
         for _ in range(round((deadline - began) / (now - began + pause_s))):
             if stands:
                 break
             time.sleep(pause_s)
-            stands = gate.stands_anew()
+            stands = gate.found_new_stall()
         return stands
 
     def _settings_of(self, diag: SocketDiag) -> Settings:
@@ -381,7 +384,7 @@ class Watch:
             return True
         return any(_port(address) in targets.ports for address in (end.entry.local, end.entry.remote))
 
-    def _sampled(self, connections: list[Connection], memory: Memory) -> list[Pair[SocketSample | None]]:
+    def _sampled(self, connections: list[Connection], memory: SocketHistory) -> list[Pair[SocketSample | None]]:
         """Both sockets of each, by one dump a namespace. `memory` is told of all."""
         diags = dict.fromkeys(end.diag for each in connections for end in each.ends if end)
         found = {(diag, sample.cookie): memory.told(sample) for diag in diags for sample in diag.samples()}
@@ -394,7 +397,7 @@ class Watch:
 
         return [Pair(sampled(each, Role.CLIENT), sampled(each, Role.SERVER)) for each in connections]
 
-    def _looked_at(self, still: list[Connection], memory: Memory, calm: bool) -> list[Snapshot]:
+    def _looked_at(self, still: list[Connection], memory: SocketHistory, calm: bool) -> list[Snapshot]:
         """One cut of all of them and of everybody around, told once for each connection."""
         if not still:
             return []

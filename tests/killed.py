@@ -14,8 +14,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.kernel import journal
-from lab.kernel.sysctl import read_core
+from lab.kernel.place import journal
+from lab.kernel.place.sysctl import read_core
 from tests.commanded import ending, lab, started
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -5,11 +5,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lab.cli.wishes import Wish
+from lab.cli.options import RunOptions
 from lab.evidence import Evidence
 from lab.experiment import play
 from lab.observer import Record
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
 from lab.spec import Spec
 from lab.store import Run
 from lab.tcp.frame import Frame, dissect
@@ -20,9 +20,9 @@ SQUEEZED: dict[str, Any] = {"tcp_rmem": ("4096 8192 8192",), "tcp_wmem": ("4096 
 """Buffers that fill at once. Messages of 128 bytes and more: with smaller ones another stall comes now and then."""
 
 
-def wished(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> Spec:  # noqa: ANN401 - those of `Wish`
+def wished(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> Spec:  # noqa: ANN401 - those of `RunOptions`
     """A spec, made as the command line makes it."""
-    return Wish(scenario=scenario, testbed=testbed, **flags).spec(testbed)
+    return RunOptions(scenario=scenario, testbed=testbed, **flags).spec(testbed)
 
 
 def playing(spec: Spec, record: Record | None = None) -> Iterator[Evidence]:

@@ -14,7 +14,8 @@ STOREYS = [
     {"spec"},
     {"evidence"},
     {"forecast"},
-    {"proof"},
+    {"verdict"},
+    {"wire", "proof"},
     {"store", "pcap", "kernel", "scenario", "remedy"},
     {"testbed", "report"},
     {"observer"},
@@ -27,7 +28,7 @@ STOREYS = [
 KNOWN_NEIGHBOURS = {("store", "pcap")}
 """A run directory holds a capture file."""
 
-PURE = {"tcp", "spec", "evidence", "forecast", "proof", "scenario", "remedy"}
+PURE = {"tcp", "spec", "evidence", "forecast", "verdict", "wire", "proof", "scenario", "remedy"}
 IMPURE_MODULES = {"os", "socket", "time", "pathlib", "random", "subprocess", "threading", "select", "mmap", "ctypes"}
 
 DOORS = {

@@ -18,14 +18,15 @@ import pytest
 from lab import errors, forecast
 from lab.evidence import CaptureCount, Evidence, Snapshot
 from lab.experiment import play
-from lab.kernel.capture import LARGE_RING_SIZE
+from lab.kernel.capture.ring import LARGE_RING_SIZE
 from lab.observer import Observer
 from lab.proof.account import imbalances
-from lab.proof.verdict import Verdict, judge
+from lab.proof.judge import judge
 from lab.report import text
 from lab.spec import CaptureMode, Limits, Outcome, Pair, Role, Spec, Until
 from lab.tcp.segment import ControlBits
 from lab.testbed import Site, catalogue
+from lab.verdict import Verdict
 from tests.commanded import lab
 from tests.played import SQUEEZED, played, playing, segments, wished, yielded
 

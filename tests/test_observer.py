@@ -7,12 +7,12 @@ import pytest
 
 from lab.evidence import Evidence, Snapshot, WireFacts
 from lab.experiment import play
-from lab.kernel.scene import Scene
+from lab.kernel.snapshots import Scene
 from lab.observer import KEEP_NS, Observer
-from lab.proof.verdict import judge
-from lab.proof.wire import witness
+from lab.proof.judge import judge
 from lab.spec import Pair
 from lab.testbed import catalogue
+from lab.wire.witness import witness
 from tests.played import SQUEEZED, frames, frozen, played, segments, wished
 
 

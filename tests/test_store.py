@@ -14,7 +14,7 @@ import pytest
 
 from lab.cli.output import connections_json
 from lab.errors import BadInputError, StoreError
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
 from lab.spec import Grade, Outcome, Pair, Spec
 from lab.store import SAMPLES, Run, is_run, load
 from tests.commanded import small_disk

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.say import complain, say
+from lab.cli.terminal import complain, say
 from lab.errors import LabError
 
 if TYPE_CHECKING:
-    from lab.kernel.aside import Aside
+    from lab.kernel.place.helper_process import HelperProcess
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG)
@@ -51,7 +51,7 @@ def app() -> None:
     """Provoke, capture and judge TCP write-write deadlocks (mutual zero windows)."""
 
 
-def main(aside: "Aside | None" = None) -> int:
+def main(aside: "HelperProcess | None" = None) -> int:
     """Run the command line; the exit code. `lab run` has use for a process aside that was begun early."""
     os.umask(os.umask(0o022) | 0o022)  # nobody else may write into what we leave
     for each in (signal.SIGTERM, signal.SIGHUP):
@@ -70,7 +70,7 @@ def main(aside: "Aside | None" = None) -> int:
     return code
 
 
-def _called(aside: "Aside | None") -> int:
+def _called(aside: "HelperProcess | None") -> int:
     try:
         return int(app.main(prog_name="lab", standalone_mode=False, obj=aside) or 0)
     except click.exceptions.NoArgsIsHelpError as error:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.wishes import flag, format_flag
+from lab.cli.options import flag, format_flag
 from lab.spec import refuse_impossible_net
 
 if TYPE_CHECKING:

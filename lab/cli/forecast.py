@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from lab.cli.wishes import Playing, Wish, format_flag, scenario_flags
+from lab.cli.options import Playing, RunOptions, format_flag, scenario_flags
 from lab.evidence import Settings
 from lab.spec import Pair, Role, Spec
 
@@ -15,9 +15,9 @@ from lab.spec import Pair, Role, Spec
 def command(*, form: str, **flags: Any) -> int:
     """Say at which byte SCENARIO (default: upper) must freeze, with these settings on this kernel."""
     from lab import forecast  # noqa: PLC0415
-    from lab.kernel import sysctl  # noqa: PLC0415
+    from lab.kernel.place import sysctl  # noqa: PLC0415
 
-    wish = Wish(**flags)
+    wish = RunOptions(**flags)
     spec = wish.spec(wish.testbed or "netns")
     core = sysctl.read_core() | {key: str(value) for key, value in spec.host_sysctls.items()}
     seen = forecast.forecast(spec, _settings(spec), core)
@@ -38,8 +38,8 @@ def _settings(spec: Spec) -> Pair[Settings | None]:
     """What each side's namespace would read back. A new namespace starts with the host's tcp_rmem and tcp_wmem."""
     from lab.experiment import SETTINGS_KEYS  # noqa: PLC0415
     from lab.forecast import tuned  # noqa: PLC0415
-    from lab.kernel import sysctl  # noqa: PLC0415
-    from lab.kernel.netns import Namespace  # noqa: PLC0415
+    from lab.kernel.place import sysctl  # noqa: PLC0415
+    from lab.kernel.place.netns import Namespace  # noqa: PLC0415
 
     host = sysctl.read(Namespace.here(), SETTINGS_KEYS)
     mtu = spec.mtu or (65536 if spec.testbed == "loopback" else 1500)

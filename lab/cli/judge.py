@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from lab.cli.wishes import flag, format_flag
+from lab.cli.options import flag, format_flag
 from lab.errors import BadInputError, SpecError
 from lab.report.escape import escaped
 from lab.spec import Outcome
 
 if TYPE_CHECKING:
     from lab.pcap.bulk import Progress
-    from lab.proof.stalls import Judged
-    from lab.proof.verdict import Verdict
+    from lab.verdict import Verdict
+    from lab.wire.stalls import Judged
 
 DEADLOCK, BAD_INPUT, INCONCLUSIVE = 1, 2, 3
 STDIN = Path("-")
@@ -80,7 +80,7 @@ def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | 
     """Judge one run or one capture; what of it could not be read."""
     if path != STDIN and path.is_dir():
         from lab import store  # noqa: PLC0415 - msgspec
-        from lab.proof.verdict import judge  # noqa: PLC0415
+        from lab.proof.judge import judge  # noqa: PLC0415
 
         verdict = judge(store.load(path))
         outcomes.add(verdict.outcome)

@@ -8,13 +8,13 @@ import click
 import msgspec
 
 from lab.evidence import Evidence, SocketSample
-from lab.proof.verdict import Verdict
 from lab.report.escape import encodable, escaped_json
 from lab.spec import Outcome, Role
+from lab.verdict import Verdict
 
 if TYPE_CHECKING:  # of other commands than `run`, which is in a hurry
-    from lab.proof.stalls import Judged
     from lab.remedy.trial import Trial, Tried
+    from lab.wire.stalls import Judged
 
 FURTHER = ("since_ns", "until_ns", "ended", "evidence", "marks", "chain")
 """Keys of `judge` beyond the verdict's: what of `Judged` is for the reader."""

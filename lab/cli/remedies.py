@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.say import complain, say
-from lab.cli.wishes import Playing, Wish, scenario_flags, table_format_flag
+from lab.cli.options import Playing, RunOptions, scenario_flags, table_format_flag
+from lab.cli.terminal import complain, say
 from lab.errors import EnvironmentLacksError, SpecError
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ def command(*, form: str, **flags: Any) -> int:
     """
     from lab import comparison  # noqa: PLC0415 - pyroute2
     from lab.cli.run import chosen_testbed  # noqa: PLC0415
-    from lab.kernel import hostsettings  # noqa: PLC0415
+    from lab.kernel.place import host_settings  # noqa: PLC0415
     from lab.remedy import find  # noqa: PLC0415
 
     asked = flags.pop("remedy")
     only = [find(asked).name] if asked else []
-    wish = Wish(**flags)
+    wish = RunOptions(**flags)
     testbed = chosen_testbed(wish)
     if testbed == "compose" and os.geteuid() != 0:
         raise EnvironmentLacksError("lab remedies on compose needs root: it brings the pair up for each run; use netns")
@@ -40,7 +40,7 @@ def command(*, form: str, **flags: Any) -> int:
     if not spec.scenario.freezes:
         raise SpecError(f"scenario '{spec.scenario.name}' does not freeze: upper and echo do")
     tried = []
-    with hostsettings.applied(spec.host_sysctls, say=complain):  # for all the runs at once
+    with host_settings.applied(spec.host_sysctls, say=complain):  # for all the runs at once
         without = comparison.plain(replace(spec, host_sysctls={}))
         for each in comparison.compared(without, only):
             tried.append(each)

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.say import complain, say
-from lab.cli.wishes import format_flag
+from lab.cli.options import format_flag
+from lab.cli.terminal import complain, say
 
 if TYPE_CHECKING:
     from lab.testbed.leftovers import Restored

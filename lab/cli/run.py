@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.say import complain, say
-from lab.cli.wishes import Playing, Wish, flag, format_flag, host_sysctls, run_flags, scenario_flags
+from lab.cli.options import Playing, RunOptions, flag, format_flag, host_sysctls, run_flags, scenario_flags
+from lab.cli.terminal import complain, say
 from lab.errors import EnvironmentLacksError, SpecError, StoreError
 from lab.spec import Outcome, Spec
 
 if TYPE_CHECKING:
-    from lab.kernel.aside import Aside
-    from lab.proof.verdict import Verdict
+    from lab.kernel.place.helper_process import HelperProcess
+    from lab.verdict import Verdict
 
 INCONCLUSIVE, OTHERWISE = 3, 1
 PREFERRED = "netns"
@@ -41,7 +41,7 @@ PACKAGES = ("scapy", "pyroute2", "docker", "msgspec")
 @flag("--runs", type=click.Path(path_type=Path), default=None, metavar="DIR", help="where run directories lie")
 def command(*, hold: bool, expect: str | None, form: str, runs: Path | None, **flags: Any) -> int:
     """Play SCENARIO (default: upper) and judge it."""
-    wish = Wish(**flags)
+    wish = RunOptions(**flags)
     testbed = chosen_testbed(wish)
     spec = wish.spec(testbed)
     if testbed == "compose" and os.geteuid() != 0:
@@ -52,17 +52,17 @@ def command(*, hold: bool, expect: str | None, form: str, runs: Path | None, **f
     return _play(spec, aside, hold=hold, expect=expect, form=form, runs=runs or _default_runs())
 
 
-def _play(spec: Spec, aside: "Aside | None", *, hold: bool, expect: str | None, form: str, runs: Path) -> int:
+def _play(spec: Spec, aside: "HelperProcess | None", *, hold: bool, expect: str | None, form: str, runs: Path) -> int:
     from lab import testbed  # noqa: PLC0415
 
-    aid = testbed.Aid(partial(_load, form, aside), aside)
+    aid = testbed.Startup(partial(_load, form, aside), aside)
     document = ""
     with ExitStack() as stack:
         site = stack.enter_context(testbed.find(spec.testbed).site(spec, complain, aid))
         from lab import store  # noqa: PLC0415
         from lab.experiment import play  # noqa: PLC0415
         from lab.forecast import expected, forecast  # noqa: PLC0415
-        from lab.proof.verdict import judge  # noqa: PLC0415
+        from lab.proof.judge import judge  # noqa: PLC0415
         from lab.report import live  # noqa: PLC0415
 
         shown = stack.enter_context(live.Live())
@@ -112,9 +112,9 @@ def _play(spec: Spec, aside: "Aside | None", *, hold: bool, expect: str | None, 
     return INCONCLUSIVE if verdict.outcome is Outcome.INCONCLUSIVE else OTHERWISE
 
 
-def _load(form: str, aside: "Aside | None") -> None:
+def _load(form: str, aside: "HelperProcess | None") -> None:
     """Import what a run will need, at a moment when there is nothing else to do; a process aside has scapy."""
-    from lab.kernel import machine  # noqa: PLC0415
+    from lab.kernel.place import machine  # noqa: PLC0415
 
     for room in ("experiment", "forecast", "report.live", "report.text" if form == "text" else "cli.output"):
         importlib.import_module(f"lab.{room}")
@@ -126,15 +126,15 @@ def _named(verdict: "Verdict") -> str:
     return verdict.outcome if verdict.grade is None else f"{verdict.outcome} ({verdict.grade})"
 
 
-def chosen_testbed(wish: Wish) -> str:
+def chosen_testbed(wish: RunOptions) -> str:
     """The testbed that was asked for; else the best that works here, said in one line if it is not the preferred."""
     known = ("compose", "loopback", "netns")
     if wish.testbed:
         if wish.testbed not in known:
             raise SpecError(f"unknown testbed '{wish.testbed[:80]}': there are {', '.join(known)}")
         return wish.testbed
-    from lab.kernel import sysctl  # noqa: PLC0415
-    from lab.kernel.netns import may_make_namespaces  # noqa: PLC0415
+    from lab.kernel.place import sysctl  # noqa: PLC0415
+    from lab.kernel.place.netns import may_make_namespaces  # noqa: PLC0415
 
     why = may_make_namespaces()
     if why is None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lab.cli import run
-from lab.cli.say import complain
-from lab.cli.wishes import Wish, flag, format_flag
+from lab.cli.options import RunOptions, flag, format_flag
+from lab.cli.terminal import complain
 from lab.errors import BadInputError, EnvironmentLacksError, SpecError
 from lab.spec import Spec
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FLAGS = {
     each.name: each
     for each in run.command.params
-    if each.name in {field.name for field in fields(Wish)} - {"testbed"}  # a sweep plays on netns
+    if each.name in {field.name for field in fields(RunOptions)} - {"testbed"}  # a sweep plays on netns
 }
 """The keys of a grid, and the flags of `lab run` that they are."""
 
@@ -109,16 +109,16 @@ def specify(settings: "Settings") -> Spec:
             given[name] = parameter.type_cast_value(context, value)
         except click.BadParameter as error:
             raise SpecError(error.message) from None
-    return Wish(**given).spec("netns")
+    return RunOptions(**given).spec("netns")
 
 
 def _here() -> "PlayAll":
-    from lab.kernel.netns import may_make_namespaces  # noqa: PLC0415
-    from lab.sweep import here  # noqa: PLC0415
+    from lab.kernel.place.netns import may_make_namespaces  # noqa: PLC0415
+    from lab.sweep import local  # noqa: PLC0415
 
     if why := may_make_namespaces():
         raise EnvironmentLacksError(f"lab sweep plays in network namespaces, and {why}: run as root, or on a host")
-    return here.play_all
+    return local.play_all
 
 
 def _on_cluster(address: str) -> "PlayAll":

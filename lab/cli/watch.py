@@ -5,8 +5,8 @@ from functools import partial
 
 import click
 
-from lab.cli.say import complain
-from lab.cli.wishes import Repeated, RepeatedNumber, flag, format_flag
+from lab.cli.options import Repeated, RepeatedNumber, flag, format_flag
+from lab.cli.terminal import complain
 from lab.spec import Outcome
 
 DEADLOCK, INCONCLUSIVE = 1, 3

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from lab.endpoint.barrier import say
+from lab.endpoint.conversation import Part
 from lab.endpoint.job import Job, family
-from lab.endpoint.part import Part
 from lab.endpoint.payload import CorruptError
 from lab.endpoint.progress import Page
 

@@ -10,8 +10,8 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from lab.kernel import sysctl
-from lab.kernel.netns import Namespace
+from lab.kernel.place import sysctl
+from lab.kernel.place.netns import Namespace
 from lab.limits.place import PUMP_S, Place, fill, place_of, pumped
 from lab.spec import Triple
 

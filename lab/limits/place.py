@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from lab.errors import EnvironmentLacksError
-from lab.kernel import link, sysctl
-from lab.kernel.netns import Namespace, become_root_of_a_user_namespace
+from lab.kernel.place import link, sysctl
+from lab.kernel.place.netns import Namespace, become_root_of_a_user_namespace
 from lab.spec import Triple
 
 CLIENT, SERVER = "198.18.20.20", "198.18.20.10"

@@ -19,12 +19,12 @@ from lab.pcap.columns import LINKS, Mask, Segments, segments
 from lab.pcap.flows import EMPTY, SYN, Flows
 from lab.pcap.source import opened
 from lab.pcap.walk import Offsets
-from lab.proof.chains import chained
-from lab.proof.packets import Facts, PacketWitness
-from lab.proof.stalls import Judged, judge_packets
 from lab.spec import Pair
 from lab.tcp.frame import bits_of, window_scale
 from lab.tcp.segment import Segment
+from lab.wire.chains import chained
+from lab.wire.packets import Facts, PacketWitness
+from lab.wire.stalls import Judged, judge_packets
 
 STRETCH = 256
 """Packets a stretch. Which flows have a packet in it is kept, 8 bytes each: a flow is in few of them at a time."""

@@ -13,30 +13,17 @@ right sides from the other ends. The kernel counts in sequence numbers, so SYN a
 The sums hold when nothing is in motion. The records are taken one after the other, so a moving pair misses them.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from lab.evidence import Evidence, Snapshot, SocketSample
 from lab.spec import Answer, Role
+from lab.verdict import Account
 
 FIN_UNACKNOWLEDGED = frozenset({"FIN-WAIT-1", "CLOSING", "LAST-ACK"})
 FIN_ACKNOWLEDGED = frozenset({"FIN-WAIT-2"})
 FIN_RECEIVED = frozenset({"CLOSE-WAIT", "CLOSING", "LAST-ACK"})
 COUNTED = frozenset({"ESTABLISHED"}) | FIN_UNACKNOWLEDGED | FIN_ACKNOWLEDGED | FIN_RECEIVED
 """States whose record has counters. TIME-WAIT is a mini-socket without any, and so is FIN-WAIT-2 under its timer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Payload bytes; None is not known. `in_hand` is None too where the server answers nothing: it holds nothing."""
-
-    client_accepted: int | None = None
-    client_send_queue: int | None = None
-    server_receive_queue: int | None = None
-    server_processed: int | None = None
-    in_hand: int | None = None
-    server_send_queue: int | None = None
-    client_receive_queue: int | None = None
-    client_processed: int | None = None
 
 
 def account(evidence: Evidence) -> Account:

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from lab.evidence import SocketSample
-from lab.proof.autotune import BBR_PROBE_RTT_CWND, Stack, is_fixed, largest_sndbuf
+from lab.proof.send_buffer import BBR_PROBE_RTT_CWND, KernelTraits, is_fixed, largest_sndbuf
 
 OPEN_STATES = frozenset({"ESTABLISHED", "CLOSE-WAIT"})
 EXCHANGE_MS = 100
@@ -48,7 +48,7 @@ RISE = 2
 """Segments: at most so far cwnd rises for one more packet (tcp_slow_start(), tcp_cong_avoid_ai(), bbr_set_cwnd())."""
 
 
-class Can(StrEnum):
+class Possible(StrEnum):
     NO = "no"
     YES = "yes"
     UNKNOWN = "unknown"
@@ -58,31 +58,31 @@ class Rule(StrEnum):
     """What excludes a movement."""
 
     CLOSED = "the peer's window is closed for good"
-    FRAGMENT = "the peer takes one small segment more, and nothing after it"
+    SILLY_WINDOW = "the peer takes one small segment more, and nothing after it"
     CAPACITY = "more is queued than the peer could ever take without a read"
-    STARVED = "the sender drops every acknowledgment of the peer"
+    ACK_STARVED = "the sender drops every acknowledgment of the peer"
     EMPTY = "nothing is on its way"
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class Ruling:
     """Whether the stacks alone can do it, and why, in words."""
 
-    can: Can
+    possible: Possible
     why: str
     rule: Rule | None = None
-    full: bool = False
+    queue_full: bool = False
     """Not even a write tried again after a signal or a time limit would be taken: `wmem_queued >= sndbuf`."""
-    ends_itself: bool = False
+    tcp_gives_up: bool = False
     """TCP gives the connection up after tcp_retries2 retransmissions (15, about a quarter of an hour)."""
-    but_for: str | None = None
+    assumption: str | None = None
     """What it rests on, and nobody can see."""
 
 
-UNKNOWN_STACK = Stack()
+UNKNOWN_KERNEL = KernelTraits()
 
 
-def could_write(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
+def could_write(sender: SocketSample, peer: SocketSample, stack: KernelTraits = UNKNOWN_KERNEL) -> Ruling:
     """Whether the stacks could let a writer on `sender` go on."""
     hindrance = _ends(sender, peer)
     if hindrance:
@@ -91,43 +91,43 @@ def could_write(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN
         return _yes(f"{_end(sender)} has nothing queued")
     if _has_room(sender.wmem_queued, sender.sndbuf):
         return _yes(f"{_end(sender)} has room: {sender.wmem_queued} of {sender.sndbuf} bytes are queued")
-    quiet = could_arrive(sender, peer, stack)
+    quiet = could_receive_data(sender, peer, stack)
     opens = _opens(sender, peer)
     if opens is None:
         most = largest_sndbuf(sender, peer, stack)
         found = _sealed(sender, _least_queued(sender), quiet, most, Rule.CLOSED)
-        return replace(found, ends_itself=is_silent(sender) or stack.gives_up, but_for=_unless_raised(sender, peer))
+        return replace(found, tcp_gives_up=is_silent(sender) or stack.gives_up, assumption=_unless_raised(sender, peer))
     if stack.drops_beyond_window and _starved(sender, peer):
         return _starving(sender)
     found = _after_a_fragment(sender, peer, quiet, stack) or _out_of_capacity(sender, peer, quiet, stack) or opens
-    return replace(found, ends_itself=stack.gives_up)
+    return replace(found, tcp_gives_up=stack.gives_up)
 
 
-def could_read(receiver: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
+def could_read(receiver: SocketSample, peer: SocketSample, stack: KernelTraits = UNKNOWN_KERNEL) -> Ruling:
     """Whether the stacks could make `receiver` readable, or whether it is."""
     if receiver.rqueue > 0:
         return _yes(f"{_end(receiver)} is readable: {receiver.rqueue} bytes wait")
     if receiver.state == "CLOSE-WAIT":
         return _yes(f"{_end(receiver)} is readable: its peer has ended its side")
-    return could_arrive(receiver, peer, stack)
+    return could_receive_data(receiver, peer, stack)
 
 
-def could_arrive(receiver: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
+def could_receive_data(receiver: SocketSample, peer: SocketSample, stack: KernelTraits = UNKNOWN_KERNEL) -> Ruling:
     """Whether the stacks could bring new data, whatever is already there: what an edge-triggered reader waits for."""
     hindrance = _ends(receiver, peer)
     if hindrance:
         return hindrance
     if peer.wqueue == 0:
-        return Movement(Can.NO, f"{_end(peer)} has nothing to send", Rule.EMPTY)
+        return Ruling(Possible.NO, f"{_end(peer)} has nothing to send", Rule.EMPTY)
     opens = _opens(peer, receiver)
     if opens and stack.drops_beyond_window and _starved(peer, receiver) and _repeats_itself(peer, receiver):
-        why = f"{_end(peer)} only repeats what {_end(receiver)} has: {Rule.STARVED}"
-        return Movement(Can.NO, why, Rule.STARVED, ends_itself=True)
+        why = f"{_end(peer)} only repeats what {_end(receiver)} has: {Rule.ACK_STARVED}"
+        return Ruling(Possible.NO, why, Rule.ACK_STARVED, tcp_gives_up=True)
     why = f"{_end(receiver)} has closed its window for good"
-    return opens or Movement(Can.NO, why, Rule.CLOSED, but_for=_unless_raised(peer, receiver))
+    return opens or Ruling(Possible.NO, why, Rule.CLOSED, assumption=_unless_raised(peer, receiver))
 
 
-def could_signal_room(sender: SocketSample, peer: SocketSample, stack: Stack = UNKNOWN_STACK) -> Movement:
+def could_signal_writable(sender: SocketSample, peer: SocketSample, stack: KernelTraits = UNKNOWN_KERNEL) -> Ruling:
     """Whether the stacks could announce room once more: what an edge-triggered writer waits for.
 
     sk_write_space() is called for arriving segments only, and none comes to an end when neither has anything to send.
@@ -136,7 +136,7 @@ def could_signal_room(sender: SocketSample, peer: SocketSample, stack: Stack = U
     if hindrance:
         return hindrance
     if sender.wqueue == 0 and peer.wqueue == 0:
-        return Movement(Can.NO, f"{_end(sender)}: neither end has anything to send", Rule.EMPTY)
+        return Ruling(Possible.NO, f"{_end(sender)}: neither end has anything to send", Rule.EMPTY)
     return could_write(sender, peer, stack)
 
 
@@ -150,7 +150,7 @@ def is_silent(sender: SocketSample) -> bool:
     return sender.wqueue > 0 and sender.probes >= LEAST_SILENT
 
 
-def _opens(sender: SocketSample, peer: SocketSample) -> Movement | None:
+def _opens(sender: SocketSample, peer: SocketSample) -> Ruling | None:
     """Why data may still leave the sender's queue without a read at the peer. None: it cannot."""
     if peer.rcv_wnd is None:
         return _unknown(f"tcpi_rcv_wnd of {_end(peer)} (Linux 6.2)")
@@ -165,7 +165,7 @@ def _opens(sender: SocketSample, peer: SocketSample) -> Movement | None:
     return _in_motion(sender, peer) or _reopens(sender, peer)
 
 
-def _in_motion(sender: SocketSample, peer: SocketSample) -> Movement | None:
+def _in_motion(sender: SocketSample, peer: SocketSample) -> Ruling | None:
     """Data on its way, or received with its acknowledgment on the way. None: there is none, or it was refused."""
     flight = sender.wqueue - sender.notsent_bytes
     if flight == 0 and sender.unacked == 0:
@@ -206,7 +206,7 @@ def _may_have_arrived(sender: SocketSample, count: int) -> bool:
     return 0 <= count <= flight
 
 
-def _reopens(sender: SocketSample, peer: SocketSample) -> Movement | None:
+def _reopens(sender: SocketSample, peer: SocketSample) -> Ruling | None:
     """Why the peer's next acknowledgment might offer a window although nobody read. None: it cannot.
 
     One answered probe shows it, or the closing of the window, if looks have seen it (`Looks.closed`).
@@ -291,15 +291,15 @@ def _free(receiver: SocketSample) -> int:
     return receiver.rcvbuf - receiver.rmem_alloc
 
 
-def _sealed(sender: SocketSample, queued: int, quiet: Movement, most: int, rule: Rule) -> Movement:
+def _sealed(sender: SocketSample, queued: int, quiet: Ruling, most: int, rule: Rule) -> Ruling:
     """Judges a queue that cannot become less than `queued` against the largest send buffer that it may ever get."""
     words = f"{_end(sender)}: {rule}; {queued} bytes queued, send buffer at most {most}"
     if queued >= most:
-        return Movement(Can.NO, words, rule, full=True)
-    if quiet.can is Can.NO and not _has_room(queued, most):
-        return Movement(Can.NO, f"{words}, less than a third free", rule)
-    if quiet.can is not Can.NO:
-        return Movement(quiet.can, f"data may arrive at {_end(sender)} and wake its writer: {quiet.why}")
+        return Ruling(Possible.NO, words, rule, queue_full=True)
+    if quiet.possible is Possible.NO and not _has_room(queued, most):
+        return Ruling(Possible.NO, f"{words}, less than a third free", rule)
+    if quiet.possible is not Possible.NO:
+        return Ruling(quiet.possible, f"data may arrive at {_end(sender)} and wake its writer: {quiet.why}")
     if most > sender.sndbuf:
         return _yes(f"the send buffer of {_end(sender)} may grow from {sender.sndbuf} to {most} bytes")
     return _yes(f"{_end(sender)} may come to have room: {queued} of {sender.wmem_queued} bytes are sure to stay queued")
@@ -321,13 +321,13 @@ def _has_room(queued: int, sndbuf: int) -> bool:
     return queued < sndbuf and sndbuf - queued >= queued >> 1
 
 
-def _after_a_fragment(sender: SocketSample, peer: SocketSample, quiet: Movement, stack: Stack) -> Movement | None:
+def _after_a_fragment(sender: SocketSample, peer: SocketSample, quiet: Ruling, stack: KernelTraits) -> Ruling | None:
     """The silly-window rule: even after the one small segment that fits, too much remains."""
     if not _only_a_fragment_fits(sender, peer):
         return None
     left = sender.wqueue - (peer.rcv_wnd or 0)
-    found = _sealed(sender, left, quiet, largest_sndbuf(sender, peer, stack, RISE), Rule.FRAGMENT)
-    return found if found.can is Can.NO else None
+    found = _sealed(sender, left, quiet, largest_sndbuf(sender, peer, stack, RISE), Rule.SILLY_WINDOW)
+    return found if found.possible is Possible.NO else None
 
 
 def _only_a_fragment_fits(sender: SocketSample, peer: SocketSample) -> bool:
@@ -364,7 +364,7 @@ def _pacing_is_over(sender: SocketSample) -> bool:
     return sender.last_data_sent_ms - JIFFIES_MS > LARGEST_GSO * 1000 / sender.pacing_rate
 
 
-def _out_of_capacity(sender: SocketSample, peer: SocketSample, quiet: Movement, stack: Stack) -> Movement | None:
+def _out_of_capacity(sender: SocketSample, peer: SocketSample, quiet: Ruling, stack: KernelTraits) -> Ruling | None:
     """The open-window rule: even if the peer took all that it could without a read, too much would remain.
 
     A byte of payload costs at least a byte of receive buffer, also after tcp_collapse(), so the peer can take its
@@ -380,7 +380,7 @@ def _out_of_capacity(sender: SocketSample, peer: SocketSample, quiet: Movement, 
     if most is None or left <= 0:
         return None
     found = _sealed(sender, left, quiet, most, Rule.CAPACITY)
-    return found if found.can is Can.NO else None
+    return found if found.possible is Possible.NO else None
 
 
 def _starved(sender: SocketSample, peer: SocketSample) -> bool:
@@ -405,13 +405,13 @@ def _repeats_itself(sender: SocketSample, peer: SocketSample) -> bool:
     return 0 < flight <= _received_unacked(sender, peer)[0] or (flight == 0 and sender.snd_wnd == 0)
 
 
-def _starving(sender: SocketSample) -> Movement:
-    words = f"{_end(sender)}: {Rule.STARVED}; {sender.wmem_queued} of {sender.sndbuf} bytes queued"
+def _starving(sender: SocketSample) -> Ruling:
+    words = f"{_end(sender)}: {Rule.ACK_STARVED}; {sender.wmem_queued} of {sender.sndbuf} bytes queued"
     full = _least_queued(sender) >= sender.sndbuf
-    return Movement(Can.NO, words, Rule.STARVED, full=full, ends_itself=True)
+    return Ruling(Possible.NO, words, Rule.ACK_STARVED, queue_full=full, tcp_gives_up=True)
 
 
-def _ends(one: SocketSample, other: SocketSample) -> Movement | None:
+def _ends(one: SocketSample, other: SocketSample) -> Ruling | None:
     """Why the connection itself may end, or is not one that the rules are about."""
     for end in (one, other):
         if end.state not in OPEN_STATES:
@@ -441,9 +441,9 @@ def _end(socket: SocketSample) -> str:
     return f"{socket.local} (socket:{socket.inode})"
 
 
-def _yes(why: str) -> Movement:
-    return Movement(Can.YES, why)
+def _yes(why: str) -> Ruling:
+    return Ruling(Possible.YES, why)
 
 
-def _unknown(why: str) -> Movement:
-    return Movement(Can.UNKNOWN, why)
+def _unknown(why: str) -> Ruling:
+    return Ruling(Possible.UNKNOWN, why)

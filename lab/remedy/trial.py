@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.proof.account import Account
 from lab.remedy import Effect, Remedy
 from lab.spec import Outcome, Pair, Role
+from lab.verdict import Account
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,9 @@
 """The first line of every report: what it came to, in plain words, and for a suspicion that it is one."""
 
 from lab.evidence import Evidence
-from lab.proof.verdict import Verdict
 from lab.report.page import count, cut, duration, plain, several
 from lab.spec import Answer, Grade, Outcome
+from lab.verdict import Verdict
 
 STUCK = {
     Outcome.READ_READ: "read-read deadlock: both programs wait to read, and nothing is on its way to either",

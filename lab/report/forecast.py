@@ -11,9 +11,9 @@ from rich.text import Text
 
 from lab.evidence import Evidence
 from lab.forecast import Forecast, Range, forecast
-from lab.proof.verdict import Verdict
 from lab.report import page
 from lab.spec import Outcome, Spec
+from lab.verdict import Verdict
 
 BOUNDED = ("written by the client", "read by the server")
 """What `client_accepted` and `server_processed` are to a reader."""

@@ -10,11 +10,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.proof.stalls import Judged as Story
-from lab.proof.verdict import Verdict
 from lab.report import page
 from lab.report.conclusion import colour
 from lab.spec import Grade, Outcome, Pair
+from lab.verdict import Verdict
+from lab.wire.stalls import Judged as Story
 
 Judged = tuple[str | None, Verdict]
 """Where a connection was found (None: alive on this machine), and what was said of it."""

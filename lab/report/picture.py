@@ -7,10 +7,10 @@ from typing import TypeAlias
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
-from lab.proof.account import Account
 from lab.report.page import figure
 from lab.report.side import Side
 from lab.spec import Outcome, Pair, Role
+from lab.verdict import Account
 
 STUCK, FRAME, FIGURE = "red", "cyan", "bold"
 CENTRES = {

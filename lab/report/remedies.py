@@ -10,12 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.forecast import Forecast
-from lab.proof.account import Account
 from lab.remedy import Effect
 from lab.remedy.trial import Trial, Tried, relative_speed
 from lab.report import page
 from lab.report.conclusion import colour
 from lab.spec import Outcome
+from lab.verdict import Account
 
 COLOURS = {
     Effect.CURES: "bold green",

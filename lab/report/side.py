@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from lab.evidence import Connected, Ended, Evidence, SocketSample, ThreadSample
 from lab.proof.account import last_with_both
-from lab.proof.case import RECEIVING, SENDING
+from lab.proof.connection_view import RECEIVING, SENDING
 from lab.spec import Pair, Role
 
 

@@ -11,14 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.evidence import Evidence
-from lab.proof.account import SUMS, Account
-from lab.proof.verdict import Verdict
+from lab.proof.account import SUMS
 from lab.report import forecast, page
 from lab.report.conclusion import colour, conclusion, explanation
 from lab.report.picture import Picture, answers
 from lab.report.side import sides
 from lab.report.witnesses import witnesses
 from lab.spec import Grade, Outcome
+from lab.verdict import Account, Verdict
 
 STANDING = frozenset(
     {

@@ -10,11 +10,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lab.proof.verdict import Edge, Verdict
 from lab.report import judged, page
 from lab.report.conclusion import colour
 from lab.report.text import what_ends
 from lab.spec import Grade, Outcome
+from lab.verdict import Edge, Verdict
 
 TOLD = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Outcome.SUSPENDED, Outcome.INCONCLUSIVE})
 

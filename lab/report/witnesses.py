@@ -6,12 +6,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.evidence import Evidence, SocketSample, ThreadSample
-from lab.proof.verdict import Testimony, Verdict, Witness
-from lab.proof.wire import Kind, Moment
 from lab.report.conclusion import began_ns
 from lab.report.page import count, duration, plain
 from lab.report.side import Side
 from lab.spec import Pair, Role
+from lab.verdict import Testimony, Verdict, Witness
+from lab.wire.witness import Kind, Moment
 
 Row = tuple[str, str, str]
 """What it is, and what it is at the client and at the server."""

@@ -1,8 +1,8 @@
 """Plays the points of a sweep on a Dask cluster: each where a worker is free, and again elsewhere if that dies.
 
 Dask does what a cluster needs: who plays what, who has died, what is played again, what has become superfluous. A point
-is one task (`there.play`), and a few for each thread of the workers are in flight. What comes back is kept here, by the
-same hand as a local sweep's, so either kind may go on with what the other began.
+is one task (`cluster_worker.play`), and a few for each thread of the workers are in flight. Results are kept here, as
+a local sweep keeps them, so either kind may go on with what the other began.
 """
 
 import logging
@@ -23,8 +23,8 @@ from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
 from lab.errors import EnvironmentLacksError, LabError, SpecError, TestbedError
-from lab.kernel.netns import signals_held
-from lab.sweep import there
+from lab.kernel.place.netns import signals_held
+from lab.sweep import cluster_worker
 from lab.sweep.grid import Point, by_reach
 from lab.sweep.playing import failed
 from lab.sweep.row import Row
@@ -159,7 +159,12 @@ class _Playing:
         key = f"point-{self._sweep}-{point.key}"
         try:
             future = self._client.submit(
-                there.play, there.version(), pickle.dumps(point), key=key, resources=self._resources, retries=RETRIES
+                cluster_worker.play,
+                cluster_worker.version(),
+                pickle.dumps(point),
+                key=key,
+                resources=self._resources,
+                retries=RETRIES,
             )
         except ClosedClientError:
             raise _broken(self._address) from None
@@ -185,7 +190,7 @@ class _Playing:
             said: bytes | str = future.result(timeout=LOOK_S)
         except KilledWorker as error:
             return failed(point, f"{error.allowed_failures + 1} workers died over it; --resume plays it again")
-        except there.PlayerLostError as error:
+        except cluster_worker.PlayerLostError as error:
             return failed(point, f"{error}, {RETRIES + 1} times; --resume plays it again")
         except Exception as error:  # noqa: BLE001 - whatever a worker raised is told
             if future.status != "error":  # not what the task raised

@@ -12,7 +12,7 @@ from lab.errors import LabError
 from lab.evidence import Evidence
 from lab.experiment import play
 from lab.forecast import expected, forecast, most_buffered
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
 from lab.spec import Outcome, Role, Spec
 from lab.sweep.grid import Point
 from lab.sweep.row import Row

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 
-from lab.kernel import hostsettings
-from lab.kernel.aside import Aside
-from lab.kernel.hostsettings import Say
-from lab.kernel.netns import Namespace
+from lab.kernel.place import host_settings
+from lab.kernel.place.helper_process import HelperProcess
+from lab.kernel.place.host_settings import Say
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Spec
 from lab.testbed.barrier import Program
 
@@ -23,16 +23,16 @@ def nothing() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Aid:
+class Startup:
     """What a caller in a hurry gives to a testbed."""
 
     meanwhile: Callable[[], object] = nothing
     """What it has to do anyway, called once, while it would only wait for the hosts to come up."""
-    aside: Aside | None = None
+    aside: HelperProcess | None = None
     """One that was begun early: it stays the caller's."""
 
 
-ALONE = Aid()
+ALONE = Startup()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Site:
     """How to look at the pair while it stands, in words."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What the manifest should say of this place."""
-    aside: Aside | None = None
+    aside: HelperProcess | None = None
     """Makes calls for the experiment, if it is there."""
     core_before: Mapping[str, str] = field(default_factory=dict)
     """`net.core.*` of the host before the spec's `host_sysctls` were written; empty if it has none."""
@@ -60,16 +60,16 @@ class Site:
 class Testbed:
     name: str
     summary: str
-    hosts: Callable[[Spec, Aid], AbstractContextManager[Site]]
+    hosts: Callable[[Spec, Startup], AbstractContextManager[Site]]
     """The two hosts alone, with the settings that are their own."""
 
     @contextmanager
-    def site(self, spec: Spec, say: Say = hostsettings.silently, aid: Aid = ALONE) -> Iterator[Site]:
+    def site(self, spec: Spec, say: Say = host_settings.silently, aid: Startup = ALONE) -> Iterator[Site]:
         """The two hosts, and around them the settings that the spec wishes of the whole machine, for so long.
 
         `say` gets a line for a person about those settings, such as that another lab has them and is waited for.
         """
-        with hostsettings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec, aid) as site:
+        with host_settings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec, aid) as site:
             yield replace(site, core_before=before, aside=aid.aside)
 
 

@@ -17,11 +17,11 @@ from collections.abc import Mapping
 
 from lab.errors import SpecError, TestbedError
 from lab.evidence import Connected, Ended, Progress
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
 from lab.kernel.procfs import has_ended
-from lab.kernel.sockdiag import join_address
+from lab.kernel.sockets.sock_diag import join_address
 from lab.spec import Role
-from lab.testbed.reports import Exited, Listening, NoReportError, Refused, parse
+from lab.testbed.messages import Exited, Listening, NoReportError, Refused, parse
 
 PAGE_SIZE = 4096
 LOG_SIZE = 1 << 20

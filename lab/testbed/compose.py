@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import EnvironmentLacksError, LabError, TestbedError
-from lab.kernel import journal, link
-from lab.kernel.netns import Namespace
+from lab.kernel.place import journal, link
+from lab.kernel.place.netns import Namespace
 from lab.kernel.procfs import argv, parent_of, start_of
 from lab.spec import Pair, Role, Spec
-from lab.testbed import ALONE, Aid, Site, Testbed, brought_up, engine, process
-from lab.testbed.brought_up import Pipe
+from lab.testbed import ALONE, Site, Startup, Testbed, engine, process, services
 from lab.testbed.leftovers import is_left
+from lab.testbed.services import Pipe
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -33,7 +33,7 @@ IPV6_S = 5.0
 
 
 @contextmanager
-def site(spec: Spec, aid: Aid = ALONE) -> Iterator[Site]:
+def site(spec: Spec, aid: Startup = ALONE) -> Iterator[Site]:
     aid.meanwhile()
     with _in_a_controller(spec) if os.environ.get("LAB_CONTROLLER") == "1" else _on_the_host(spec) as raised:
         yield raised
@@ -55,10 +55,10 @@ def _on_the_host(spec: Spec) -> Iterator[Site]:
         owner = engine.this_lab()
         _refuse_what_stands(client, spec.net)
         values = {"LAB_NET": spec.net, "LAB_OWNER": owner, "LAB_MTU": str(spec.mtu or "")}
-        stack.enter_context(brought_up.services(client, values, "server", "client"))
+        stack.enter_context(services.services(client, values, "server", "client"))
         namespaces, pids, notes = [], [], {"engine": str(client.version()["Version"])}
         for role in Role:
-            container = brought_up.container(client, owner, spec.net, role)
+            container = services.container(client, owner, spec.net, role)
             pids.append(container.attrs["State"]["Pid"])
             namespaces.append(stack.enter_context(_namespace_of(spec, role, pids[-1])))
             notes |= {
@@ -94,7 +94,7 @@ def _alone(namespace: Namespace, net: str) -> Iterator[None]:
             lock.bind(f"\0zero-window-lab/{net}/controller")
         except OSError:
             raise TestbedError(
-                f"another lab plays on {net} already: set LAB_NET to another, {brought_up.another(net)}"
+                f"another lab plays on {net} already: set LAB_NET to another, {services.another(net)}"
             ) from None
         yield
 
@@ -179,7 +179,7 @@ def _refuse_what_stands(client: "DockerClient", net: str) -> None:
         whose = "another lab" if first.owner else "`docker compose up`"
         raise EnvironmentLacksError(
             f"{net} is taken by {whose} ({first.kind} {first.name}): end that, or set LAB_NET to another, "
-            f"{brought_up.another(net)}"
+            f"{services.another(net)}"
         )
 
 
@@ -196,8 +196,8 @@ def through_the_controller(spec: Spec, environment: Mapping[str, str], out: Pipe
         # The engine makes the journal's folder, as root, and an engine without root may not: for who wishes it only.
         state = str(journal.path()) if spec.host_sysctls else os.devnull
         mine = {"LAB_NET": spec.net, "LAB_OWNER": owner, "LAB_RUNS_ON_HOST": str(runs), "LAB_STATE": state}
-        with brought_up.services(client, {**environment, **mine}, "server", "client", "controller"):
-            return brought_up.followed(brought_up.container(client, owner, spec.net, "controller"), out, err)
+        with services.services(client, {**environment, **mine}, "server", "client", "controller"):
+            return services.followed(services.container(client, owner, spec.net, "controller"), out, err)
 
 
 TESTBED = Testbed("compose", "two containers on a network of their own, brought up by Docker Compose", site)

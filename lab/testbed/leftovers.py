@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError
-from lab.kernel import hostsettings
-from lab.kernel.journal import OutOfReachError
+from lab.kernel.place import host_settings
+from lab.kernel.place.journal import OutOfReachError
 from lab.kernel.procfs import argv, parent_of
 from lab.testbed import engine
 from lab.testbed.engine import Thing
@@ -44,7 +44,7 @@ def restore() -> Restored:
 
 def _restored_settings() -> Restored:
     try:
-        settled = [(each.as_before, Item("setting", each.name, each.why)) for each in hostsettings.restore()]
+        settled = [(each.as_before, Item("setting", each.name, each.why)) for each in host_settings.restore()]
     except OutOfReachError as error:
         return Restored((), (Item("settings", "net.core", str(error)),))
     except EnvironmentLacksError as error:

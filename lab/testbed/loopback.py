@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Role, Spec
-from lab.testbed import Aid, Site, Testbed, process
+from lab.testbed import Site, Startup, Testbed, process
 
 
 @contextmanager
-def site(spec: Spec, aid: Aid) -> Iterator[Site]:
+def site(spec: Spec, aid: Startup) -> Iterator[Site]:
     identity = os.urandom(8).hex()
     here = Pair(Namespace.here(), Namespace.here())
     with ExitStack() as stack:

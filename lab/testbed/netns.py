@@ -8,25 +8,25 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from lab.kernel import link, machine, netns
-from lab.kernel.aside import Aside
-from lab.kernel.netns import Namespace
+from lab.kernel.place import link, machine, netns
+from lab.kernel.place.helper_process import HelperProcess
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Role, Spec
-from lab.testbed import Aid, Site, Testbed, process
+from lab.testbed import Site, Startup, Testbed, process
 
 PREFIX = {4: 24, 6: 120}
 INTERFACES = Pair(link.INTERFACE, link.INTERFACE)
 
 
 @contextmanager
-def site(spec: Spec, aid: Aid) -> Iterator[Site]:
+def site(spec: Spec, aid: Startup) -> Iterator[Site]:
     """Two hosts and their programs, for one run."""
     if _became_root() and aid.aside:
         aid.aside.call(netns.join_user_namespace_of, os.getpid())
     identity = os.urandom(8).hex()
     addresses = _addresses(spec)
     with ExitStack() as stack:
-        aside = aid.aside or stack.enter_context(Aside(machine.load_rtnetlink_alone))
+        aside = aid.aside or stack.enter_context(HelperProcess(machine.load_rtnetlink_alone))
         namespaces = stack.enter_context(_namespaces())
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
         aside.ask(link.lay, *_cable(namespaces, spec))

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import lab
-from lab.kernel.netns import Namespace, program_in, signals_held
+from lab.kernel.place.netns import Namespace, program_in, signals_held
 from lab.spec import Pair, Role
 from lab.testbed.barrier import Program
 

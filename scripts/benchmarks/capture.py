@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import Any
 
 from lab import store
-from lab.kernel import hostsettings, link, machine, sysctl
-from lab.kernel.capture import SOL_PACKET, Capture
-from lab.kernel.netns import Namespace, program_in
+from lab.kernel.capture.ring import SOL_PACKET, Capture
+from lab.kernel.place import host_settings, link, machine, sysctl
+from lab.kernel.place.netns import Namespace, program_in
 from lab.pcap import pcapng
-from lab.proof.wire import WireWitness, notable
 from lab.spec import CaptureMode, Pair, Role
 from lab.tcp.frame import Frame, dissect
+from lab.wire.witness import WireWitness, notable
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ADDRESSES = Pair("198.18.110.20", "198.18.110.10")
@@ -83,7 +83,7 @@ def main(arguments: list[str]) -> int:
     mebibytes = int(1024 * float(arguments[0])) if arguments else 1024
     rounds = int(arguments[1]) if len(arguments) > 1 else 5
     wish = {"rmem_max": int(arguments[2])} if len(arguments) > 2 else {}
-    with hostsettings.applied(wish, say=print):
+    with host_settings.applied(wish, say=print):
         print(f"net.core.rmem_max = {sysctl.read_core()['rmem_max']}")
         return _all(mebibytes, rounds)
 

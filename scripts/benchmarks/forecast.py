@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 from lab.evidence import Evidence
 from lab.experiment import play
 from lab.forecast import SMALLEST_FRAME, Range, forecast
-from lab.kernel import sysctl
-from lab.kernel.netns import Namespace
-from lab.proof.account import Account
-from lab.proof.verdict import judge
+from lab.kernel.place import sysctl
+from lab.kernel.place.netns import Namespace
+from lab.proof.judge import judge
 from lab.scenario import find
 from lab.spec import Buffers, Limits, Load, Outcome, Pair, SocketOptions, Spec, Triple, Until
 from lab.testbed import catalogue
+from lab.verdict import Account
 
 AT_ONCE = 6
 """Pairs that play at the same time: most of a run is waiting."""

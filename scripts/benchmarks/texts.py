@@ -12,13 +12,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from lab import comparison, limits, remedy
-from lab.cli.wishes import Wish
+from lab.cli.options import RunOptions
 from lab.evidence import Evidence
 from lab.experiment import play
 from lab.forecast import forecast
-from lab.proof.verdict import Verdict, judge
+from lab.proof.judge import judge
 from lab.spec import Outcome, Until
 from lab.testbed import catalogue
+from lab.verdict import Verdict
 
 PUBLISHED_CURES = ("alternate", "send-less", "threads", "bigger-buffers")
 
@@ -47,17 +48,17 @@ def _print(row: Row) -> Row:
 
 
 def _freezes() -> Iterator[Row]:
-    few, _ = _played(Wish(payload="32"))
+    few, _ = _played(RunOptions(payload="32"))
     says = "upper: with a small payload it works, and nobody notices"
     yield Row(says, f"32 bytes: {few.outcome}", few.outcome is Outcome.COMPLETED)
-    other, _ = _played(Wish(scenario="read-read"))
+    other, _ = _played(RunOptions(scenario="read-read"))
     says = "the other deadlock: both wait for the other's first byte"
     yield Row(says, f"{other.outcome}, all queues empty", other.outcome is Outcome.READ_READ)
     for name, says, accepted, processed in (
         ("upper", "upper: with 1 GiB client and server wait for each other for ever", 1399600, 688032),
         ("echo", "echo: with 10 MiB both are stuck in send()", 164864, None),
     ):
-        verdict, evidence = _played(Wish(scenario=name))
+        verdict, evidence = _played(RunOptions(scenario=name))
         seen = forecast(evidence.spec, evidence.settings, evidence.core).client_accepted
         grade = f"{verdict.outcome}, {verdict.grade}; TCP keeps it up, for every probe is answered"
         yield Row(says, grade, verdict.outcome is Outcome.DEADLOCK)
@@ -75,7 +76,7 @@ def _freezes() -> Iterator[Row]:
 
 def _cures() -> Iterator[Row]:
     for scenario in ("upper", "echo"):
-        without = comparison.plain(comparison.bounded(Wish(scenario=scenario).spec("netns")))
+        without = comparison.plain(comparison.bounded(RunOptions(scenario=scenario).spec("netns")))
         for tried in comparison.compared(without, PUBLISHED_CURES):
             first, last = tried.trials[0], tried.last
             told = f"{tried.effect}: {first.payload:,} bytes {first.outcome}, {last.payload:,} {last.outcome}"
@@ -89,7 +90,7 @@ def _buffers() -> Iterator[Row]:
             yield Row(limit.claim, f"{limit.measured}: {limit.why}", limit.holds)
 
 
-def _played(wish: Wish) -> tuple[Verdict, Evidence]:
+def _played(wish: RunOptions) -> tuple[Verdict, Evidence]:
     spec = replace(wish.spec("netns"), until=Until.PROBES)
     with catalogue()["netns"].site(spec) as site:
         *_, evidence = play(spec, site)

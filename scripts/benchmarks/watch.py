@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
-from lab.kernel.gate import Gate
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
+from lab.kernel.sockets.stall_poller import StallPoller
 from lab.watch import GATE_S, Targets, Watch
 
 PERIOD_S, PORT = 0.05, 1060
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (4 * pairs + 256, 4 * pairs + 256))
     with _inside(pairs) as namespace, closing(Watch(Targets(namespaces=(_path(namespace),)))) as watch:
         found = [each.ends for each in watch.connections()]
-        ours = _share(Gate(found).stands_anew, seconds, PERIOD_S, resource.RUSAGE_SELF)
+        ours = _share(StallPoller(found).found_new_stall, seconds, PERIOD_S, resource.RUSAGE_SELF)
         theirs = _share(partial(_ss, namespace), seconds, PERIOD_S, resource.RUSAGE_CHILDREN)
     print(f"{len(found)} pairs, both ends, every {PERIOD_S * 1000:.0f} ms or as often as it can")
     print(f"{'':24}{'% of a core':>12}{'looks/s':>10}{'ms a look':>11}")

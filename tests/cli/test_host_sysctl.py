@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.kernel import journal
-from lab.kernel.sysctl import read_core
+from lab.kernel.place import journal
+from lab.kernel.place.sysctl import read_core
 from lab.spec import HOST_SYSCTLS
 from lab.store import load
 from tests import unprivileged

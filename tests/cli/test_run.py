@@ -15,7 +15,7 @@ import pytest
 from lab import errors
 from lab.cli import app
 from lab.spec import Spec
-from lab.testbed import Aid, Site, loopback
+from lab.testbed import Site, Startup, loopback
 from tests.commanded import below, ending, lab, small_disk, started
 
 KEYS = [
@@ -164,7 +164,7 @@ def test_a_place_that_breaks_away_while_it_is_taken_down_leaves_no_document(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @contextmanager
-    def breaking(spec: Spec, aid: Aid) -> Iterator[Site]:
+    def breaking(spec: Spec, aid: Startup) -> Iterator[Site]:
         with loopback.site(spec, aid) as site:
             yield site
         raise errors.TestbedError("the engine broke away")

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.evidence import Snapshot, SocketSample
-from lab.kernel import sysctl
-from lab.kernel.scene import Scene, Target
-from lab.kernel.sockdiag import SocketDiag
-from lab.proof.autotune import GIVING_UP, Stack, gives_up
-from lab.proof.waitfor import Analysis, analyse
+from lab.kernel.place import sysctl
+from lab.kernel.snapshots import Scene, Target
+from lab.kernel.sockets.sock_diag import SocketDiag
+from lab.proof.deadlock import Analysis, analyse
+from lab.proof.send_buffer import GIVING_UP, KernelTraits, gives_up
 from lab.spec import Pair, Role
 from tests.corpus.case import PROOFS
 from tests.corpus.root import ROOT
@@ -85,11 +85,11 @@ class Structure:
             Target(Role.SERVER, self._diags[home.server], server, client),
         )
 
-    def _stack(self) -> Stack:
+    def _stack(self) -> KernelTraits:
         """As the settings are now: a program of a case may have written them."""
         settings = [sysctl.read(self._namespaces[role], ("tcp_wmem", *GIVING_UP)) for role in Role]
         release = tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
-        return Stack(
+        return KernelTraits(
             max(int(each["tcp_wmem"].split()[2]) for each in settings),
             release >= DROPS_BEYOND_WINDOW,
             gives_up=gives_up(*settings),

@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from lab.evidence import SocketSample
-from lab.kernel.threads import SYSCALLS
-from lab.proof.wire import WireFacts
+from lab.kernel.processes.threads import SYSCALLS
 from lab.spec import Pair
+from lab.wire.witness import WireFacts
 
 BLOCKING_SENDS = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg"})
 

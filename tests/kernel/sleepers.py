@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lab.evidence import Wait
-from lab.kernel.deadlines import Deadlines
-from lab.kernel.descriptors import Descriptors
-from lab.kernel.freezer import suspended
-from lab.kernel.netns import Namespace
-from lab.kernel.sockdiag import SocketDiag
-from lab.kernel.socketindex import SocketIndex
-from lab.kernel.threads import Thread, Threads
-from lab.kernel.waits import Waits
+from lab.kernel.place.netns import Namespace
+from lab.kernel.processes.deadlines import Deadlines
+from lab.kernel.processes.descriptors import Descriptors
+from lab.kernel.processes.suspension import suspended
+from lab.kernel.processes.threads import Thread, Threads
+from lab.kernel.processes.waits import Waits
+from lab.kernel.sockets.sock_diag import SocketDiag
+from lab.kernel.sockets.socket_index import SocketIndex
 
 LIMIT_S = 10.0
 

@@ -11,8 +11,8 @@ import pytest
 
 from lab import limits
 from lab.errors import EnvironmentLacksError
-from lab.kernel import sysctl
-from lab.kernel.netns import Namespace
+from lab.kernel.place import sysctl
+from lab.kernel.place.netns import Namespace
 from lab.limits import Limit
 from lab.limits.place import place_of
 

@@ -13,8 +13,8 @@ import zstandard
 from lab.errors import BadInputError
 from lab.pcap.bulk import CHUNK
 from lab.pcap.connections import every_segment, judge_capture
-from lab.proof.stalls import Ended, Judged
 from lab.spec import Grade, Outcome
+from lab.wire.stalls import Ended, Judged
 from tests.captures import recorded
 from tests.captures.recorded import LINKS, pcap, pcapng, relinked
 

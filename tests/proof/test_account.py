@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.evidence import Evidence, Progress, Snapshot, SocketSample, WireFacts
-from lab.kernel.netns import Namespace
-from lab.kernel.sockdiag import SocketDiag
-from lab.proof.account import Account, account, imbalances, last_with_both
+from lab.kernel.place.netns import Namespace
+from lab.kernel.sockets.sock_diag import SocketDiag
+from lab.proof.account import account, imbalances, last_with_both
 from lab.spec import Answer, Load, Outcome, Pair, Role, Scenario, Spec
+from lab.verdict import Account
 
 LIMIT_S = 20.0
 STILL_S = 0.5

@@ -6,9 +6,9 @@ from random import Random
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from lab.proof.knots import Kind
-from lab.proof.waitfor import Analysis, Knot, analyse
-from lab.proof.writable import Can, could_write
+from lab.proof.cycles import Kind
+from lab.proof.deadlock import Analysis, Knot, analyse
+from lab.proof.writable import Possible, could_write
 from lab.spec import Grade
 from tests.proof.simulator import SECOND, START, End, Op, Process, Thread, World, connect, draw
 
@@ -104,7 +104,7 @@ def test_the_simulator_and_the_rules_of_the_stack_are_of_one_mind() -> None:
         samples = {s.inode: s for s in (*shot.sockets, *shot.others) if s}
         for end in world.ends:
             if end.queued and not end.has_room:
-                assert could_write(samples[end.inode], samples[end.peer.inode]).can is Can.NO
+                assert could_write(samples[end.inode], samples[end.peer.inode]).possible is Possible.NO
 
 
 def chain(threads_of_the_proxy: int) -> World:

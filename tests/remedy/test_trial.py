@@ -2,10 +2,10 @@
 
 import pytest
 
-from lab.proof.account import Account
 from lab.remedy import Effect, find
 from lab.remedy.trial import Trial, Tried, effect_of, ladder, relative_speed
 from lab.spec import Outcome, Pair
+from lab.verdict import Account
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,11 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.forecast import Range
-from lab.proof.account import Account
-from lab.proof.verdict import Edge, ForecastSummary, Testimonies, Testimony, Verdict, WireSummary, Witness
-from lab.proof.wire import witness
 from lab.scenario import find
 from lab.spec import Buffers, Grade, Outcome, Pair, Role, Spec, Triple
 from lab.tcp.segment import ControlBits, Segment
+from lab.verdict import Account, Edge, ForecastSummary, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.wire.witness import witness
 
 START_NS = 1_795_370_915_754_207_117
 CLIENT, SERVER = "198.18.20.20:54542", "198.18.20.10:1060"

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from lab.evidence import Ended
-from lab.proof.verdict import Live
 from lab.report.conclusion import conclusion, explanation
 from lab.spec import Grade, Outcome, Pair, Role
+from lab.verdict import Live
 from tests.report.report_samples import COMPLETED, FROZEN, HEALTHY, at, evidence, spec, verdict, without_freeze
 
 

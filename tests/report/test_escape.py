@@ -9,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.evidence import CaptureCount, Ended, Evidence
-from lab.proof.verdict import Edge, Live, Verdict, Witness
 from lab.report import escape, judged, page, text, watched
 from lab.spec import Grade, Outcome, Pair, Role
+from lab.verdict import Edge, Live, Verdict, Witness
 from tests.report.report_samples import FROZEN_SOCKETS, SERVER, evidence, snapshot, spec, thread, verdict
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp\u2066\x00\r\nFORGED: all is well\u2028[red]\ud800"

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from io import StringIO
 
-from lab.proof.verdict import Verdict
 from lab.report import judged
 from lab.spec import Grade
+from lab.verdict import Verdict
 from tests.report.report_samples import COMPLETED, FROZEN, INCONCLUSIVE, READ_READ, verdict
 
 RUNS: list[tuple[str | None, Verdict]] = [

@@ -7,9 +7,9 @@ from io import StringIO
 import pytest
 
 from lab.forecast import Forecast, Range
-from lab.proof.account import Account
 from lab.report import forecast
 from lab.spec import Outcome
+from lab.verdict import Account
 from tests.report.report_samples import COMPLETED, FROZEN, HEALTHY, evidence, spec, verdict
 
 SEEN = Forecast(Range(8776, 27010, 164864), Range(4892, 13505, 82944), "a point, since all four buffers are fixed")

@@ -7,11 +7,11 @@ from io import StringIO
 import pytest
 
 from lab.forecast import Forecast, Range
-from lab.proof.account import Account
 from lab.remedy import find
 from lab.remedy.trial import Trial, Tried
 from lab.report import remedies
 from lab.spec import Outcome, Pair, Role
+from lab.verdict import Account
 
 FROZEN = Trial(
     payload=1 << 30,

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from lab.evidence import CaptureCount, Evidence
-from lab.proof.verdict import Live, Verdict
 from lab.report import text
 from lab.spec import Grade, Outcome
+from lab.verdict import Live, Verdict
 from tests.report.report_samples import (
     ABORTED,
     AUTOTUNED,

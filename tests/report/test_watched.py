@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 
-from lab.proof.verdict import Edge, Live, Verdict, WireSummary, Witness
 from lab.report import watched
 from lab.spec import Grade, Outcome, Pair
+from lab.verdict import Edge, Live, Verdict, WireSummary, Witness
 from tests.report.report_samples import at, verdict, without_freeze
 
 NO_WIRE = WireSummary(None, None, Pair(None, None), Pair(None, None), Pair(None, None))

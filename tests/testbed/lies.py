@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lab.errors import LabError, SpecError, TestbedError
 from lab.evidence import Evidence
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
 from lab.report import text
 from lab.spec import Outcome, Pair, Role
 from lab.store import load

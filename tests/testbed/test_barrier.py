@@ -14,7 +14,7 @@ import pytest
 
 from lab import errors
 from lab.evidence import Progress
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Role
 from lab.testbed import process
 from lab.testbed.barrier import Program

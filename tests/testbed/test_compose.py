@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from lab import errors
-from lab.kernel.sysctl import read_core
+from lab.kernel.place.sysctl import read_core
 from lab.scenario import find
 from lab.spec import Limits, Pair, Role, Spec
 from lab.store import load
-from lab.testbed import brought_up, compose
+from lab.testbed import compose, services
 from tests.testbed import lab_on_docker as on_docker
 from tests.testbed.lab_on_docker import ROOT, docker, document, holds_nothing, lab, start, wait_until
 
@@ -277,5 +277,5 @@ def test_up_hears_a_signal_of_its_own_at_once_and_leaves_nothing(number: signal.
 
 def test_an_example_of_another_net_is_another_net() -> None:
     number = random.Random(0).randrange(256)
-    assert brought_up.another(f"198.18.{number}") == f"for example 198.18.{(number + 1) % 256}"
-    assert brought_up.another("198.18.255") == "for example 198.18.0"
+    assert services.another(f"198.18.{number}") == f"for example 198.18.{(number + 1) % 256}"
+    assert services.another("198.18.255") == "for example 198.18.0"

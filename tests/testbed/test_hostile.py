@@ -19,14 +19,15 @@ import pytest
 from lab import errors
 from lab.evidence import Evidence
 from lab.experiment import play
-from lab.kernel import link
-from lab.kernel.netns import Namespace, program_in
-from lab.proof.verdict import Verdict, judge
+from lab.kernel.place import link
+from lab.kernel.place.netns import Namespace, program_in
+from lab.proof.judge import judge
 from lab.spec import Limits, Outcome, Pair, Role, Spec
 from lab.store import load
 from lab.testbed import Site, process
 from lab.testbed.barrier import LOG_SIZE, Program
 from lab.testbed.netns import INTERFACES
+from lab.verdict import Verdict
 from tests.played import SQUEEZED, recorded, taped, wished
 from tests.testbed import hostile
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab.kernel import sysctl
-from lab.kernel.netns import Namespace
+from lab.kernel.place import sysctl
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair
 from lab.testbed import catalogue
 from tests.commanded import ending, endpoints, is_one_line, lab, started

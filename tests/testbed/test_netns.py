@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from lab.experiment import play
-from lab.kernel import sysctl
-from lab.kernel.netns import Namespace
-from lab.proof.verdict import judge
+from lab.kernel.place import sysctl
+from lab.kernel.place.netns import Namespace
+from lab.proof.judge import judge
 from lab.spec import Outcome, Role
 from lab.testbed import catalogue, netns
 from tests.commanded import LIMIT_S, ROOT, Said, below, ending, endpoints, parent_of, started

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Role
 from lab.testbed import process
 from lab.testbed.barrier import Program

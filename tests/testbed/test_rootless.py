@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
 from lab.spec import Outcome
 from lab.store import load
 from tests import unprivileged

@@ -5,7 +5,7 @@ Never more than one message is on its way, so no buffer can fill. Every message 
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def converse(connection: socket, part: Part) -> None:

@@ -7,7 +7,7 @@ and no reader beside it, it freezes as any blocking program does.
 import asyncio
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def converse(connection: socket, part: Part) -> None:

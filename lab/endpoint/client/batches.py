@@ -6,7 +6,7 @@ the smallest buffers that Linux grants.
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 BATCH = 4096
 

@@ -6,7 +6,7 @@ each stream. Unlike batches, it never drains to nothing: while answers come in, 
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 CREDIT = 4096
 

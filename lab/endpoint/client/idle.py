@@ -3,7 +3,7 @@
 import signal
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def converse(_connection: socket, _part: Part) -> None:

@@ -5,7 +5,7 @@ No thread hangs in a system call, so no list of blocked threads shows it. It is 
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def converse(connection: socket, part: Part) -> None:

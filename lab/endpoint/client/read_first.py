@@ -3,7 +3,7 @@
 from socket import socket
 
 from lab.endpoint.client import write_then_read
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def converse(connection: socket, part: Part) -> None:

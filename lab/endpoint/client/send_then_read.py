@@ -5,7 +5,7 @@ send() says how much it took. This client believes the number; that cures nothin
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def converse(connection: socket, part: Part) -> None:

@@ -12,7 +12,7 @@ import struct
 from socket import SO_SNDTIMEO, SOL_SOCKET, socket
 
 from lab.endpoint.client import write_then_read
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 PATIENCE_S = 1
 

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from socket import SHUT_RDWR, SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def converse(connection: socket, part: Part) -> None:

@@ -7,7 +7,7 @@ what was written is lost.
 from socket import IPPROTO_TCP, TCP_USER_TIMEOUT, socket
 
 from lab.endpoint.client import write_then_read
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 PATIENCE_MS = 1000
 

@@ -2,7 +2,7 @@
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def converse(connection: socket, part: Part) -> None:

@@ -6,7 +6,7 @@ server that waits for this client to read.
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def converse(connection: socket, part: Part) -> None:

@@ -6,7 +6,7 @@ It never waits for room alone. So the server's answers always find a reader, and
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def converse(connection: socket, part: Part) -> None:

@@ -6,7 +6,7 @@ close. The whole request has to be kept meanwhile.
 
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def serve(connection: socket, part: Part) -> None:

@@ -2,7 +2,7 @@
 
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def serve(connection: socket, part: Part) -> None:

@@ -6,7 +6,7 @@ Its window closes and opens again all the time. On the wire each closing looks l
 import time
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 REST_S = 0.00025
 

@@ -7,7 +7,7 @@ is room for every answer that a client has not read, whoever that client is.
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 from lab.endpoint.spool import Spool
 
 

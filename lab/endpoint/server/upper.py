@@ -5,7 +5,7 @@ While its client has not read the answers, sendall() waits for room. While it wa
 
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Part
 
 
 def serve(connection: socket, part: Part) -> None:

@@ -1,0 +1,247 @@
+"""Tells what the descriptors of a process refer to, in the words of `Item.resource`."""
+
+import contextlib
+import os
+import re
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+
+from lab.kernel.processes.kcmp import Kind, is_epoll_member, same
+from lab.kernel.procfs import text_of
+from lab.kernel.sockets.socket_index import SocketIndex
+
+_NUMBERED = re.compile(r"(socket|pipe):\[(\d+)\]")
+_EVENTFD_ID = re.compile(r"^eventfd-id:\s*(\w+)", re.MULTILINE)
+_PID = re.compile(r"^Pid:\s*(-?\d+)", re.MULTILINE)
+_SCM_FDS = re.compile(r"^scm_fds:\s*(\d+)", re.MULTILINE)
+_WATCHED = re.compile(r"^tfd:\s*(\d+)\s+events:\s*([0-9a-f]+).*?(?:ino:([0-9a-f]+)\s+sdev:([0-9a-f]+))?$", re.MULTILINE)
+_ASYNCHRONOUS = re.compile(r"^flags:\s*[0-7]*[2367][0-7]{4}$|^lock:.* LEASE ", re.MULTILINE)
+"""O_ASYNC is 020000."""
+_REGISTERED = re.compile(r"^UserFiles:.*\n((?:\s+\d+: .*\n)*)", re.MULTILINE)
+_TIME_LEFT = re.compile(r"^it_value:\s*\((\d+),\s*(\d+)\)", re.MULTILINE)
+
+
+RING_TRIES, RING_PAUSE_S = 20, 0.001
+"""How often an io_uring is asked for what is registered in it, which it does not tell while a request is submitted."""
+
+ALONE = 3
+"""The links of /proc/PID/task where a process has one thread (proc_task_getattr())."""
+
+Place = tuple[int, int]
+"""A task, and the number of a descriptor in its table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The descriptor tables of a process, mostly one: what each number refers to; files and devices are left out."""
+
+    resources: dict[Place, str]
+    io_uring: bool
+    in_flight: int
+    """Descriptors that it may have, and which are in no table."""
+    shareable: tuple[tuple[str, Place], ...] = ()
+    """Its epoll instances and timerfds, each with its kind: whoever has the same one may change what it waits for."""
+    registered: tuple[str, ...] = ()
+    """What lies in its io_urings, and perhaps in no table any more."""
+    signals: bool = False
+    """It has io_urings or contexts of io_setup(2), which may signal eventfds (IORING_REGISTER_EVENTFD)."""
+
+    def all_resources(self) -> tuple[str, ...]:
+        return (*self.resources.values(), *self.registered)
+
+    def place_of(self, resource: str) -> Place | None:
+        return next((place for place, each in self.resources.items() if each == resource), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One descriptor in an epoll set; `events` as given to epoll_ctl(2), 0 once a one-shot has fired."""
+
+    fd: int
+    events: int
+    inode: int | None
+    device: int | None
+    epoll: int
+    """The descriptor of the set."""
+    nth: int
+    """How many members before it were given to epoll_ctl(2) by the same number."""
+
+
+class Descriptors:
+    """Names what descriptors refer to; `index` tells TCP, listening and Unix sockets apart."""
+
+    def __init__(self, index: SocketIndex) -> None:
+        self._index = index
+
+    def table(self, pid: int) -> Table:
+        """The whole table: 3 us a descriptor. Raises PermissionError, FileNotFoundError, ProcessLookupError."""
+        resources: dict[Place, str] = {}
+        shareable: list[tuple[str, Place]] = []
+        registered: list[str] = []
+        io_uring = False
+        in_flight = 0
+        for task in _with_tables(pid):
+            for fd, link in _links(task):
+                resource = self.named(task, fd, link)
+                if resource.startswith(("epoll:", "timerfd:")):
+                    shareable.append((resource.partition(":")[0], (task, fd)))
+                if not resource.startswith(("other:", "epoll:")):
+                    resources[task, fd] = resource
+                if resource.startswith("unix:"):
+                    in_flight += scm_fds(task, fd)
+                if link == "anon_inode:[io_uring]":
+                    io_uring = True
+                    links = registered_in(task, fd)
+                    in_flight += links is None
+                    in_flight += sum(each.startswith("anon_inode:") for each in links or ())
+                    registered += [self.named(task, -1, each) for each in links or () if _NUMBERED.fullmatch(each)]
+        return Table(resources, io_uring, in_flight, tuple(shareable), tuple(registered))
+
+    def resource(self, task: int, fd: int) -> str:
+        """What one descriptor of a thread refers to now; `other:closed` if there is none."""
+        try:
+            return self.named(task, fd, os.readlink(f"/proc/{task}/fd/{fd}"))
+        except FileNotFoundError:
+            return "other:closed"
+
+    def listens(self, inode: int) -> bool:
+        """Whether a Unix socket is one that accepts."""
+        entry = self._index.unix(inode)
+        return entry is not None and entry.listens
+
+    def sends_datagrams(self, inode: int) -> bool:
+        """Whether what a Unix socket has sent may lie in the queue of any that it was ever connected to."""
+        entry = self._index.unix(inode)
+        return entry is None or entry.datagrams
+
+    def named(self, task: int, fd: int, link: str) -> str:
+        if found := _NUMBERED.fullmatch(link):
+            return self._index.resource(int(found[2])) if found[1] == "socket" else _pipe(int(found[2]))
+        if link.startswith(("anon_inode:", "pidfd:")):
+            return _anonymous(task, fd, link.partition(":")[2].strip("[]") if link.startswith("anon") else "pidfd")
+        # A named pipe too: anybody may open it at any moment, so nobody knows who wakes its readers.
+        return f"other:{link}"
+
+    def watched(self, task: int, each: Watched) -> str:
+        """What a member of an epoll set refers to: the set keeps the file, also when its number is another's by now."""
+        if each.inode is not None and each.device == _devices()[0]:
+            return self._index.resource(each.inode)
+        if each.inode is not None and each.device == _devices()[1]:
+            return _pipe(each.inode)
+        if not is_epoll_member(task, each.fd, each.epoll, each.fd, each.nth):
+            return f"other:no more descriptor {each.fd}"
+        return self.resource(task, each.fd)
+
+
+@cache
+def _devices() -> tuple[int, int]:
+    """The devices that the sockets and the pipes of all processes are on (sockfs and pipefs)."""
+    read, write = os.pipe()
+    try:
+        with socket.socket(socket.AF_UNIX) as own:
+            return os.minor(os.fstat(own.fileno()).st_dev), os.minor(os.fstat(read).st_dev)
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def _pipe(inode: int) -> str:
+    return f"pipe:{inode}"
+
+
+def _with_tables(pid: int) -> list[int]:
+    """One thread for each descriptor table of a process.
+
+    /proc/PID/fd is the first thread's, which may have ended, or have a table of its own (unshare(2) of CLONE_FILES).
+    """
+    if os.stat(f"/proc/{pid}/task").st_nlink == ALONE:  # noqa: PTH116 - of all processes, again and again
+        return [pid]
+    found: list[int] = []
+    for task in sorted(map(int, os.listdir(f"/proc/{pid}/task"))):
+        if not any(same(Kind.TABLE, task, each) for each in found):
+            found.append(task)
+    return found
+
+
+def registered_in(task: int, fd: int) -> list[str] | None:
+    """The names of the files that are registered in an io_uring, as links of descriptors are; None if not told."""
+    for _ in range(RING_TRIES):
+        text = fdinfo(task, fd)
+        if found := _REGISTERED.search(text):
+            return [line.split(": ", 1)[1] for line in found[1].splitlines()]
+        if not text:
+            return []
+        time.sleep(RING_PAUSE_S)
+    return None
+
+
+def _links(task: int) -> Iterator[tuple[int, str]]:
+    folder = os.open(f"/proc/{task}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in os.listdir(folder):
+            try:
+                yield int(name), os.readlink(name, dir_fd=folder)
+            except FileNotFoundError:
+                continue  # closed since it was listed
+    finally:
+        os.close(folder)
+
+
+def _anonymous(task: int, fd: int, kind: str) -> str:
+    """Anonymous inodes share one inode number; what tells them apart is in fdinfo, or nothing is."""
+    if kind == "eventfd":
+        found = _EVENTFD_ID.search(fdinfo(task, fd))
+        return f"eventfd:{found[1]}" if found else "other:eventfd"
+    if kind == "pidfd":
+        found = _PID.search(fdinfo(task, fd))
+        return f"process:{found[1]}" if found and int(found[1]) > 0 else "other:pidfd"
+    if kind == "eventpoll":
+        return f"epoll:{task}/{fd}"
+    return f"{kind}:{task}/{fd}" if kind in ("timerfd", "signalfd", "inotify") else f"other:{kind}"
+
+
+def fdinfo(task: int, fd: int) -> str:
+    """Empty if the descriptor is gone. Raises PermissionError."""
+    try:
+        return text_of(f"/proc/{task}/fdinfo/{fd}")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def raises_signals(pid: int) -> bool:
+    """Whether what comes to a descriptor of a process raises a signal (F_SETSIG, O_ASYNC and leases of fcntl(2))."""
+    with contextlib.suppress(OSError):
+        return any(
+            _ASYNCHRONOUS.search(fdinfo(task, int(fd)))
+            for task in _with_tables(pid)
+            for fd in os.listdir(f"/proc/{task}/fdinfo")
+        )
+    return False
+
+
+def scm_fds(task: int, fd: int) -> int:
+    """How many descriptors lie in the receive queue of a Unix socket (since Linux 5.6)."""
+    found = _SCM_FDS.search(fdinfo(task, fd))
+    return int(found[1]) if found else 0
+
+
+def epoll_set(task: int, fd: int) -> list[Watched]:
+    """What an epoll instance watches."""
+    found: list[Watched] = []
+    seen: Counter[str] = Counter()
+    for number, events, inode, device in _WATCHED.findall(fdinfo(task, fd)):
+        where = [int(each, 16) if each else None for each in (inode, device)]
+        found.append(Watched(int(number), int(events, 16), where[0], where[1], fd, seen[number]))
+        seen[number] += 1
+    return found
+
+
+def timer_left_ns(task: int, fd: int) -> int | None:
+    """What a timerfd has left; None if it is not armed."""
+    found = _TIME_LEFT.search(fdinfo(task, fd))
+    left = int(found[1]) * 1_000_000_000 + int(found[2]) if found else 0
+    return left or None

@@ -1,0 +1,93 @@
+"""Reads the time limits and locks that another process has set on a socket, through a copy of its descriptor.
+
+The copy is closed at once. pidfd_getfd(2) needs PTRACE_MODE_ATTACH permission and attaches nothing. getsockopt(2) is
+called by hand: Python's socket class may set O_NONBLOCK on what it wraps, and that flag is shared with the owner.
+"""
+
+import ctypes
+import os
+import socket
+import struct
+from dataclasses import dataclass
+
+from lab.kernel.processes.kcmp import Kind, same
+from lab.kernel.procfs import process_of
+
+SYS_PIDFD_GETFD = 438
+"""The same on every architecture (asm-generic/unistd.h)."""
+PIDFD_THREAD = os.O_EXCL
+TCP_USER_TIMEOUT = 18
+SO_BUF_LOCK, SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK = 72, 1, 2
+TCP_WINDOW_CLAMP = 10
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketOptions:
+    """0 is none."""
+
+    send_timeout_ns: int
+    receive_timeout_ns: int
+    user_timeout_ms: int
+    """Of TCP; 0 for other sockets."""
+    sndbuf_locked: bool
+    """Whether SO_SNDBUF was set, so that the kernel leaves the size alone; False also before Linux 5.14."""
+    rcvbuf_locked: bool
+    """Likewise SO_RCVBUF."""
+    window_clamp: int
+    """TCP_WINDOW_CLAMP, in bytes; 0 for other sockets."""
+
+
+def options_of(task: int, fd: int) -> SocketOptions | str:
+    """The options of the socket behind a thread's descriptor, or why they cannot be read. 10 us.
+
+    Before Linux 6.9 (PIDFD_THREAD) only a process can be asked, by its first thread: another thread's table is the same
+    one there, or is not read.
+    """
+    try:
+        pidfd = os.pidfd_open(task, PIDFD_THREAD)
+    except OSError:
+        process = process_of(task)
+        if process is None or (process != task and not same(Kind.TABLE, task, process)):
+            return f"socket options of task {task}: its descriptors are not its process's"
+        try:
+            pidfd = os.pidfd_open(process)
+        except OSError as error:
+            return f"socket options of process {process}: {error.strerror}"
+    try:
+        copy = _libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
+        if copy < 0:
+            return f"socket options of task {task}: {os.strerror(ctypes.get_errno())}; needs CAP_SYS_PTRACE"
+        try:
+            locks = _number(copy, socket.SOL_SOCKET, SO_BUF_LOCK)
+            return SocketOptions(
+                send_timeout_ns=_timeval(copy, socket.SO_SNDTIMEO),
+                receive_timeout_ns=_timeval(copy, socket.SO_RCVTIMEO),
+                user_timeout_ms=_number(copy, socket.IPPROTO_TCP, TCP_USER_TIMEOUT),
+                sndbuf_locked=bool(locks & SOCK_SNDBUF_LOCK),
+                rcvbuf_locked=bool(locks & SOCK_RCVBUF_LOCK),
+                window_clamp=_number(copy, socket.IPPROTO_TCP, TCP_WINDOW_CLAMP),
+            )
+        finally:
+            os.close(copy)
+    finally:
+        os.close(pidfd)
+
+
+def _timeval(fd: int, option: int) -> int:
+    seconds, microseconds = struct.unpack("=qq", _get(fd, socket.SOL_SOCKET, option, 16))
+    return int(seconds) * 1_000_000_000 + int(microseconds) * 1000
+
+
+def _number(fd: int, level: int, option: int) -> int:
+    return int(struct.unpack("=I", _get(fd, level, option, 4))[0])
+
+
+def _get(fd: int, level: int, option: int, size: int) -> bytes:
+    """Zeros where the socket has no such option."""
+    value = ctypes.create_string_buffer(size)
+    length = ctypes.c_uint32(size)
+    if _libc.getsockopt(fd, level, option, value, ctypes.byref(length)) != 0:
+        return bytes(size)
+    return value.raw

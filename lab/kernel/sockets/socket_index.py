@@ -1,0 +1,84 @@
+"""Finds sockets across network namespaces: by inode, which descriptors tell, and by the addresses of the other end."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from lab.evidence import SocketSample
+from lab.kernel.sockets.conntrack import Conntrack
+from lab.kernel.sockets.peers import PeerLookup
+from lab.kernel.sockets.sock_diag import Located, SocketDiag, UnixEntry
+
+
+class SocketIndex:
+    """All TCP and Unix sockets of some network namespaces, dumped anew when an inode is asked for that is not known.
+
+    A NAT between two sockets is looked for in `conntracks`.
+    """
+
+    def __init__(self, diags: Sequence[SocketDiag], conntracks: Sequence[Conntrack] = ()) -> None:
+        self._diags, self._conntracks = tuple(dict.fromkeys(diags)), conntracks
+        self._tcp: dict[int, Located] = {}
+        self._peers = PeerLookup(())
+        self._unix: dict[int, UnixEntry] = {}
+        self._unix_abroad: set[int] = set()
+        """PeerLookup of Unix sockets that live in a namespace which is not looked at."""
+        self._may_refresh = True
+
+    def begin(self) -> None:
+        """Somebody ran since the last dump: one more may be made, for an inode or a peer that is not known yet.
+
+        A socket that no dump has is of another kind, or not connected yet; nothing is remembered of it.
+        """
+        self._may_refresh = True
+
+    def resource(self, inode: int) -> str:
+        """The text of `Item.resource` for a socket's inode."""
+        if not self._knows(inode):
+            if inode in self._unix_abroad:
+                return f"unix:{inode}"
+            return f"other:socket-{inode}"
+        if inode in self._unix:
+            return f"unix:{inode}"
+        return f"listener:{inode}" if self._tcp[inode].entry.listens else f"socket:{inode}"
+
+    def tcp(self, inode: int) -> Located | None:
+        return self._tcp.get(inode) if self._knows(inode) else None
+
+    def peer(self, inode: int) -> Located | None:
+        """The other end. None if it is not in these namespaces, or if it cannot be told from others."""
+        found = self._peer(inode)
+        if found is None and self._may_refresh and self.tcp(inode):
+            self.refresh()
+            found = self._peer(inode)
+        return found
+
+    def _peer(self, inode: int) -> Located | None:
+        own = self.tcp(inode)
+        return (self._peers.find(own) or self._peers.beyond_nat(own)) if own else None
+
+    def without_nat(self, sample: SocketSample) -> SocketSample:
+        """As the sample would be had nobody changed addresses: the remote one is the other end's own."""
+        peer = self.peer(sample.inode) if self._conntracks else None
+        return replace(sample, remote=peer.entry.local) if peer and peer.entry.local != sample.remote else sample
+
+    def unix(self, inode: int) -> UnixEntry | None:
+        entry = self._unix.get(inode)
+        if (entry is None or entry.peer is None) and self._may_refresh:
+            self.refresh()
+        return self._unix.get(inode)
+
+    def _knows(self, inode: int) -> bool:
+        if inode in self._tcp or inode in self._unix:
+            return True
+        if self._may_refresh:
+            self.refresh()
+        return inode in self._tcp or inode in self._unix
+
+    def refresh(self) -> None:
+        """Dump again: about 0.8 ms a namespace with few sockets, 5 us a socket more."""
+        self._may_refresh = False
+        found = [Located(diag, entry) for diag in self._diags for entry in diag.entries() if entry.inode]
+        self._tcp = {each.entry.inode: each for each in found}
+        self._peers = PeerLookup(found, self._conntracks)
+        self._unix = {entry.inode: entry for diag in self._diags for entry in diag.unix_entries()}
+        self._unix_abroad = {entry.peer for entry in self._unix.values() if entry.peer} - self._unix.keys()

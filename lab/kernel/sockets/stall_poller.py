@@ -1,0 +1,102 @@
+"""Sees by the queues alone, many times a second, whether a connection stands with something to send at both ends."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from types import MappingProxyType
+from typing import Any
+
+from lab.kernel.sockets.counters import Counters
+from lab.kernel.sockets.sock_diag import TOGETHER, Located, Progress, SocketDiag, progress, question, queues
+from lab.spec import Pair
+
+Queues = tuple[int, int]
+NOTHING: Mapping[Any, Any] = MappingProxyType({})
+GLANCES = 12
+"""After the last packet: until a probe comes, which no end with something to send puts off for less than 0.2 s."""
+SOCKETS = 4
+"""As many lookups cost more than to read the counters of a namespace."""
+
+
+class SocketQueries:
+    """Some sockets that are asked about again and again, by a number each."""
+
+    def __init__(self, sockets: Mapping[int, Located], *, tell_progress: bool = False) -> None:
+        by_diag: dict[SocketDiag, dict[int, bytes]] = {}
+        for number, each in sockets.items():
+            entry = each.entry
+            asked = question(entry.local, entry.remote, entry.cookie, tell_progress=tell_progress)
+            by_diag.setdefault(each.diag, {})[number] = asked
+        self._asked = [(diag, part) for diag, questions in by_diag.items() for part in _parts(questions)]
+        self.datagrams = [(diag.any_sends, b"".join(part.values()), len(part)) for diag, part in self._asked]
+        """What tells whether one of so many has something to send (`SocketDiag.any_sends`), and its question."""
+
+    def queues(self) -> dict[int, Queues | None]:
+        """Recv-Q and Send-Q; None where the socket is gone."""
+        return {number: queues(answer) for number, answer in self._answers()}
+
+    def progress(self) -> dict[int, Progress | None]:
+        """Where `tell_progress` was asked for; None where the socket is gone."""
+        return {number: progress(answer) for number, answer in self._answers()}
+
+    def _answers(self) -> Iterator[tuple[int, bytes]]:
+        for diag, part in self._asked:
+            yield from zip(part, diag.answers(list(part.values())), strict=True)
+
+
+def _parts(questions: dict[int, bytes]) -> Iterator[dict[int, bytes]]:
+    """So many as may be asked in one datagram."""
+    numbers = iter(questions)
+    while part := {number: questions[number] for number in islice(numbers, TOGETHER)}:
+        yield part
+
+
+class StallPoller:
+    """Some connections; a pair whose queues are as `judged` has them, by its index, is no news.
+
+    With the counters of their namespaces sockets are asked only while packets come and go there, and a little longer.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair[Located | None]],
+        judged: Mapping[int, object] = NOTHING,
+        counters: Mapping[SocketDiag, Counters] = NOTHING,
+    ) -> None:
+        self._judged = judged
+        whole = {index: (client, server) for index, (client, server) in enumerate(pairs) if client and server}
+        self._clients = SocketQueries({index: client for index, (client, _) in whole.items()})
+        self._server = {index: server for index, (_, server) in whole.items()}
+        self._servers, self._asked = SocketQueries({}), frozenset[int]()
+        self._before: dict[int, tuple[Queues, Queues]] = {}
+        diags = {client.diag for client, _ in whole.values()}
+        worth_it = len(whole) >= SOCKETS * len(diags) and diags <= counters.keys()
+        self._counters = [counters[diag] for diag in diags] if worth_it else []
+        self._left = GLANCES
+
+    def found_new_stall(self) -> bool:
+        """Whether one has something to send at both ends, and the same queues as at the last glance.
+
+        The server is asked only where the client has something to send.
+        """
+        for counters in self._counters:
+            if not counters.is_silent():
+                self._left = GLANCES
+        if self._left == 0:
+            return False
+        if self._counters:
+            self._left -= 1
+        for any_sends, questions, number in self._clients.datagrams:
+            if any_sends(questions, number):
+                break
+        else:
+            self._before.clear()
+            return False
+        mine = {index: queues for index, queues in self._clients.queues().items() if queues and queues[1]}
+        if mine.keys() != self._asked:
+            self._asked = frozenset(mine)
+            self._servers = SocketQueries({index: self._server[index] for index in mine})
+        theirs = {index: queues for index, queues in self._servers.queues().items() if queues and queues[1]}
+        before, self._before = self._before, {index: (mine[index], queues) for index, queues in theirs.items()}
+        return any(
+            before.get(index) == queues and self._judged.get(index) != queues for index, queues in self._before.items()
+        )

@@ -1,0 +1,105 @@
+"""Counting is cheap, and every way in which bytes can go wrong is seen."""
+
+import os
+import timeit
+from collections.abc import Iterator
+
+import pytest
+
+from lab.endpoint.conversation import Part
+from lab.endpoint.job import Job
+from lab.endpoint.payload import PERIOD, CorruptError, Stream
+from lab.endpoint.progress import Page
+
+
+def job(payload: int = 1 << 40, send_size: int = 16, answer: str = "upper") -> Job:
+    return Job("upper", 4, "127.0.0.1", 0, payload, send_size, 4096, 1024, answer)
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    descriptor = os.memfd_create("page")
+    os.truncate(descriptor, 4096)
+    yield Page(descriptor)
+    os.close(descriptor)
+
+
+def best_ns(statement: object, number: int = 20_000) -> float:
+    assert callable(statement)
+    return min(timeit.repeat(statement, number=number, repeat=7)) / number * 1e9
+
+
+def test_counting_a_call_costs_well_under_a_microsecond(page: Page) -> None:
+    client, server = Part("client", job(), page), Part("server", job(), page)
+    block = Stream(4096).piece(0, 16).tobytes()
+
+    def receive() -> None:
+        server.received_bytes = 0
+        server.received(block)
+
+    messages = client.outgoing()
+    assert best_ns(lambda: client.sent(16)) < 1000
+    assert best_ns(lambda: next(messages)) < 1000
+    assert best_ns(receive) < 1500
+
+
+def test_a_part_of_small_messages_is_ready_in_2_ms(page: Page) -> None:
+    assert best_ns(lambda: Part("client", job(), page), 20) < 2e6
+
+
+def test_messages_follow_where_the_last_send_ended(page: Page) -> None:
+    part = Part("client", job(payload=40), page)
+    lengths = []
+    for taken, message in zip((16, 5, 16, 3), part.outgoing(), strict=True):
+        lengths.append(len(message))
+        assert message.tobytes() == Stream(64).piece(part.sent_bytes, len(message)).tobytes()
+        part.sent(taken)
+    assert lengths == [16, 16, 16, 3]
+
+
+def test_messages_are_whole_across_the_seam_of_the_stream(page: Page) -> None:
+    part = Part("client", job(send_size=10_000), page)
+    part.sent(PERIOD - 16)
+    assert next(part.outgoing()).tobytes()[:32] == b"000000000001002\n000000000000000\n"
+
+
+@pytest.mark.parametrize("shift", [-65536, -4096, -1448, -16, -1, 1, 16, 1024, 65483, 1 << 20])
+def test_a_hole_or_a_repetition_is_corrupt(page: Page, shift: int) -> None:
+    part, stream = Part("server", job(), page), Stream(4096)
+    part.received(stream.piece(0, 1024).tobytes())
+    with pytest.raises(CorruptError, match="at byte 1"):
+        part.received(stream.piece(1024 + shift, 1024).tobytes())
+
+
+def test_two_swapped_segments_are_corrupt(page: Page) -> None:
+    part, stream = Part("server", job(), page), Stream(4096)
+    with pytest.raises(CorruptError, match="at byte 5 "):
+        part.received(stream.piece(1448, 1448).tobytes() + stream.piece(0, 1448).tobytes())
+
+
+def test_each_flipped_bit_is_corrupt(page: Page) -> None:
+    good = Stream(64).piece(0, 32).tobytes()
+    for bit in range(8 * 32):
+        bad = bytearray(good)
+        bad[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(CorruptError, match=f"at byte {bit // 8} "):
+            Part("server", job(), page).received(bytes(bad))
+
+
+@pytest.mark.parametrize(
+    ("role", "answer", "counted", "shortfall"),
+    [
+        ("client", "upper", (32, 32), None),
+        ("client", "upper", (16, 16), "EOF: 16 of 32 bytes were sent"),
+        ("client", "upper", (32, 16), "EOF: 16 of 32 bytes came"),
+        ("client", "nothing", (32, 0), None),
+        ("server", "upper", (0, 32), None),
+        ("server", "nothing", (0, 16), "EOF: 16 of 32 bytes came"),
+    ],
+)
+def test_what_is_lacking_at_the_end_is_said(
+    page: Page, role: str, answer: str, counted: tuple[int, int], shortfall: str | None
+) -> None:
+    part = Part(role, job(payload=32, answer=answer), page)
+    part.sent_bytes, part.received_bytes = counted
+    assert part.shortfall(role) == shortfall
