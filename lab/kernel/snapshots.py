@@ -20,7 +20,7 @@ from lab.kernel.processes.threads import Thread, Threads
 from lab.kernel.processes.waits import READS, WRITES, Waits
 from lab.kernel.procfs import descendants
 from lab.kernel.sockets.conntrack import Conntrack
-from lab.kernel.sockets.looks import SocketHistory
+from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
 from lab.spec import Role
@@ -76,7 +76,7 @@ class Scene:
         targets: Sequence[Target],
         diags: Sequence[SocketDiag] = (),
         roots: Mapping[Role, int] | None = None,
-        memory: SocketHistory | None = None,
+        memory: EarlierSamples | None = None,
         conntracks: Sequence[Conntrack] = (),
     ) -> None:
         self.targets, self._roots = tuple(targets), roots
@@ -95,7 +95,7 @@ class Scene:
         self._described: dict[int, ProcessSample] = {}
         self._known: dict[Target, SocketSample] = {}
         self._options: dict[int, SocketOptions | None] = {}
-        self._memory_of_looks = memory or SocketHistory()
+        self._earlier = memory or EarlierSamples()
 
     def close(self) -> None:
         self._threads.close()
@@ -104,7 +104,7 @@ class Scene:
         """The targets' sockets alone, without the options that their programs have set: 30 us each."""
         samples = tuple(self._glance(target) for target in self.targets)
         for sample in filter(None, samples):
-            self._memory_of_looks.note(sample)
+            self._earlier.keep(sample)
         return samples
 
     def look(self, fresh: bool = False, calm: bool = False) -> Cut:
@@ -357,7 +357,7 @@ class Scene:
         if self._ran or sample.inode not in self._options:
             self._options[sample.inode] = self._read_options(sample.inode)
         options = self._options[sample.inode]
-        sample = self._index.without_nat(self._memory_of_looks.told(sample))
+        sample = self._index.without_nat(self._earlier.added_to(sample))
         if options is None:
             return sample
         return replace(
