@@ -9,7 +9,7 @@ no socket of the application, which is an assumption and is named.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.evidence import ProcessSample, Snapshot, ThreadSample, Wait
+from lab.evidence import ProcessSample, ResourceKind, Snapshot, ThreadSample, Wait
 
 NEAR_NS = 1_000_000_000
 """A proof that holds for less than a second is worth nothing to the one who reads it."""
@@ -140,7 +140,7 @@ def _never_still(wait: Wait, until_ns: int | None, now_ns: int) -> str | None:
         return f"{wait.call} has a time limit of which the end is not known"
     if not wait.items:
         return f"{wait.call} waits for a signal or a time"
-    if any(item.resource.startswith("timerfd:") for item in wait.items):
+    if any(item.resource.kind is ResourceKind.TIMERFD for item in wait.items):
         return f"{wait.call} waits for a timerfd of which the time is not known"
     return None
 
