@@ -17,6 +17,7 @@ from lab.evidence import (
     Connected,
     Evidence,
     ProcessSample,
+    Resource,
     Settings,
     Snapshot,
     SocketSample,
@@ -481,7 +482,7 @@ def _beside(cut: Cut, pair: Pair[SocketSample | None]) -> Snapshot:
         process.pid: role
         for process in cut.processes
         for inode, role in role_of.items()
-        if f"socket:{inode}" in (process.resources or ())
+        if Resource.socket(inode) in (process.resources or ())
     }
 
     def concerned(threads: Iterable[ThreadSample]) -> tuple[ThreadSample, ...]:

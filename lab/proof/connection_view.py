@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import pairwise
 
-from lab.evidence import Evidence, Snapshot, SocketSample, ThreadSample
+from lab.evidence import Evidence, Resource, Snapshot, SocketSample, ThreadSample
 from lab.proof.deadlock import Analysis, Knot, analyse
 from lab.proof.stack.traits import MAX_TCP_HEADERS, KernelTraits, drops_beyond_window, gives_up
 from lab.reason import Reason, Why, because
@@ -84,8 +84,8 @@ class ConnectionView:
             socket, own = self.socket(role), {t.pid for t in self.last.threads_after if t.role is role}
             if socket is None or not socket.inode:
                 continue
-            name = f"socket:{socket.inode}"
-            holders = {process.pid for process in self.last.processes if name in (process.resources or ())}
+            resource = Resource.socket(socket.inode)
+            holders = {process.pid for process in self.last.processes if resource in (process.resources or ())}
             if not holders or (own and not own & holders):
                 found.append(because(Why.NOT_ITS_SOCKET, role, socket.local))
         return tuple(found)

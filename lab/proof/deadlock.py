@@ -12,7 +12,7 @@ listeners, time limits, alarms and housekeeping give its grade; those of strange
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lab.evidence import ProcessSample, Snapshot
+from lab.evidence import ProcessSample, Resource, ResourceKind, Snapshot
 from lab.proof.cycles import Conditions, Cycle, Kind, WaitForEdge, cycles, reachable, waiters_on_cycle
 from lab.proof.enablers import Holdings, WaitCondition
 from lab.proof.premises import ALWAYS, of_wait
@@ -81,7 +81,7 @@ class Analysis:
 
     def against(self, *inodes: int) -> tuple[LiveThread, ...]:
         """The live threads that keep the holders of these sockets from being stuck: the diagnosis of every `no`."""
-        holders = [thread for inode in inodes for thread in self._holdings.holders(f"socket:{inode}")]
+        holders = [thread for inode in inodes for thread in self._holdings.holders(Resource.socket(inode))]
         roots = {thread: () if thread.live else conditions for thread, conditions in self._needs.items()}
         concerned = reachable(roots, holders)
         unseen = tuple(
@@ -135,7 +135,7 @@ def _live(conditions: Conditions) -> dict[Thread, Reason]:
         for waiter, condition in waiters.get(enabler, ()):
             if waiter not in reasons:
                 item = condition.item
-                reasons[waiter] = because(Why.COULD_END, enabler.name, item.wants, item.resource)
+                reasons[waiter] = because(Why.COULD_END, enabler.name, item.wants, str(item.resource))
                 front.append(waiter)
     return reasons
 
@@ -143,7 +143,7 @@ def _live(conditions: Conditions) -> dict[Thread, Reason]:
 def _waits_for(thread: Thread, conditions: tuple[WaitCondition, ...]) -> Reason:
     if thread.wait is None:
         return Reason(Why.WAITS_UNKNOWN)
-    items = tuple(because(Why.CONDITION, each.item.wants, each.item.resource) for each in conditions)
+    items = tuple(because(Why.CONDITION, each.item.wants, str(each.item.resource)) for each in conditions)
     return because(Why.WAITS, thread.wait.call, items or Reason(Why.NOTHING_KNOWN))
 
 
@@ -152,7 +152,7 @@ def _knot(cycle: Cycle, stuck: Conditions, holdings: Holdings, snapshot: Snapsho
     conditions = {thread: stuck.get(thread, ()) for thread in ground}
     rulings = [condition.stacks for found in conditions.values() for condition in found]
     closed_world = tuple(
-        Qualifier(because(Why.NEW_CONNECTION, thread.name, condition.item.resource), "no-new-connection")
+        Qualifier(because(Why.NEW_CONNECTION, thread.name, str(condition.item.resource)), "no-new-connection")
         for thread, found in conditions.items()
         for condition in found
         if condition.newcomer
@@ -253,9 +253,9 @@ def _outsiders(conditions: Conditions, holdings: Holdings) -> Iterator[Qualifier
     for process in others:
         for resource, listens in waited:
             if listens and resource in (process.resources or ()):
-                yield Qualifier(because(Why.MAY_SHUT_DOWN, _named(process), resource), "no-new-connection")
-            if resource.startswith("eventfd:") and process.signals:
-                yield Qualifier(because(Why.MAY_SIGNAL_EVENTFD, _named(process), resource), "eventfd-by-holder")
+                yield Qualifier(because(Why.MAY_SHUT_DOWN, _named(process), str(resource)), "no-new-connection")
+            if resource.kind is ResourceKind.EVENTFD and process.signals:
+                yield Qualifier(because(Why.MAY_SIGNAL_EVENTFD, _named(process), str(resource)), "eventfd-by-holder")
 
 
 def _of_thread(thread: Thread, conditions: tuple[WaitCondition, ...]) -> Iterator[Qualifier]:
@@ -315,7 +315,7 @@ def _missing_holders(snapshot: Snapshot) -> Iterator[Reason]:
         socket = snapshot.sockets[role]
         if socket is None:
             yield because(Why.NO_SOCKET, role)
-        elif snapshot.unreadable and socket.inode and f"socket:{socket.inode}" not in held:
+        elif snapshot.unreadable and socket.inode and Resource.socket(socket.inode) not in held:
             yield because(Why.HOLDER_UNREADABLE, role, snapshot.unreadable)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 
-from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, Wants
+from lab.evidence import Item, ProcessSample, Resource, ResourceKind, Snapshot, SocketSample, Wants
 from lab.proof.stack import could_read, could_receive_data, could_signal_writable, could_write
 from lab.proof.stack.history import History, history_of
 from lab.proof.stack.in_flight import are_one_connection
@@ -72,7 +72,7 @@ class Holdings:
         self._by_ends: dict[tuple[str, str], list[SocketSample]] = {}
         for socket in self.sockets.values():
             self._by_ends.setdefault((_plain(socket.local), _plain(socket.remote)), []).append(socket)
-        self._pids: dict[str, set[int]] = {}
+        self._pids: dict[Resource, set[int]] = {}
         for process in self.processes.values():
             for resource in process.resources or ():
                 self._pids.setdefault(resource, set()).add(process.pid)
@@ -83,7 +83,7 @@ class Holdings:
             if process.io_uring:
                 requests = Thread(0, process.pid, f"io_uring of {_named(process)}", live=Reason(Why.IN_NO_CALL))
                 self._threads[process.pid] = (*self.threads(process.pid), requests)
-        self._held: dict[str, tuple[Thread, ...]] = {}
+        self._held: dict[Resource, tuple[Thread, ...]] = {}
 
     def conditions(self, thread: Thread) -> tuple[WaitCondition, ...]:
         """One for each different item of its wait."""
@@ -91,7 +91,7 @@ class Holdings:
             return ()
         return tuple(self._need(thread, item) for item in dict.fromkeys(thread.wait.items))
 
-    def holders(self, resource: str) -> tuple[Thread, ...]:
+    def holders(self, resource: Resource) -> tuple[Thread, ...]:
         """Every thread of every process that holds it; an unseen one if nobody seen does."""
         if resource not in self._held:
             found = tuple(thread for pid in sorted(self._pids.get(resource, ())) for thread in self.threads(pid))
@@ -123,28 +123,28 @@ class Holdings:
         return process.catches_alarm is not False or process.posix_timers != 0
 
     def _need(self, thread: Thread, item: Item) -> WaitCondition:
-        kind, _, name = item.resource.partition(":")
-        if kind == "socket":
-            return self._on_socket(thread, item, int(name))
-        if item.wants is Wants.ACCEPT or kind == "listener":
+        kind = item.resource.kind
+        if kind is ResourceKind.SOCKET:
+            return self._on_socket(thread, item, item.resource.number)
+        if item.wants is Wants.ACCEPT or kind is ResourceKind.LISTENER:
             return WaitCondition(item, ONLY_A_THREAD, (), (), newcomer=True)
-        if kind == "process":
-            holders = _others(self.threads(int(name)), thread)
+        if kind is ResourceKind.PROCESS:
+            holders = _others(self.threads(item.resource.number), thread)
             return WaitCondition(item, ONLY_A_THREAD, holders, holders)
-        if kind in ("pipe", "eventfd"):
+        if kind in (ResourceKind.PIPE, ResourceKind.EVENTFD):
             holders = _others(self.holders(item.resource), thread)
             return WaitCondition(item, ONLY_A_THREAD, _others((*holders, *self.threads(thread.pid)), thread), holders)
-        if kind == "unix":
+        if kind is ResourceKind.UNIX:
             return self._on_unix(thread, item)
-        if kind == "timerfd":
+        if kind is ResourceKind.TIMERFD:
             # Its time is the deadline of the wait; somebody may set it anew.
             return WaitCondition(item, ONLY_A_THREAD, _others(self.threads(thread.pid), thread), ())
-        return WaitCondition(item, yes(Why.UNKNOWN_WAKER, item.resource), (), ())
+        return WaitCondition(item, yes(Why.UNKNOWN_WAKER, str(item.resource)), (), ())
 
     def _on_unix(self, thread: Thread, item: Item) -> WaitCondition:
         other = self._peers.get(item.resource)
         if other is None:
-            return WaitCondition(item, unknown(Why.NO_UNIX_PEER, item.resource), (), ())
+            return WaitCondition(item, unknown(Why.NO_UNIX_PEER, str(item.resource)), (), ())
         holders = _others(self.holders(other), thread)
         same = (*holders, *self.threads(thread.pid), *self.holders(item.resource))
         return WaitCondition(item, ONLY_A_THREAD, _others(same, thread), holders)
@@ -152,11 +152,11 @@ class Holdings:
     def _on_socket(self, thread: Thread, item: Item, inode: int) -> WaitCondition:
         socket = self.sockets.get(inode)
         if socket is None:
-            return WaitCondition(item, unknown(Why.NO_RECORD, item.resource), (), ())
+            return WaitCondition(item, unknown(Why.NO_RECORD, str(item.resource)), (), ())
         peer = self.peer(socket)
         if peer is None:
             return WaitCondition(item, unknown(Why.PEER_NOT_FOUND, end_of(socket), socket.remote), (), ())
-        holders = _others(self.holders(f"socket:{peer.inode}"), thread)
+        holders = _others(self.holders(Resource.socket(peer.inode)), thread)
         same = (*holders, *self.threads(thread.pid), *self.holders(item.resource))
         stacks = self._limited(thread, item, socket) or self._stacks(thread, item, socket, peer)
         if stacks.excluded and not are_one_connection(socket, peer):

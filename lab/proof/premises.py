@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.evidence import Wait, Wants
+from lab.evidence import ResourceKind, Wait, Wants
 
 
 class Unseen(StrEnum):
@@ -626,7 +626,7 @@ _OF_CALL = {
     **dict.fromkeys(("futex", "futex_waitv", "futex_wait"), ("arguments-in-memory", "futex-of-its-memory")),
 }
 _BLOCKED_CALL = ("descriptor-of-the-call", "socket-time-limits")
-_OF_KIND = {"unix": "unix-peers", "eventfd": "eventfd-by-holder"}
+_OF_KIND = {ResourceKind.UNIX: "unix-peers", ResourceKind.EVENTFD: "eventfd-by-holder"}
 
 
 def of_wait(wait: Wait | None) -> Iterator[str]:
@@ -637,8 +637,7 @@ def of_wait(wait: Wait | None) -> Iterator[str]:
     for item in wait.items:
         if item.wants is Wants.END:
             yield "children-end-by-themselves"
-        kind = item.resource.partition(":")[0]
-        if kind in _OF_KIND:
-            yield _OF_KIND[kind]
+        if premise := _OF_KIND.get(item.resource.kind):
+            yield premise
     if wait.deadline_ns is not None:
         yield "dated-time-limit"

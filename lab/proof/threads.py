@@ -9,7 +9,7 @@ no socket of the application, which is an assumption and is named.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.evidence import ProcessSample, Snapshot, ThreadSample, Wait
+from lab.evidence import ProcessSample, ResourceKind, Snapshot, ThreadSample, Wait
 from lab.reason import Reason, Why, because
 
 NEAR_NS = 1_000_000_000
@@ -142,7 +142,7 @@ def _never_still(wait: Wait, until_ns: int | None, now_ns: int) -> Reason | None
         return because(Why.LIMIT_NOT_DATED, wait.call)
     if not wait.items:
         return because(Why.SIGNAL_OR_TIME, wait.call)
-    if any(item.resource.startswith("timerfd:") for item in wait.items):
+    if any(item.resource.kind is ResourceKind.TIMERFD for item in wait.items):
         return because(Why.TIMERFD_NOT_DATED, wait.call)
     return None
 

@@ -298,7 +298,6 @@ CONTRADICTION = (
                 "server_processed 14144 + server_receive_queue 6144 + client_send_queue 4736"
             ),
         ),
-        ),
     ),
     evidence(),
 )
