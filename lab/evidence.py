@@ -15,14 +15,14 @@ UNKNOWN: Pair[int | None] = Pair(None, None)
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What the looks at a socket tell together, this one and those before (kernel/sockets/looks.py)."""
+    """What the samples of a socket show together, this one and the earlier ones (kernel/sockets/looks.py)."""
 
     may_retry: bool
     """A blocked write may go on though nobody wakes it."""
     written: int
-    """Bytes that its program has written since the first look."""
+    """Bytes that its program has written since the first sample."""
     window: int
-    """`snd_wnd` at the first look."""
+    """`snd_wnd` in the first sample."""
     mss: int
     """The least `snd_mss` of all."""
     unchanged_ms: int = 0
@@ -292,7 +292,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent cut: all threads, then both sockets, then all threads again, then both counters."""
+    """One consistent snapshot: all threads, then both sockets, then all threads again, then both counters."""
 
     number: int
     threads_before: tuple[ThreadSample, ...]
@@ -449,7 +449,7 @@ class Evidence:
     capture: CaptureCount | None
     """None: the wire could not be captured; `missing` says why."""
     logs: Pair[str]
-    memory: Pair[int | None] = UNKNOWN
+    resident_growth: Pair[int | None] = UNKNOWN
     """Bytes by which each program's resident memory has grown at its most since the connection."""
     missing: tuple[str, ...] = ()
     """What could not be observed, each with the privilege or the program that would have shown it."""

@@ -331,7 +331,7 @@ def load(path: Path) -> Evidence:
         wire=wire,
         capture=capture,
         logs=Pair(*(_text(path / f"{role}.log") for role in Role)),
-        memory=manifest.memory,
+        resident_growth=manifest.memory,
         missing=tuple(missing),
         release=manifest.release,
         max_tcp_header=manifest.max_tcp_header,
@@ -480,7 +480,7 @@ def _manifest(
         release=evidence.release,
         max_tcp_header=evidence.max_tcp_header,
         core_before=evidence.core_before,
-        memory=evidence.memory,
+        memory=evidence.resident_growth,
         finished=finished,
         unwritten=unwritten,
     )

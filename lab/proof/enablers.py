@@ -226,7 +226,7 @@ class Holdings:
             return found
         if socket.looks is None:
             return Ruling(
-                Possible.UNKNOWN, f"whether {end} was full when its writer went to sleep: earlier looks at it"
+                Possible.UNKNOWN, f"whether {end} was full when its writer went to sleep: earlier samples of it"
             )
         if socket.looks.may_retry and not _is_small(thread.size, socket, socket.looks):
             return replace(
@@ -240,7 +240,7 @@ def _is_small(size: int | None, socket: SocketSample, looks: Looks) -> bool:
 
     A packet takes one MSS at least, and else as much as the device takes, but half the largest window at most
     (tcp_xmit_size_goal()). What the device takes is no less than what the queued packets have on the average.
-    All of it grows, so what the first look has shown holds for a write that has begun since.
+    All of it grows, so what the first sample has shown holds for a write that has begun since.
     """
     packets = max(1, (socket.wmem_queued - socket.wqueue) // LEAST_OVERHEAD)
     goal = min(looks.window // 2, socket.wqueue // packets) - socket.snd_mss

@@ -1,4 +1,4 @@
-"""The threads of one consistent cut: which of them were blocked all the time that the sockets were read, and in what.
+"""The threads of one consistent snapshot: which were blocked while the sockets were read, and in what.
 
 A thread whose call, arguments and switch counters are the same in both readings did not run in between. One of which
 anything is unknown is live: a proof must exclude it, and cannot. Two kinds are neither blocked nor live: a thread whose
@@ -30,7 +30,7 @@ SYSMON_NS = 60_000_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thread:
-    """One thread of the cut: what it waits for, or why it must be taken to be live. Equal to itself only."""
+    """One thread of the snapshot: what it waits for, or why it must be taken to be live. Equal to itself only."""
 
     pid: int
     tid: int

@@ -286,7 +286,7 @@ def test_a_write_that_may_go_on_by_itself_is_live_where_its_buffer_has_room() ->
     assert grade(snapshot([CLIENT, thread(2, polls(item(22)))], sockets=Pair(client(), room))) is Grade.PROVEN
     unknown = snapshot(sockets=Pair(client(), replace(room, looks=None)))
     assert knot(unknown) is None
-    assert "earlier looks" in against(unknown)
+    assert "earlier samples" in against(unknown)
 
 
 def test_a_write_that_fits_one_packet_has_gone_to_sleep_for_good() -> None:
