@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lab.evidence import UNKNOWN, Connected, Evidence, Progress, Settings, Snapshot, SocketSample, WireFacts
@@ -50,7 +50,7 @@ class Observer:
         self._seen: list[object] = []
         self._counted: Pair[object] = Pair(None, None)
         self._processors = machine.cores()
-        self._moved: object = None
+        self._progress: object = None
         self._moved_ns = self._started_ns
         self._missing: dict[str, None] = {}
         self._resident_growth = UNKNOWN
@@ -85,21 +85,21 @@ class Observer:
             self._take_frames(self._capture.drain(patient=patient), connected)
         if self._taker is None:
             self._taker = self._taker_of(connected)
-        before, self._seen = self._seen, [_moved_by_tcp(socket) for socket in self._taker.sample_sockets()]
+        before, self._seen = self._seen, _socket_states(self._taker.sample_sockets())
         if self._latest is not None and not self._is_due(self._latest, before, running=any(running)):
             return self._latest
         snapshot = self._taken_by(self._taker)
         self._keep(snapshot)
-        moved = _moved(snapshot)
-        if moved != self._moved:
-            self._moved, self._moved_ns = moved, snapshot.time_ns
+        progress = _progress(snapshot)
+        if progress != self._progress:
+            self._progress, self._moved_ns = progress, snapshot.time_ns
         return snapshot
 
     def _is_due(self, latest: Snapshot, before: list[object], *, running: bool) -> bool:
         age_ns = time.time_ns() - latest.time_ns
         if running:
             return age_ns >= KEEP_NS
-        came_to_rest = self._seen == before != [_moved_by_tcp(socket) for socket in latest.sockets]
+        came_to_rest = self._seen == before != _socket_states(latest.sockets)
         return came_to_rest or age_ns >= max(SNAPSHOT_NS, REST * self.still_s() * 1e9)
 
     def _running(self) -> Pair[bool]:
@@ -228,25 +228,17 @@ def _add(snapshots: list[Snapshot], one: Snapshot | None) -> None:
 
 
 def _state(snapshot: Snapshot) -> object:
-    """What must be the same for two snapshots to show the same state: sequences, windows, queues, counters, waits."""
-    sockets = [
-        s and replace(s, time_ns=0, expires_ms=0, last_data_sent_ms=0, last_ack_recv_ms=0, probes=0)
-        for s in snapshot.sockets
-    ]
+    """What must be the same for two snapshots to show the same state."""
     threads = [(t.tid, t.syscall, t.switches) for t in snapshot.threads_after]
     progress = [p and (p.sent, p.received, p.stamp_ns) for p in snapshot.progress]
-    return sockets, threads, progress
+    return _socket_states(snapshot.sockets), threads, progress
 
 
-def _moved(snapshot: Snapshot) -> object:
-    """What changes when a byte does, in a program or in TCP."""
-    sockets = [s and (s.state, s.bytes_acked, s.wqueue, s.bytes_received, s.rqueue) for s in snapshot.sockets]
+def _socket_states(sockets: Iterable[SocketSample | None]) -> list[object]:
+    return [socket and socket.state_key for socket in sockets]
+
+
+def _progress(snapshot: Snapshot) -> object:
+    """What changes when a byte moves, in a program or in TCP, or when an end is closed."""
+    sockets = [s and (s.state, s.app_progress, s.tcp_progress) for s in snapshot.sockets]
     return sockets, [p and (p.sent, p.received) for p in snapshot.progress]
-
-
-def _moved_by_tcp(socket: SocketSample | None) -> object:
-    """What changes when a segment comes or goes, or a probe is answered."""
-    return socket and (
-        socket.state, socket.bytes_acked, socket.wqueue, socket.bytes_received, socket.rqueue, socket.snd_wnd,
-        socket.rcv_wnd, socket.unacked, socket.wmem_queued, socket.rmem_alloc, socket.backoff, socket.drops,
-    )  # fmt: skip

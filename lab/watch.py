@@ -315,7 +315,9 @@ class Watch:
         time.sleep(STILL_S * 1.2)
         second = self._sampled(connections, history)
         self._judged = {each.key: pair for each, pair in zip(connections, second, strict=True)}
-        still = [i for i, now in enumerate(second) if all(now) and _bytes(first[i]) == _bytes(now)]
+        still = [
+            i for i, now in enumerate(second) if all(now) and list(map(_motion, first[i])) == list(map(_motion, now))
+        ]
         # Those that may be stuck come first, for no more than CLOSE are looked at closely; the rest at rest is idle.
         still = sorted(still, key=lambda index: not _may_be_stuck(second[index]))[:CLOSE]
         calm = not any(_may_be_stuck(second[index]) for index in still)
@@ -337,8 +339,8 @@ class Watch:
             [each.ends for each in connections], {i: _queues(pair) for i, pair in enumerate(judged)}, counters
         )
         ends = [end for each in connections for end in each.ends]
-        asked = SocketQueries({index: end for index, end in enumerate(ends) if end}, tell_progress=True)
-        then = {index: _progress(sample) for index, sample in enumerate(sample for pair in judged for sample in pair)}
+        asked = SocketQueries({index: end for index, end in enumerate(ends) if end}, tell_motion=True)
+        then = {index: _motion(sample) for index, sample in enumerate(sample for pair in judged for sample in pair)}
         deadline = time.monotonic() + limit_s
         while True:
             if self._stands_anew(gate, min(deadline, time.monotonic() + REFRESH_S)):
@@ -346,7 +348,7 @@ class Watch:
             followed = self._follow(self._find_namespaces())
             if (self._list_anew() or followed) and _sockets(self._connections()) != _sockets(connections):
                 return True
-            if any(then[index] != now for index, now in asked.progress().items()):
+            if any(then[index] != now for index, now in asked.motions().items()):
                 return True
             if time.monotonic() >= deadline:
                 return False
@@ -496,18 +498,14 @@ def _snapshot(number: int, sockets: Pair[SocketSample | None]) -> Snapshot:
     return Snapshot(number, (), sockets, (), Pair(None, None))
 
 
-def _bytes(sockets: Pair[SocketSample | None]) -> list[object]:
-    return [_progress(sample) for sample in sockets]
-
-
 def _queues(sockets: Pair[SocketSample | None]) -> object:
     """As the gate sees them."""
     return tuple((s.rqueue, s.wqueue) for s in sockets if s)
 
 
-def _progress(sample: SocketSample | None) -> object:
-    """As `SocketDiag.progress` tells it."""
-    return sample and (sample.inode, sample.bytes_acked, sample.bytes_received, sample.rqueue, sample.wqueue)
+def _motion(sample: SocketSample | None) -> object:
+    """As `SocketQueries.motions` tells it."""
+    return sample and (sample.inode, sample.app_progress, sample.tcp_progress)
 
 
 def _sockets(connections: Iterable[Connection]) -> set[frozenset[tuple[SocketDiag, int]]]:

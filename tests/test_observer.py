@@ -16,7 +16,7 @@ from lab.wire.witness import witness
 from tests.played import SQUEEZED, frames, frozen, played, segments, wished
 
 
-def test_the_freeze_is_kept_from_its_first_cut_on() -> None:
+def test_the_freeze_is_kept_from_its_first_snapshot_on() -> None:
     """Within a tick of the last byte, so that the seal is dated well; then now and then, and the last."""
     evidence = frozen()
     final = evidence.snapshots[-1]
@@ -35,7 +35,7 @@ def test_what_moves_is_kept_now_and_then() -> None:
     assert 3 <= len(evidence.snapshots) < 20 + 3 * seconds * 1e9 / KEEP_NS
 
 
-def test_before_the_connection_there_is_no_cut_and_the_evidence_is_whole_all_the_same() -> None:
+def test_before_the_connection_there_is_no_snapshot_and_the_evidence_is_whole_all_the_same() -> None:
     spec = wished("idle", "loopback")
     with catalogue()["loopback"].site(spec) as site, closing(Observer(spec, site, Pair(None, None), None)) as observer:
         assert observer.take() is None
@@ -61,7 +61,7 @@ def test_a_probe_is_not_progress() -> None:
     last = fresh("1.2")
     shots = [shot.sockets for shot in last.snapshots[-2:]]
     assert all(shots[0]), "both sockets were there"
-    moving = [(s.bytes_acked, s.bytes_received, s.rqueue) for pair in shots for s in pair if s]
+    moving = [(s.app_progress, s.tcp_progress) for pair in shots for s in pair if s]
     assert moving[:2] == moving[2:]
     probes = last.wire.probes
     assert probes.client + probes.server > 0
@@ -75,7 +75,7 @@ def fresh(until: str, name: str = "upper") -> Evidence:
     return last
 
 
-def test_the_cut_that_first_proved_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_snapshot_that_first_proved_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whenever that was between two that are kept by the clock: else the proof would be dated late."""
     first: list[Snapshot] = []
     keep = Observer.keep

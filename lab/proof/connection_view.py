@@ -28,8 +28,8 @@ class ConnectionView:
         self.wire = evidence.wire
         self.last: Snapshot | None = evidence.snapshots[-1] if evidence.snapshots else None
         self.seal_ns = seal(evidence)
-        moved = (self.seal_ns, _unchanged_since(evidence.snapshots, _moved_by_tcp))
-        self.still_since_ns = max((each for each in moved if each is not None), default=None)
+        settled_ns = _unchanged_since(evidence.snapshots, lambda socket: socket.tcp_progress)
+        self.still_since_ns = max((each for each in (self.seal_ns, settled_ns) if each is not None), default=None)
 
     @property
     def still(self) -> bool:
@@ -185,16 +185,8 @@ def seal(evidence: Evidence) -> int | None:
     if not evidence.snapshots:
         return None
     stamps = [p.stamp_ns for p in evidence.snapshots[-1].progress if p and p.stamp_ns]
-    changed = _unchanged_since(evidence.snapshots, _moved_by_programs)
+    changed = _unchanged_since(evidence.snapshots, lambda socket: socket.app_progress)
     return max([*stamps, *([changed] if changed else [])], default=None)
-
-
-def _moved_by_programs(socket: SocketSample) -> tuple[int, int]:
-    return socket.bytes_acked + socket.wqueue, socket.bytes_received - socket.rqueue
-
-
-def _moved_by_tcp(socket: SocketSample) -> tuple[int, int]:
-    return socket.bytes_acked, socket.bytes_received
 
 
 def _unchanged_since(snapshots: Iterable[Snapshot], fact: Callable[[SocketSample], tuple[int, int]]) -> int | None:

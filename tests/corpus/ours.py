@@ -60,12 +60,8 @@ def position(sockets: Pair[SocketSample | None]) -> Position | None:
     client, server = sockets
     if client is None or server is None:
         return None
-    return (
-        client.bytes_acked + client.wqueue,
-        server.bytes_received - server.rqueue,
-        server.bytes_acked + server.wqueue,
-        client.bytes_received - client.rqueue,
-    )
+    (to_server, from_server), (to_client, from_client) = client.app_progress, server.app_progress
+    return to_server, from_client, to_client, from_server
 
 
 class Structure:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lab.kernel.sockets.counters import Counters
-from lab.kernel.sockets.sock_diag import TOGETHER, Located, Progress, SocketDiag, progress, question, queues
+from lab.kernel.sockets.sock_diag import TOGETHER, Located, Motion, SocketDiag, motion, question, queues
 from lab.spec import Pair
 
 Queues = tuple[int, int]
@@ -20,11 +20,11 @@ SOCKETS = 4
 class SocketQueries:
     """Some sockets that are asked about again and again, by a number each."""
 
-    def __init__(self, sockets: Mapping[int, Located], *, tell_progress: bool = False) -> None:
+    def __init__(self, sockets: Mapping[int, Located], *, tell_motion: bool = False) -> None:
         by_diag: dict[SocketDiag, dict[int, bytes]] = {}
         for number, each in sockets.items():
             entry = each.entry
-            asked = question(entry.local, entry.remote, entry.cookie, tell_progress=tell_progress)
+            asked = question(entry.local, entry.remote, entry.cookie, tell_motion=tell_motion)
             by_diag.setdefault(each.diag, {})[number] = asked
         self._asked = [(diag, part) for diag, questions in by_diag.items() for part in _parts(questions)]
         self.datagrams = [(diag.any_sends, b"".join(part.values()), len(part)) for diag, part in self._asked]
@@ -34,9 +34,9 @@ class SocketQueries:
         """Recv-Q and Send-Q; None where the socket is gone."""
         return {number: queues(answer) for number, answer in self._answers()}
 
-    def progress(self) -> dict[int, Progress | None]:
-        """Where `tell_progress` was asked for; None where the socket is gone."""
-        return {number: progress(answer) for number, answer in self._answers()}
+    def motions(self) -> dict[int, Motion | None]:
+        """Where `tell_motion` was asked for; None where the socket is gone."""
+        return {number: motion(answer) for number, answer in self._answers()}
 
     def _answers(self) -> Iterator[tuple[int, bytes]]:
         for diag, part in self._asked:

@@ -64,7 +64,7 @@ def test_it_opens_for_a_pair_that_stands_with_both_queues_full_unless_it_was_jud
         assert [before.found_new_stall() for _ in range(2)] == [False, True]
 
 
-def test_it_stays_shut_while_the_queues_change_at_every_glance(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
+def test_it_stays_shut_while_the_queues_change_at_every_poll(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
     with connected(hosts) as ends:
         full(hosts, ends)
         gate = StallPoller([located(diags, ends)])
@@ -88,13 +88,13 @@ def test_one_that_is_gone_is_none_and_the_others_keep_their_own_answers(
             ends.client.sendall(bytes(number))
         deadline = time.monotonic() + 10
         inodes = {number: os.fstat(ends.server.fileno()).st_ino for number, ends in enumerate(pairs)}
-        expected = {number: (inode, 0, number, number, 0) for number, inode in inodes.items()}
-        again = SocketQueries(asked, tell_progress=True)
-        while (now := again.progress()) != expected:
+        expected = {number: (inode, (0, 0), (0, number)) for number, inode in inodes.items()}
+        again = SocketQueries(asked, tell_motion=True)
+        while (now := again.motions()) != expected:
             assert time.monotonic() < deadline, now
         for end in pairs[1]:
             end.close()
-        while (now := again.progress()) != expected | {1: None}:
+        while (now := again.motions()) != expected | {1: None}:
             assert time.monotonic() < deadline, now
 
 
