@@ -16,21 +16,23 @@ UNKNOWN: Pair[int | None] = Pair(None, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """What the samples of a socket show together, this one and the earlier ones (kernel/sockets/looks.py)."""
+class EarlierSample:
+    """What an earlier sample of a socket showed; the names are those of `SocketSample`."""
 
-    may_retry: bool
-    """A blocked write may go on though nobody wakes it."""
-    written: int
-    """Bytes that its program has written since the first sample."""
-    window: int
-    """`snd_wnd` in the first sample."""
-    mss: int
-    """The least `snd_mss` of all."""
-    unchanged_ms: int = 0
-    """For how long all of them have seen the receive buffer as large and as full as it is."""
-    closed: bool = False
-    """Its window was seen open, and then closed with all in the buffer that is there now."""
+    time_ns: int
+    bytes_acked: int
+    bytes_received: int
+    rqueue: int
+    wqueue: int
+    unacked: int
+    snd_wnd: int | None
+    rcv_wnd: int | None
+    snd_mss: int
+    rmem_alloc: int
+    rcvbuf: int
+    wmem_queued: int
+    sndbuf: int
+    drops: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,8 @@ class SocketSample:
     """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
     window_clamp: int | None = None
     """TCP_WINDOW_CLAMP: the largest window that this end offers."""
-    looks: Looks | None = None
+    earlier: tuple[EarlierSample, ...] | None = None
+    """Of the samples before this one those that can matter, oldest first. None: nobody has kept any."""
 
     @property
     def app_progress(self) -> tuple[int, int]:

@@ -44,10 +44,9 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.pcap import pcapng
-from lab.proof.send_buffer import MAX_TCP_HEADERS
+from lab.proof.stack.traits import MAX_TCP_HEADERS
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
-from lab.verdict import Verdict
 from lab.wire.witness import SEALED, WireWitness
 
 T = TypeVar("T")
@@ -183,13 +182,16 @@ class Run:
         except StoreError as error:
             self._failure = error
 
-    def finish(self, evidence: Evidence, verdict: Verdict | None, host: Mapping[str, str]) -> None:
-        """All that is written once, the manifest last but for the verdict. Raises StoreError, after all that fits."""
+    def finish(self, evidence: Evidence, verdict: Mapping[str, Any] | None, host: Mapping[str, str]) -> None:
+        """All that is written once, the manifest last but for the verdict. Raises StoreError, after all that fits.
+
+        `verdict` is as the JSON contract has it.
+        """
         self._room.truncate(ROOM_FOR_MANIFEST)
         unwritten = [
             *self._finish_logs(evidence.logs),
             *self._finish_samples(evidence.snapshots),
-            *self._finish_wire(evidence.wire.ends, verdict.seal_ns if verdict else None),
+            *self._finish_wire(evidence.wire.ends, verdict["seal_ns"] if verdict else None),
         ]
         self._room.close()
         self._write(MANIFEST, _json(_manifest(evidence, host, unwritten=tuple(unwritten))))

@@ -31,13 +31,13 @@ from lab.kernel.procfs import has_ended, newest, start_of
 from lab.kernel.snapshots import SnapshotTaker, Target
 from lab.kernel.sockets.conntrack import Conntrack
 from lab.kernel.sockets.counters import Counters
-from lab.kernel.sockets.looks import SocketHistory
+from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.peers import PeerLookup
 from lab.kernel.sockets.send_room import max_tcp_header
 from lab.kernel.sockets.sock_diag import Located, SocketDiag, TcpEntry
 from lab.kernel.sockets.stall_poller import SocketQueries, StallPoller
 from lab.proof.judge import judge
-from lab.proof.send_buffer import GIVING_UP
+from lab.proof.stack.traits import GIVING_UP
 from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
 from lab.verdict import Verdict
 
@@ -310,10 +310,10 @@ class Watch:
 
     def _judge_all(self, connections: list[Connection]) -> list[tuple[Connection, Verdict]]:
         self._settings.clear()
-        history = SocketHistory()
-        first = self._sampled(connections, history)
+        earlier = EarlierSamples()
+        first = self._sampled(connections, earlier)
         time.sleep(STILL_S * 1.2)
-        second = self._sampled(connections, history)
+        second = self._sampled(connections, earlier)
         self._judged = {each.key: pair for each, pair in zip(connections, second, strict=True)}
         still = [
             i for i, now in enumerate(second) if all(now) and list(map(_motion, first[i])) == list(map(_motion, now))
@@ -321,7 +321,7 @@ class Watch:
         # Those that may be stuck come first, for no more than CLOSE are looked at closely; the rest at rest is idle.
         still = sorted(still, key=lambda index: not _may_be_stuck(second[index]))[:CLOSE]
         calm = not any(_may_be_stuck(second[index]) for index in still)
-        close = dict(zip(still, self._looked_at([connections[index] for index in still], history, calm), strict=True))
+        close = dict(zip(still, self._looked_at([connections[index] for index in still], earlier, calm), strict=True))
         verdicts = []
         for index, connection in enumerate(connections):
             snapshots = [_snapshot(1, first[index]), _snapshot(2, second[index])]
@@ -387,10 +387,10 @@ class Watch:
             return True
         return any(_port(address) in targets.ports for address in (end.entry.local, end.entry.remote))
 
-    def _sampled(self, connections: list[Connection], history: SocketHistory) -> list[Pair[SocketSample | None]]:
-        """Both sockets of each, by one dump a namespace. `history` is told of all."""
+    def _sampled(self, connections: list[Connection], earlier: EarlierSamples) -> list[Pair[SocketSample | None]]:
+        """Both sockets of each, by one dump a namespace. `earlier` keeps all."""
         diags = dict.fromkeys(end.diag for each in connections for end in each.ends if end)
-        found = {(diag, sample.cookie): history.told(sample) for diag in diags for sample in diag.samples()}
+        found = {(diag, sample.cookie): earlier.added_to(sample) for diag in diags for sample in diag.samples()}
 
         def sampled(connection: Connection, role: Role) -> SocketSample | None:
             end = connection.ends[role]
@@ -400,12 +400,12 @@ class Watch:
 
         return [Pair(sampled(each, Role.CLIENT), sampled(each, Role.SERVER)) for each in connections]
 
-    def _looked_at(self, still: list[Connection], history: SocketHistory, calm: bool) -> list[Snapshot]:
+    def _looked_at(self, still: list[Connection], earlier: EarlierSamples, calm: bool) -> list[Snapshot]:
         """One snapshot of all of them and of everybody around, given once for each connection."""
         if not still:
             return []
         pairs = [Pair(*(_target(role, end) for role in Role if (end := each.ends[role]))) for each in still]
-        with closing(SnapshotTaker(pairs, self._diags, history=history, conntracks=self._conntracks)) as taker:
+        with closing(SnapshotTaker(pairs, self._diags, earlier=earlier, conntracks=self._conntracks)) as taker:
             taken = taker.take_all(fresh=True, calm=calm)
         processes = self._with_containers(taken[0].processes or ())
         stuck = [socket for each in taken if _may_be_stuck(each.sockets) for socket in each.sockets if socket]

@@ -15,6 +15,8 @@ import pytest
 from lab.cli.output import connections_json
 from lab.errors import BadInputError, StoreError
 from lab.proof.judge import judge
+from lab.report.contract import as_contract
+from lab.report.reasons import all_words
 from lab.spec import Grade, Outcome, Pair, Spec
 from lab.store import SAMPLES, Run, is_run, load
 from tests.commanded import small_disk
@@ -108,7 +110,7 @@ def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: P
     assert seen.snapshots == evidences[-1].snapshots[: len(seen.snapshots)]
     verdict = judge(seen)
     assert (verdict.outcome, verdict.witnesses.wire) == (Outcome.ONE_SIDED_STALL, "missing")
-    assert verdict.missing == ("what came later: the run was killed before its end",)
+    assert all_words(verdict.missing) == ("what came later: the run was killed before its end",)
     assert (verdict.age_s or 0) > 0
     assert verdict.wire.frames == len(frames(evidences[-1]))
     assert verdict.wire.dropped is None
@@ -329,7 +331,7 @@ def test_a_disk_that_fills_up_ends_the_capture_and_not_the_judgement(tmp_path: P
         run = Run.create(runs, evidences[-1].spec)
         keep(run, evidences)
         with pytest.raises(StoreError, match=r"cannot write .*: No space left on device; not kept: .* packets"):
-            run.finish(evidences[-1], judge(evidences[-1]), {})
+            run.finish(evidences[-1], as_contract(judge(evidences[-1])), {})
         assert json.loads((run.path / "verdict.json").read_text())["grade"] == "proven"
         assert not [path.name for path in run.path.iterdir() if path.name.startswith(".")]
         assert all((run.path / f"{name}.jsonl").read_bytes()[-1:] in (b"\n", b"") for name in SAMPLES)
@@ -341,7 +343,8 @@ def test_a_disk_that_fills_up_ends_the_capture_and_not_the_judgement(tmp_path: P
         assert evidence.snapshots[-1] == evidences[-1].snapshots[-1]
         assert (verdict.outcome, verdict.grade, verdict.witnesses.wire) == ("deadlock", "proven", "missing")
         assert any(
-            f"of {captured:,} captured packets, for which the disk had no room" in each for each in verdict.missing
+            f"of {captured:,} captured packets, for which the disk had no room" in each
+            for each in all_words(verdict.missing)
         )
 
 

@@ -31,7 +31,7 @@ from lab.kernel.processes.threads import Thread, Threads
 from lab.kernel.processes.waits import READS, WRITES, Waits
 from lab.kernel.procfs import descendants
 from lab.kernel.sockets.conntrack import Conntrack
-from lab.kernel.sockets.looks import SocketHistory
+from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SOCKETS, SocketIndex, is_unlisted
 from lab.spec import Pair, Role
@@ -62,7 +62,8 @@ class SnapshotTaker:
 
     With `roots`, the holders are the programs that each of those processes has forked. Without, all of /proc is
     searched, and again after a holder ran. Peers of other sockets are looked for in the namespaces of `diags` as well,
-    through the NAT of `conntracks`. `history` is what earlier samples of the sockets have shown.
+    through the NAT of `conntracks`. `earlier` has kept
+    earlier samples of the sockets.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class SnapshotTaker:
         pairs: Sequence[Pair[Target]],
         diags: Sequence[SocketDiag] = (),
         roots: Mapping[Role, int] | None = None,
-        history: SocketHistory | None = None,
+        earlier: EarlierSamples | None = None,
         conntracks: Sequence[Conntrack] = (),
     ) -> None:
         self.pairs, self._roots = tuple(pairs), roots
@@ -94,7 +95,7 @@ class SnapshotTaker:
         self._described: dict[int, ProcessSample] = {}
         self._known: dict[Target, SocketSample] = {}
         self._options: dict[int, SocketOptions | None] = {}
-        self._history = history or SocketHistory()
+        self._earlier = earlier or EarlierSamples()
 
     def close(self) -> None:
         self._threads.close()
@@ -103,7 +104,7 @@ class SnapshotTaker:
         """Both sockets of each pair, without the options that their programs have set: 30 us each."""
         samples = tuple(self._bare_sample(target) for target in self._targets)
         for sample in filter(None, samples):
-            self._history.note(sample)
+            self._earlier.keep(sample)
         return samples
 
     def take(self) -> Snapshot:
@@ -369,7 +370,7 @@ class SnapshotTaker:
         if self._ran or sample.inode not in self._options:
             self._options[sample.inode] = self._read_options(sample.inode)
         options = self._options[sample.inode]
-        sample = self._index.without_nat(self._history.told(sample))
+        sample = self._index.without_nat(self._earlier.added_to(sample))
         if options is None:
             return sample
         return replace(

@@ -27,7 +27,7 @@ class WaitForEdge:
     """An edge of the wait-for graph."""
 
     waiter: Thread
-    waits_for: str
+    waits_for: Wants
     holder: Thread
     resource: Resource
     connection: frozenset[int]
@@ -123,7 +123,7 @@ def _edges(
 
 
 def _dependency(waiter: Thread, condition: WaitCondition, holder: Thread) -> WaitForEdge:
-    return WaitForEdge(waiter, condition.words, holder, condition.item.resource, condition.connection)
+    return WaitForEdge(waiter, condition.item.wants, holder, condition.item.resource, condition.connection)
 
 
 def _order(edge: WaitForEdge) -> tuple[int, int, int, int]:

@@ -16,7 +16,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lab.evidence import Wants
 from lab.forecast import Range
+from lab.reason import quoted
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.tcp.connection import SILENCE_NS
 from lab.verdict import Account, Edge, ForecastSummary, Testimonies, Testimony, Verdict, WireSummary, Witness
@@ -286,11 +288,11 @@ def _verdict(
         holds_until_ns=None,
         age_s=age_s,
         witnesses=WITNESSES[_testimony(outcome)],
-        cycle=tuple(Edge(role, "room to write", role.peer, (Witness.WIRE,)) for role in Role) if deadlock else (),
+        cycle=tuple(Edge(role, Wants.WRITE, role.peer, (Witness.WIRE,)) for role in Role) if deadlock else (),
         tail=(),
         live=(),
         qualifiers=(),
-        missing=missing,
+        missing=tuple(map(quoted, missing)),
         contradictions=(),
         account=NO_ACCOUNT,
         wire=_summary(facts),

@@ -6,12 +6,12 @@ that is silly; a writer wakes when a third is free, or by arriving data or its o
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from random import Random
 
 from lab.evidence import (
+    EarlierSample,
     Item,
-    Looks,
     ProcessSample,
     Resource,
     ResourceKind,
@@ -283,16 +283,18 @@ CALLS = {
 
 def socket_sample(end: End) -> SocketSample:
     here, there = end.inode, end.peer.inode
-    return SocketSample(
-        time_ns=0, role=None, cookie=here, inode=here, local=f"192.0.2.1:{here}", remote=f"192.0.2.1:{there}",
+    sample = SocketSample(
+        time_ns=START, role=None, cookie=here, inode=here, local=f"192.0.2.1:{here}", remote=f"192.0.2.1:{there}",
         state="ESTABLISHED", timer="persist" if end.queued else "none", expires_ms=0, rqueue=end.rqueue,
         wqueue=end.queued, backoff=0, probes=0, unacked=0, notsent_bytes=end.queued,
         bytes_acked=end.acked + (here < there), bytes_received=end.received, snd_wnd=end.peer.window,
         rcv_wnd=end.window, snd_mss=MSS, rcv_mss=MSS, snd_cwnd=10, reordering=3, rto_us=204_000, last_data_sent_ms=0,
         last_ack_recv_ms=0, rmem_alloc=end.rqueue, rcvbuf=end.rcvbuf, sndbuf=end.sndbuf, wmem_queued=end.queued,
         backlog=0, drops=0, send_timeout_ns=0, receive_timeout_ns=0, user_timeout_ms=0,
-        looks=Looks(may_retry=False, written=0, window=0, mss=MSS),
     )  # fmt: skip
+    # Long ago it stood as now: its writer has gone to sleep for good.
+    known = {field.name: getattr(sample, field.name) for field in fields(EarlierSample)}
+    return replace(sample, earlier=(EarlierSample(**known | {"time_ns": START - SECOND}),))
 
 
 def process_sample(process: Process) -> ProcessSample:
