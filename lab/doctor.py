@@ -20,8 +20,8 @@ from lab.kernel import self_test
 from lab.kernel.place import host_settings, sysctl
 from lab.kernel.place.journal import OutOfReachError
 from lab.kernel.place.netns import Namespace
-from lab.kernel.processes import threads
 from lab.kernel.self_test import Tried
+from lab.syscalls import BY_NUMBER
 from lab.testbed import engine, services
 
 LIMIT_S = 10.0
@@ -119,8 +119,8 @@ def _python() -> Fact:
 
 def _kernel() -> Fact:
     found = f"Linux {platform.release()} on {platform.machine()}"
-    known = platform.machine() in threads.SYSCALLS
-    return found, None if known else f"only {', '.join(threads.SYSCALLS)} have names for their system calls here"
+    known = platform.machine() in BY_NUMBER
+    return found, None if known else f"only {', '.join(BY_NUMBER)} have names for their system calls here"
 
 
 def _yama() -> Fact:

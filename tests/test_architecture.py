@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for path in (ROOT / "lab").rglob("*.py"))
 
 STOREYS = [
-    {"tcp", "errors"},
+    {"tcp", "errors", "syscalls"},
     {"spec"},
     {"evidence"},
     {"forecast"},
@@ -29,7 +29,7 @@ STOREYS = [
 KNOWN_NEIGHBOURS = {("store", "pcap")}
 """A run directory holds a capture file."""
 
-PURE = {"tcp", "spec", "evidence", "forecast", "reason", "verdict", "wire", "proof", "scenario", "remedy"}
+PURE = {"tcp", "syscalls", "spec", "evidence", "forecast", "reason", "verdict", "wire", "proof", "scenario", "remedy"}
 IMPURE_MODULES = {"os", "socket", "time", "pathlib", "random", "subprocess", "threading", "select", "mmap", "ctypes"}
 
 DOORS = {

@@ -28,18 +28,17 @@ from lab.kernel.processes.kcmp import Kind, same
 from lab.kernel.processes.socket_options import SocketOptions, options_of
 from lab.kernel.processes.suspension import suspended
 from lab.kernel.processes.threads import Thread, Threads
-from lab.kernel.processes.waits import READS, WRITES, Waits
+from lab.kernel.processes.waits import Waits
 from lab.kernel.procfs import descendants
 from lab.kernel.sockets.conntrack import Conntrack
 from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SOCKETS, SocketIndex, is_unlisted
 from lab.spec import Pair, Role
+from lab.syscalls import ON_ONE_DESCRIPTOR
 
 MAX_PROCESSES, MAX_OTHERS = 256, 256
 """Of one snapshot. Processes and sockets above the limit are left out; the proof treats them as live."""
-NAMES_A_SOCKET = READS | WRITES | {"accept", "accept4", "connect"}
-"""The calls whose first argument is the descriptor that they wait on."""
 MAX_SEARCHES = 4
 """Of one snapshot, while each search finds a process that the one before did not."""
 IT_RAN = "it ran while the sockets were read"
@@ -316,7 +315,7 @@ class SnapshotTaker:
 
     def _thread_sample(self, thread: Thread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:
         inode = None
-        if thread.wait is not None and len(thread.wait.items) == 1 and thread.line.syscall in NAMES_A_SOCKET:
+        if thread.wait is not None and len(thread.wait.items) == 1 and thread.line.syscall in ON_ONE_DESCRIPTOR:
             resource = thread.wait.items[0].resource
             inode = resource.number if resource.kind in SOCKETS else None
         return thread.as_sample(now_ns, roles.get(thread.pid), inode)
