@@ -20,7 +20,7 @@ from lab.kernel import self_test
 from lab.kernel.place import host_settings, sysctl
 from lab.kernel.place.journal import OutOfReachError
 from lab.kernel.place.netns import Namespace
-from lab.kernel.self_test import Tried
+from lab.kernel.self_test import SelfTestResult
 from lab.syscalls import BY_NUMBER
 from lab.testbed import engine, services
 
@@ -68,7 +68,7 @@ Fact = tuple[str, str | None]
 def examine(net: str, runs: Path) -> Findings:
     """Look at everything: two seconds or so. Never raises."""
     tried = self_test.run_needs()
-    late = Tried(False, f"no answer within {self_test.LIMIT_S:g} s")
+    late = SelfTestResult(False, f"no answer within {self_test.LIMIT_S:g} s")
     facts: list[tuple[str, Callable[[], Fact]]] = [("python", _python), ("kernel", _kernel)]
     for name, remedy in _REMEDIES.items():
         facts.append((name, _told(tried.get(name, late), remedy)))
@@ -108,7 +108,7 @@ def _check(name: str, ask: Callable[[], Fact]) -> Check:
     return Check(name, remedy is None, found, remedy)
 
 
-def _told(tried: Tried, remedy: str) -> Callable[[], Fact]:
+def _told(tried: SelfTestResult, remedy: str) -> Callable[[], Fact]:
     return lambda: (tried.found, None if tried.works else remedy)
 
 

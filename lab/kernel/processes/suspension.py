@@ -7,7 +7,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from lab.kernel.processes.threads import Thread
+from lab.kernel.processes.threads import TrackedThread
 from lab.kernel.procfs import text_of
 
 STOPPED = {"T": "stopped", "t": "traced"}
@@ -16,7 +16,7 @@ FROZEN_IN = {"__refrigerator", "do_freezer_trap"}
 in a freezable wait (epoll, futex, poll) where it is, in state D; so then its cgroup is asked."""
 
 
-def suspended(thread: Thread) -> str | None:
+def suspended(thread: TrackedThread) -> str | None:
     """'stopped', 'traced', 'frozen' or None."""
     if thread.line.state in STOPPED:
         return STOPPED[thread.line.state]
@@ -26,7 +26,7 @@ def suspended(thread: Thread) -> str | None:
     return None
 
 
-def _in_frozen_cgroup(thread: Thread) -> bool:
+def _in_frozen_cgroup(thread: TrackedThread) -> bool:
     try:
         lines = text_of(Path(thread.folder, "cgroup")).splitlines()
     except OSError:

@@ -36,7 +36,7 @@ class Line:
     args: tuple[int, ...]
 
 
-class Thread:
+class TrackedThread:
     """One thread; its files in /proc stay open. Raises FileNotFoundError or ProcessLookupError once it has ended."""
 
     def __init__(self, pid: int, tid: int) -> None:
@@ -126,9 +126,9 @@ class Threads:
     """The threads of the processes asked for; those that end are forgotten."""
 
     def __init__(self) -> None:
-        self._threads: dict[int, dict[int, Thread]] = {}
+        self._threads: dict[int, dict[int, TrackedThread]] = {}
 
-    def of(self, pid: int) -> list[Thread]:
+    def of(self, pid: int) -> list[TrackedThread]:
         """All threads of a process, as listed now, not yet read anew. Empty if it has ended."""
         known = self._threads.setdefault(pid, {})
         try:
@@ -139,16 +139,16 @@ class Threads:
             known.pop(tid).close()
         for tid in tids - known.keys():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                known[tid] = Thread(pid, tid)
+                known[tid] = TrackedThread(pid, tid)
         if not known:
             del self._threads[pid]
         return list(known.values())
 
-    def known(self, pid: int) -> list[Thread]:
+    def known(self, pid: int) -> list[TrackedThread]:
         """Those that were listed last."""
         return list(self._threads.get(pid, {}).values())
 
-    def drop(self, thread: Thread) -> None:
+    def drop(self, thread: TrackedThread) -> None:
         """It has ended; its number may already be another's."""
         if self._threads.get(thread.pid, {}).pop(thread.tid, None) is thread:
             thread.close()

@@ -16,7 +16,7 @@ from lab.evidence import Resource, ResourceKind, Wait, Wants
 from lab.kernel.processes.deadlines import TIMER_ABSTIME, Deadlines
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.memory import UnreadableError, in_private_memory, members, memory, timespec
-from lab.kernel.processes.threads import Thread
+from lab.kernel.processes.threads import TrackedThread
 from lab.kernel.processes.wait_builder import MAX_ITEMS, POLL_CHANGES, POLL_IN, POLL_OUT, WaitBuilder
 from lab.kernel.procfs import children_of, descendants, numbers_of, text_of, traced
 from lab.syscalls import BY_NAME, Form, Syscall, TimeLimit
@@ -55,7 +55,7 @@ class Waits:
         """Start a new snapshot: /proc is asked again who traces whom, if a wait depends on it."""
         self._traced = None
 
-    def of(self, thread: Thread) -> tuple[Wait | None, bool]:
+    def of(self, thread: TrackedThread) -> tuple[Wait | None, bool]:
         """The wait, and whether other threads may change it while this one sleeps. None if its call is unreadable.
 
         Raises FileNotFoundError or ProcessLookupError if the thread has ended.
