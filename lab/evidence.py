@@ -97,7 +97,10 @@ class SocketSample:
     pacing_rate: int | None = None
     """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
     ulp: str | None = None
-    """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
+    """TCP_ULP: what lies above TCP in the kernel and moves data by itself (tls, mptcp); empty: nothing."""
+    error_queue: str | None = None
+    """The options by which something may come to its error queue and wake its thread (SO_TIMESTAMPING, IP_RECVERR,
+    SO_ZEROCOPY); empty: none."""
     window_clamp: int | None = None
     """TCP_WINDOW_CLAMP: the largest window that this end offers."""
     earlier: tuple[EarlierSample, ...] | None = None
@@ -117,7 +120,7 @@ class SocketSample:
     def state_key(self) -> tuple[object, ...]:
         """Two samples of one socket show the same state if this is equal: all that inet_diag tells but clocks.
 
-        A probe raises `backoff`: that is another state.
+        A probe raises `backoff`: that is another state. Options of the program are left out: not every sample has them.
         """
         return _STATE(self)
 
@@ -125,7 +128,7 @@ class SocketSample:
 _STATE: Callable[[SocketSample], tuple[object, ...]] = attrgetter(
     "state", "timer", "cookie", "inode", "rqueue", "wqueue", "backoff", "unacked", "notsent_bytes", "bytes_acked",
     "bytes_received", "snd_wnd", "rcv_wnd", "snd_mss", "rcv_mss", "advmss", "rcv_wscale", "snd_cwnd", "reordering",
-    "ca_state", "congestion", "ulp", "pacing_rate", "rto_us", "rmem_alloc", "rcvbuf", "sndbuf", "wmem_queued",
+    "ca_state", "congestion", "pacing_rate", "rto_us", "rmem_alloc", "rcvbuf", "sndbuf", "wmem_queued",
     "backlog", "drops",
 )  # fmt: skip
 
@@ -460,6 +463,12 @@ class Settings:
         text = self.sysctls.get("tcp_wmem")
         return int(text.split()[2]) if text else None
 
+    @property
+    def adv_win_scale(self) -> int | None:
+        """tcp_adv_win_scale; None: not read."""
+        text = self.sysctls.get("tcp_adv_win_scale")
+        return int(text) if text else None
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -488,11 +497,15 @@ class Evidence:
     """The kernel's release, as `uname -r` says."""
     max_tcp_header: int | None = None
     """Bytes: the kernel's MAX_TCP_HEADER, as a connection of the lab's own has shown it."""
+    adv_win_scale_counts: bool | None = None
+    """Whether this kernel computes windows by tcp_adv_win_scale; None: not asked, or not found out."""
     ours: bool = True
     """Whether the two programs are the lab's own, so that `client` and `server` name them."""
     roles: str = "seen"
     """`guessed` where nothing told who is the client: then the lower port is the server's."""
     wmem_max_of: dict[int, int] = field(default_factory=dict)
     """tcp_wmem[2] for each socket, by its inode, where more namespaces than the pair's own were looked into."""
+    adv_win_scale_of: dict[int, int] = field(default_factory=dict)
+    """tcp_adv_win_scale for each socket, by its inode, where more namespaces than the pair's own were looked into."""
     core_before: dict[str, str] = field(default_factory=dict)
     """`core` as it was before the spec's `host_sysctls` were written; empty if it has none."""

@@ -11,11 +11,11 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for path in (ROOT / "lab").rglob("*.py"))
 
 STOREYS = [
-    {"tcp", "errors", "syscalls"},
+    {"tcp", "errors", "syscalls", "version"},
     {"spec"},
     {"evidence"},
     {"forecast"},
-    {"reason"},
+    {"reason", "run_format"},
     {"verdict"},
     {"wire", "proof"},
     {"store", "pcap", "kernel", "scenario", "remedy"},
