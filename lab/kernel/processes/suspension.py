@@ -1,6 +1,7 @@
 """Tells whether a thread is suspended: stopped by a signal, by a debugger, or by a cgroup freezer of either version.
 
-A suspended thread shows the system call it was in, but when it goes on the call may return short: it is not blocked.
+A suspended thread shows the system call that it was in. It is not blocked in it: when the thread goes on, the call may
+return at once, with fewer bytes than were asked for.
 """
 
 import os
@@ -12,8 +13,8 @@ from lab.kernel.procfs import text_of
 
 STOPPED = {"T": "stopped", "t": "traced"}
 FROZEN_IN = {"__refrigerator", "do_freezer_trap"}
-"""Where version 1 and version 2 keep a thread that they had to wake. Since Linux 6.1 version 1 leaves one that sleeps
-in a freezable wait (epoll, futex, poll) where it is, in state D; so then its cgroup is asked."""
+"""Kernel functions in which a frozen thread sleeps: version 1's and version 2's. Since Linux 6.1, version 1 leaves a
+thread that sleeps in a freezable wait (epoll, futex, poll) where it is, in state D. Then its cgroup tells."""
 
 
 def suspended(thread: TrackedThread) -> str | None:
@@ -35,7 +36,7 @@ def _in_frozen_cgroup(thread: TrackedThread) -> bool:
 
 
 def _is_frozen(controllers: str, path: str) -> bool:
-    """Both files tell the effective state, a parent's included."""
+    """Both files show the effective state: a group is frozen if its parent is."""
     version_1, version_2 = _mounts()
     try:
         if "freezer" in controllers.split(",") and version_1:
@@ -49,7 +50,7 @@ def _is_frozen(controllers: str, path: str) -> bool:
 
 @cache
 def _mounts() -> tuple[str | None, str | None]:
-    """Where the version 1 freezer and version 2 are mounted."""
+    """Where the freezer of version 1 is mounted, and where version 2 is."""
     version_1 = version_2 = None
     for line in text_of("/proc/self/mounts").splitlines():
         _, where, kind, options, *_ = line.split()
