@@ -120,7 +120,7 @@ class SocketSample:
     def state_key(self) -> tuple[object, ...]:
         """Two samples of one socket show the same state if this is equal: all that inet_diag tells but clocks.
 
-        A probe raises `backoff`: that is another state.
+        A probe raises `backoff`: that is another state. Options of the program are left out: not every sample has them.
         """
         return _STATE(self)
 
@@ -128,7 +128,7 @@ class SocketSample:
 _STATE: Callable[[SocketSample], tuple[object, ...]] = attrgetter(
     "state", "timer", "cookie", "inode", "rqueue", "wqueue", "backoff", "unacked", "notsent_bytes", "bytes_acked",
     "bytes_received", "snd_wnd", "rcv_wnd", "snd_mss", "rcv_mss", "advmss", "rcv_wscale", "snd_cwnd", "reordering",
-    "ca_state", "congestion", "ulp", "pacing_rate", "rto_us", "rmem_alloc", "rcvbuf", "sndbuf", "wmem_queued",
+    "ca_state", "congestion", "pacing_rate", "rto_us", "rmem_alloc", "rcvbuf", "sndbuf", "wmem_queued",
     "backlog", "drops",
 )  # fmt: skip
 
