@@ -202,7 +202,7 @@ def _capture(spec: Spec, site: Site, port: int) -> tuple[Capture | None, str | N
     """An open capture; or none, and why."""
     try:
         where = site.namespaces.client, site.interfaces.client
-        return Capture(*where, spec.capture, port, spec.snaplen, aside=site.aside), None
+        return Capture(*where, spec.capture, port, spec.snaplen, helper=site.helper), None
     except EnvironmentLacksError as error:
         return None, str(error)
 

@@ -1,4 +1,4 @@
-"""What a behaviour is given to play its part: the messages to send, and two calls that count and verify."""
+"""What a behaviour is given to play one conversation: the messages to send, and calls that count and verify bytes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from lab.endpoint.payload import PERIOD, CorruptError, Stream
 from lab.endpoint.progress import Page
 
 
-class Part:
+class Conversation:
     """One side of one connection."""
 
     def __init__(self, role: str, job: Job, page: Page, give_up: Callable[[OSError], None] | None = None) -> None:

@@ -10,14 +10,14 @@ import time
 from collections.abc import Callable, Iterator
 
 from lab.endpoint.barrier import say
-from lab.endpoint.conversation import Part
+from lab.endpoint.conversation import Conversation
 from lab.endpoint.job import Job, family
 from lab.endpoint.payload import CorruptError
 from lab.endpoint.progress import Page
 
 CONNECT_S = 10.0
 
-Behaviour = Callable[[socket.socket, Part], None]
+Behaviour = Callable[[socket.socket, Conversation], None]
 
 
 def play(role: str, job: Job, controller: socket.socket, page: int, log: int) -> int:
@@ -81,20 +81,22 @@ class Stage:
         return made
 
     def _attend(self, connection: socket.socket) -> None:
-        part = Part(self.role, self.job, self.page, give_up=lambda error: self._end_part(part, reason(error)))
+        conversation = Conversation(
+            self.role, self.job, self.page, give_up=lambda error: self._end_conversation(conversation, reason(error))
+        )
         error: str | None
         try:
             self._tell_connected(connection)
-            self.behaviour(connection, part)
-            error = part.shortfall(self.role)
+            self.behaviour(connection, conversation)
+            error = conversation.shortfall(self.role)
         except CorruptError as corruption:
             error = f"corrupt: {corruption}"
         except OSError as broken:
             error = reason(broken)
-        self._end_part(part, error)
+        self._end_conversation(conversation, error)
 
-    def _end_part(self, part: Part, error: str | None) -> None:
-        self.end(part.sent_bytes, part.received_bytes, error)
+    def _end_conversation(self, conversation: Conversation, error: str | None) -> None:
+        self.end(conversation.sent_bytes, conversation.received_bytes, error)
 
     def _tell_connected(self, connection: socket.socket) -> None:
         local, remote = connection.getsockname(), connection.getpeername()

@@ -28,7 +28,7 @@ class Startup:
 
     meanwhile: Callable[[], object] = nothing
     """What it has to do anyway, called once, while it would only wait for the hosts to come up."""
-    aside: HelperProcess | None = None
+    helper: HelperProcess | None = None
     """One that was begun early: it stays the caller's."""
 
 
@@ -50,7 +50,7 @@ class Site:
     """How to look at the pair while it stands, in words."""
     notes: Mapping[str, str] = field(default_factory=dict)
     """What the manifest should say of this place."""
-    aside: HelperProcess | None = None
+    helper: HelperProcess | None = None
     """Makes calls for the experiment, if it is there."""
     core_before: Mapping[str, str] = field(default_factory=dict)
     """`net.core.*` of the host before the spec's `host_sysctls` were written; empty if it has none."""
@@ -64,13 +64,13 @@ class Testbed:
     """The two hosts alone, with the settings that are their own."""
 
     @contextmanager
-    def site(self, spec: Spec, say: Say = host_settings.silently, aid: Startup = ALONE) -> Iterator[Site]:
+    def site(self, spec: Spec, say: Say = host_settings.silently, startup: Startup = ALONE) -> Iterator[Site]:
         """The two hosts, and around them the settings that the spec wishes of the whole machine, for so long.
 
         `say` gets a line for a person about those settings, such as that another lab has them and is waited for.
         """
-        with host_settings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec, aid) as site:
-            yield replace(site, core_before=before, aside=aid.aside)
+        with host_settings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec, startup) as site:
+            yield replace(site, core_before=before, helper=startup.helper)
 
 
 def find(name: str) -> Testbed:

@@ -33,8 +33,8 @@ IPV6_S = 5.0
 
 
 @contextmanager
-def site(spec: Spec, aid: Startup = ALONE) -> Iterator[Site]:
-    aid.meanwhile()
+def site(spec: Spec, startup: Startup = ALONE) -> Iterator[Site]:
+    startup.meanwhile()
     with _in_a_controller(spec) if os.environ.get("LAB_CONTROLLER") == "1" else _on_the_host(spec) as raised:
         yield raised
 

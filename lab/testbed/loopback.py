@@ -10,12 +10,12 @@ from lab.testbed import Site, Startup, Testbed, process
 
 
 @contextmanager
-def site(spec: Spec, aid: Startup) -> Iterator[Site]:
+def site(spec: Spec, startup: Startup) -> Iterator[Site]:
     identity = os.urandom(8).hex()
     here = Pair(Namespace.here(), Namespace.here())
     with ExitStack() as stack:
         hosts = stack.enter_context(process.endpoints(here, identity))
-        aid.meanwhile()
+        startup.meanwhile()
         programs = stack.enter_context(process.programs(here, identity, spec.limits.barrier_s, hosts))
         addresses = Pair(*(spec.address(role) for role in Role))
         yield Site(

@@ -19,19 +19,19 @@ INTERFACES = Pair(link.INTERFACE, link.INTERFACE)
 
 
 @contextmanager
-def site(spec: Spec, aid: Startup) -> Iterator[Site]:
+def site(spec: Spec, startup: Startup) -> Iterator[Site]:
     """Two hosts and their programs, for one run."""
-    if _became_root() and aid.aside:
-        aid.aside.call(netns.join_user_namespace_of, os.getpid())
+    if _became_root() and startup.helper:
+        startup.helper.call(netns.join_user_namespace_of, os.getpid())
     identity = os.urandom(8).hex()
     addresses = _addresses(spec)
     with ExitStack() as stack:
-        aside = aid.aside or stack.enter_context(HelperProcess(machine.load_rtnetlink_alone))
+        helper = startup.helper or stack.enter_context(HelperProcess(machine.load_rtnetlink_alone))
         namespaces = stack.enter_context(_namespaces())
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
-        aside.ask(link.lay, *_cable(namespaces, spec))
-        aid.meanwhile()
-        aside.answer(spec.limits.barrier_s)
+        helper.ask(link.lay, *_cable(namespaces, spec))
+        startup.meanwhile()
+        helper.answer(spec.limits.barrier_s)
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
         standing = f"nsenter -n -t {programs.client.host_pid} ss -tnoiem, and {programs.server.host_pid} for the server"
         yield Site(namespaces, programs, addresses, INTERFACES, standing=standing)

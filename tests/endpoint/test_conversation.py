@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.endpoint.conversation import Part
+from lab.endpoint.conversation import Conversation
 from lab.endpoint.job import Job
 from lab.endpoint.payload import PERIOD, CorruptError, Stream
 from lab.endpoint.progress import Page
@@ -30,7 +30,7 @@ def best_ns(statement: object, number: int = 20_000) -> float:
 
 
 def test_counting_a_call_costs_well_under_a_microsecond(page: Page) -> None:
-    client, server = Part("client", job(), page), Part("server", job(), page)
+    client, server = Conversation("client", job(), page), Conversation("server", job(), page)
     block = Stream(4096).piece(0, 16).tobytes()
 
     def receive() -> None:
@@ -44,37 +44,37 @@ def test_counting_a_call_costs_well_under_a_microsecond(page: Page) -> None:
 
 
 def test_a_part_of_small_messages_is_ready_in_2_ms(page: Page) -> None:
-    assert best_ns(lambda: Part("client", job(), page), 20) < 2e6
+    assert best_ns(lambda: Conversation("client", job(), page), 20) < 2e6
 
 
 def test_messages_follow_where_the_last_send_ended(page: Page) -> None:
-    part = Part("client", job(payload=40), page)
+    conversation = Conversation("client", job(payload=40), page)
     lengths = []
-    for taken, message in zip((16, 5, 16, 3), part.outgoing(), strict=True):
+    for taken, message in zip((16, 5, 16, 3), conversation.outgoing(), strict=True):
         lengths.append(len(message))
-        assert message.tobytes() == Stream(64).piece(part.sent_bytes, len(message)).tobytes()
-        part.sent(taken)
+        assert message.tobytes() == Stream(64).piece(conversation.sent_bytes, len(message)).tobytes()
+        conversation.sent(taken)
     assert lengths == [16, 16, 16, 3]
 
 
 def test_messages_are_whole_across_the_seam_of_the_stream(page: Page) -> None:
-    part = Part("client", job(send_size=10_000), page)
-    part.sent(PERIOD - 16)
-    assert next(part.outgoing()).tobytes()[:32] == b"000000000001002\n000000000000000\n"
+    conversation = Conversation("client", job(send_size=10_000), page)
+    conversation.sent(PERIOD - 16)
+    assert next(conversation.outgoing()).tobytes()[:32] == b"000000000001002\n000000000000000\n"
 
 
 @pytest.mark.parametrize("shift", [-65536, -4096, -1448, -16, -1, 1, 16, 1024, 65483, 1 << 20])
 def test_a_hole_or_a_repetition_is_corrupt(page: Page, shift: int) -> None:
-    part, stream = Part("server", job(), page), Stream(4096)
-    part.received(stream.piece(0, 1024).tobytes())
+    conversation, stream = Conversation("server", job(), page), Stream(4096)
+    conversation.received(stream.piece(0, 1024).tobytes())
     with pytest.raises(CorruptError, match="at byte 1"):
-        part.received(stream.piece(1024 + shift, 1024).tobytes())
+        conversation.received(stream.piece(1024 + shift, 1024).tobytes())
 
 
 def test_two_swapped_segments_are_corrupt(page: Page) -> None:
-    part, stream = Part("server", job(), page), Stream(4096)
+    conversation, stream = Conversation("server", job(), page), Stream(4096)
     with pytest.raises(CorruptError, match="at byte 5 "):
-        part.received(stream.piece(1448, 1448).tobytes() + stream.piece(0, 1448).tobytes())
+        conversation.received(stream.piece(1448, 1448).tobytes() + stream.piece(0, 1448).tobytes())
 
 
 def test_each_flipped_bit_is_corrupt(page: Page) -> None:
@@ -83,7 +83,7 @@ def test_each_flipped_bit_is_corrupt(page: Page) -> None:
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << bit % 8
         with pytest.raises(CorruptError, match=f"at byte {bit // 8} "):
-            Part("server", job(), page).received(bytes(bad))
+            Conversation("server", job(), page).received(bytes(bad))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,6 @@ def test_each_flipped_bit_is_corrupt(page: Page) -> None:
 def test_what_is_lacking_at_the_end_is_said(
     page: Page, role: str, answer: str, counted: tuple[int, int], shortfall: str | None
 ) -> None:
-    part = Part(role, job(payload=32, answer=answer), page)
-    part.sent_bytes, part.received_bytes = counted
-    assert part.shortfall(role) == shortfall
+    conversation = Conversation(role, job(payload=32, answer=answer), page)
+    conversation.sent_bytes, conversation.received_bytes = counted
+    assert conversation.shortfall(role) == shortfall

@@ -6,18 +6,18 @@ the smallest buffers that Linux grants.
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.conversation import Part
+from lab.endpoint.conversation import Conversation
 
 BATCH = 4096
 
 
-def converse(connection: socket, part: Part) -> None:
-    for message in part.outgoing():
-        if part.unanswered_bytes + len(message) > BATCH:
-            while part.unanswered_bytes and (block := connection.recv(part.job.recv_size)):
-                part.received(block)
+def converse(connection: socket, conversation: Conversation) -> None:
+    for message in conversation.outgoing():
+        if conversation.unanswered_bytes + len(message) > BATCH:
+            while conversation.unanswered_bytes and (block := connection.recv(conversation.job.recv_size)):
+                conversation.received(block)
         connection.sendall(message)
-        part.sent(len(message))
+        conversation.sent(len(message))
     connection.shutdown(SHUT_WR)
-    while block := connection.recv(part.job.recv_size):
-        part.received(block)
+    while block := connection.recv(conversation.job.recv_size):
+        conversation.received(block)

@@ -5,13 +5,13 @@ send() says how much it took. This client believes the number; that cures nothin
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.conversation import Part
+from lab.endpoint.conversation import Conversation
 
 
-def converse(connection: socket, part: Part) -> None:
-    for message in part.outgoing():
+def converse(connection: socket, conversation: Conversation) -> None:
+    for message in conversation.outgoing():
         taken = connection.send(message)
-        part.sent(taken)
+        conversation.sent(taken)
     connection.shutdown(SHUT_WR)
-    while block := connection.recv(part.job.recv_size):
-        part.received(block)
+    while block := connection.recv(conversation.job.recv_size):
+        conversation.received(block)

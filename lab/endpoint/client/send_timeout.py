@@ -12,15 +12,15 @@ import struct
 from socket import SO_SNDTIMEO, SOL_SOCKET, socket
 
 from lab.endpoint.client import write_then_read
-from lab.endpoint.conversation import Part
+from lab.endpoint.conversation import Conversation
 
 PATIENCE_S = 1
 
 
-def converse(connection: socket, part: Part) -> None:
+def converse(connection: socket, conversation: Conversation) -> None:
     connection.setsockopt(SOL_SOCKET, SO_SNDTIMEO, struct.pack("ll", PATIENCE_S, 0))
     try:
-        write_then_read.converse(connection, part)
+        write_then_read.converse(connection, conversation)
     except BlockingIOError as error:  # EAGAIN is what the kernel calls it.
-        part.give_up(error)
+        conversation.give_up(error)
         signal.pause()

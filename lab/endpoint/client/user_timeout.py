@@ -7,11 +7,11 @@ what was written is lost.
 from socket import IPPROTO_TCP, TCP_USER_TIMEOUT, socket
 
 from lab.endpoint.client import write_then_read
-from lab.endpoint.conversation import Part
+from lab.endpoint.conversation import Conversation
 
 PATIENCE_MS = 1000
 
 
-def converse(connection: socket, part: Part) -> None:
+def converse(connection: socket, conversation: Conversation) -> None:
     connection.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, PATIENCE_MS)
-    write_then_read.converse(connection, part)
+    write_then_read.converse(connection, conversation)

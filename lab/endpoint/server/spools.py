@@ -7,11 +7,11 @@ is room for every answer that a client has not read, whoever that client is.
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from socket import socket
 
-from lab.endpoint.conversation import Part
+from lab.endpoint.conversation import Conversation
 from lab.endpoint.spool import Spool
 
 
-def serve(connection: socket, part: Part) -> None:
+def serve(connection: socket, conversation: Conversation) -> None:
     connection.setblocking(False)
     reading = EVENT_READ
     with Spool() as answers, DefaultSelector() as selector:
@@ -22,12 +22,12 @@ def serve(connection: socket, part: Part) -> None:
                 key = selector.modify(connection, wanted)
             for _, ready in selector.select():
                 if ready & EVENT_READ:
-                    if block := connection.recv(part.job.server_block):
-                        part.received(block)
-                        answers.put(part.answer(block))
+                    if block := connection.recv(conversation.job.server_block):
+                        conversation.received(block)
+                        answers.put(conversation.answer(block))
                     else:
                         reading = 0
                 if ready & EVENT_WRITE:
                     taken = connection.send(answers.front())
                     answers.drop(taken)
-                    part.sent(taken)
+                    conversation.sent(taken)

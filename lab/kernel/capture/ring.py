@@ -59,14 +59,14 @@ class Capture:
         port: int,
         snaplen: int,
         *,
-        aside: HelperProcess | None = None,
+        helper: HelperProcess | None = None,
     ) -> None:
-        """`aside` opens the socket, if it is there, so that scapy need not be imported here."""
+        """`helper` opens the socket, if it is there, so that scapy need not be imported here."""
         self.interface = interface
         self._seen = self._dropped = self._number = self._block = 0
         self._drained_s = time.monotonic()
         opened = packet_socket.opened
-        self._socket = aside.call(opened, namespace, interface) if aside else opened(namespace, interface)
+        self._socket = helper.call(opened, namespace, interface) if helper else opened(namespace, interface)
         try:
             _attach(self._socket, packet_filter(mode, port, snaplen, loopback=interface == "lo"))
             self._block_size, self._blocks = _layout(snaplen)

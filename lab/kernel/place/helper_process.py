@@ -1,4 +1,4 @@
-"""A process aside, which imports what is slow and makes calls for its parent: descriptors go both ways with them.
+"""A process helper, which imports what is slow and makes calls for its parent: descriptors go both ways with them.
 
 pyroute2 takes 0.2 s to import and scapy as long. Begun before anything else is imported, the child has both behind it
 when the parent has read its command line and raised its hosts: with two processors a run begins a fifth sooner.
