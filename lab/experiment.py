@@ -163,7 +163,7 @@ def _rest(site: Site, seconds: float) -> None:
 
 
 def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T:
-    """Read reports until there is such a fact."""
+    """Read messages until there is such a fact."""
     deadline = time.monotonic() + spec.limits.barrier_s
     while (value := fact()) is None:
         if time.monotonic() > deadline:
@@ -173,7 +173,7 @@ def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T
                 raise TestbedError(f"waited for {what}, but the {end.role}'s program ended: {end.error}")
         _rest(site, spec.limits.tick_s)
         for role in Role:
-            site.programs[role].read_reports()
+            site.programs[role].read_messages()
     return value
 
 

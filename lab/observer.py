@@ -68,13 +68,13 @@ class Observer:
             self._diag[role].close()
 
     def take(self) -> Snapshot | None:
-        """Look once: reports, frames, and if there is a connection both sockets; else None.
+        """Look once: messages, frames, and if there is a connection both sockets; else None.
 
         The latest cut is given. Of a pair whose programs run one is taken now and then only, and where both need all
         processors so are the frames; of one that stands, when its sockets have come to rest, and now and then.
         """
         for role in Role:
-            self._site.programs[role].read_reports()
+            self._site.programs[role].read_messages()
         connected = self._site.programs.client.connected
         if connected is None:
             return None  # what was captured until then is in the ring

@@ -5,13 +5,15 @@ from collections.abc import Callable, Iterator
 
 from lab.endpoint.job import Job
 from lab.endpoint.payload import PERIOD, CorruptError, Stream
-from lab.endpoint.progress import Page
+from lab.endpoint.progress import ProgressPage
 
 
 class Conversation:
     """One side of one connection."""
 
-    def __init__(self, role: str, job: Job, page: Page, give_up: Callable[[OSError], None] | None = None) -> None:
+    def __init__(
+        self, role: str, job: Job, page: ProgressPage, give_up: Callable[[OSError], None] | None = None
+    ) -> None:
         self.job = job
         self._give_up = give_up
         self.sent_bytes = 0

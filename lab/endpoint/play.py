@@ -13,7 +13,7 @@ from lab.endpoint.barrier import say
 from lab.endpoint.conversation import Conversation
 from lab.endpoint.job import Job, family
 from lab.endpoint.payload import CorruptError
-from lab.endpoint.progress import Page
+from lab.endpoint.progress import ProgressPage
 
 CONNECT_S = 10.0
 
@@ -22,7 +22,7 @@ Behaviour = Callable[[socket.socket, Conversation], None]
 
 def play(role: str, job: Job, controller: socket.socket, page: int, log: int) -> int:
     """The exit status: 0 when all was sent, read and verified. A server ends only when it cannot begin."""
-    stage = Stage(role, job, controller, Page(page), log)
+    stage = Stage(role, job, controller, ProgressPage(page), log)
     try:
         stage.serve() if role == "server" else stage.converse()
     except OSError as error:
@@ -33,7 +33,7 @@ def play(role: str, job: Job, controller: socket.socket, page: int, log: int) ->
 class Stage:
     """Where one behaviour is played: its socket, and the two that look on."""
 
-    def __init__(self, role: str, job: Job, controller: socket.socket, page: Page, log: int) -> None:
+    def __init__(self, role: str, job: Job, controller: socket.socket, page: ProgressPage, log: int) -> None:
         self.role = role
         self.job = job
         self.controller = controller

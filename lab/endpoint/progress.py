@@ -28,7 +28,7 @@ def check(descriptor: int) -> None:
         raise RefusedError(f"the first descriptor has less than {SIZE} bytes: needs the progress page")
 
 
-class Page:
+class ProgressPage:
     """The writing end. Each store is one aligned 8-byte store: a reader never sees half of a number."""
 
     def __init__(self, descriptor: int) -> None:

@@ -21,7 +21,7 @@ from lab.kernel.place.netns import Namespace
 from lab.kernel.procfs import has_ended
 from lab.kernel.sockets.sock_diag import join_address
 from lab.spec import Role
-from lab.testbed.messages import Exited, Listening, NoReportError, Refused, parse
+from lab.testbed.messages import Exited, Listening, NotAMessageError, Refused, parse
 
 PAGE_SIZE = 4096
 LOG_SIZE = 1 << 20
@@ -30,7 +30,7 @@ _COUNTERS = struct.Struct("<QQQQQ")  # magic, sent, received, stamp_ns, refused
 MOST_COUNTED = 1 << 62
 """No program has moved so many bytes."""
 MAX_LINE = 1 << 16
-MAX_REPORTS = 256
+MAX_MESSAGES = 256
 """A program makes three; a server two more for each stranger that connects to it."""
 RETRY_S = 0.005
 SO_PASSRIGHTS = 83
@@ -42,7 +42,7 @@ def _refuse(role: Role, why: str) -> TestbedError:
 
 
 class Program:
-    """One endpoint's program: its job, its reports, its progress page and its log."""
+    """One endpoint's program: its job, its messages, its progress page and its log."""
 
     def __init__(self, role: Role, connection: socket.socket) -> None:
         self.role = role
@@ -61,7 +61,7 @@ class Program:
         self._connection = connection
         connection.setblocking(False)
         self._pending = b""
-        self._reports = 0
+        self._messages = 0
         self._attends_another = False
         self._job: Mapping[str, object] = {}
         self._page_fd = _memory(f"progress-{role}", PAGE_SIZE)
@@ -108,7 +108,7 @@ class Program:
         except OSError as error:
             raise _refuse(self.role, f"has left the barrier ({error.strerror})") from None
 
-    def read_reports(self) -> None:
+    def read_messages(self) -> None:
         """Take in what the program has said since the last call; never blocks.
 
         Raises TestbedError when the program was killed or went away without having ended its part, and when it says
@@ -133,26 +133,26 @@ class Program:
                 self._take(line)
 
     def _take(self, line: bytes) -> None:
-        self._reports += 1
-        if self._reports > MAX_REPORTS:
-            raise _refuse(self.role, f"says too much: more than {MAX_REPORTS} reports")
+        self._messages += 1
+        if self._messages > MAX_MESSAGES:
+            raise _refuse(self.role, f"says too much: more than {MAX_MESSAGES} messages")
         try:
-            report = parse(line, self.role)
-        except NoReportError:
-            raise _refuse(self.role, f"says what is no report: {line[:200]!r}") from None
+            message = parse(line, self.role)
+        except NotAMessageError:
+            raise _refuse(self.role, f"says what is no message: {line[:200]!r}") from None
         begun = self.port is not None or self.connected is not None
-        match report:
+        match message:
             case Listening(port) if self.role is Role.SERVER and not begun and self._job.get("port") in (0, None, port):
                 self.port = port
-            case Connected() if self._may_connect(report):
-                self._attends_another = self.peer not in (None, report.remote)
+            case Connected() if self._may_connect(message):
+                self._attends_another = self.peer not in (None, message.remote)
                 if not self._attends_another:
                     # A server serves one client after the other: what had ended was another's part.
-                    self.connected, self.ended = report, None
+                    self.connected, self.ended = message, None
             case Ended() if self._attends_another:
                 pass
-            case Ended() if self.ended is None and (self.connected or report.error):
-                self.ended = report
+            case Ended() if self.ended is None and (self.connected or message.error):
+                self.ended = message
             case Refused(error) if not begun and self.ended is None:
                 raise SpecError(f"the {self.role}'s program refuses its job: {error}")
             case Exited(how):
@@ -163,11 +163,11 @@ class Program:
             case _:
                 raise _refuse(self.role, f"says what cannot be at this point: {line[:200]!r}")
 
-    def _may_connect(self, report: Connected) -> bool:
+    def _may_connect(self, message: Connected) -> bool:
         """Whether its part may begin now, and at the address that its job names."""
         if self.role is Role.CLIENT:
-            return not self.connected and not self.ended and report.remote == self._server_address()
-        return self.port is not None and report.local == self._server_address()
+            return not self.connected and not self.ended and message.remote == self._server_address()
+        return self.port is not None and message.local == self._server_address()
 
     def _server_address(self) -> str:
         host = str(self._job["address"])

@@ -35,8 +35,8 @@ IPV6_S = 5.0
 @contextmanager
 def site(spec: Spec, startup: Startup = ALONE) -> Iterator[Site]:
     startup.meanwhile()
-    with _in_a_controller(spec) if os.environ.get("LAB_CONTROLLER") == "1" else _on_the_host(spec) as raised:
-        yield raised
+    with _in_a_controller(spec) if os.environ.get("LAB_CONTROLLER") == "1" else _on_the_host(spec) as ready:
+        yield ready
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def _on_the_host(spec: Spec) -> Iterator[Site]:
         owner = engine.this_lab()
         _refuse_what_stands(client, spec.net)
         values = {"LAB_NET": spec.net, "LAB_OWNER": owner, "LAB_MTU": str(spec.mtu or "")}
-        stack.enter_context(services.services(client, values, "server", "client"))
+        stack.enter_context(services.started(client, values, "server", "client"))
         namespaces, pids, notes = [], [], {"engine": str(client.version()["Version"])}
         for role in Role:
             container = services.container(client, owner, spec.net, role)
@@ -196,7 +196,7 @@ def through_the_controller(spec: Spec, environment: Mapping[str, str], out: Pipe
         # The engine makes the journal's folder, as root, and an engine without root may not: for who wishes it only.
         state = str(journal.path()) if spec.host_sysctls else os.devnull
         mine = {"LAB_NET": spec.net, "LAB_OWNER": owner, "LAB_RUNS_ON_HOST": str(runs), "LAB_STATE": state}
-        with services.services(client, {**environment, **mine}, "server", "client", "controller"):
+        with services.started(client, {**environment, **mine}, "server", "client", "controller"):
             return services.followed(services.container(client, owner, spec.net, "controller"), out, err)
 
 

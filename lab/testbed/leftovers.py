@@ -18,7 +18,7 @@ from lab.testbed.engine import Thing
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Leftover:
     """Something that was removed, or that was left alone, and why."""
 
     kind: str
@@ -28,11 +28,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    removed: tuple[Item, ...]
-    untouched: tuple[Item, ...]
-    put_back: tuple[Item, ...] = ()
+    removed: tuple[Leftover, ...]
+    untouched: tuple[Leftover, ...]
+    put_back: tuple[Leftover, ...] = ()
     """Settings that are now as they were before the lab."""
-    failed: tuple[Item, ...] = ()
+    failed: tuple[Leftover, ...] = ()
     """What a person has to see to."""
 
 
@@ -44,28 +44,28 @@ def restore() -> Restored:
 
 def _restored_settings() -> Restored:
     try:
-        settled = [(each.as_before, Item("setting", each.name, each.why)) for each in host_settings.restore()]
+        settled = [(each.as_before, Leftover("setting", each.name, each.why)) for each in host_settings.restore()]
     except OutOfReachError as error:
-        return Restored((), (Item("settings", "net.core", str(error)),))
+        return Restored((), (Leftover("settings", "net.core", str(error)),))
     except EnvironmentLacksError as error:
-        return Restored((), (), failed=(Item("settings", "net.core", str(error)),))
+        return Restored((), (), failed=(Leftover("settings", "net.core", str(error)),))
     put_back = tuple(item for as_before, item in settled if as_before)
     return Restored((), tuple(item for as_before, item in settled if not as_before), put_back)
 
 
 def _restored_things() -> Restored:
-    ended = tuple(Item("process", f"{pid} (lab.endpoint)", "its lab is gone") for pid in _end_orphans())
+    ended = tuple(Leftover("process", f"{pid} (lab.endpoint)", "its lab is gone") for pid in _end_orphans())
     try:
         with engine.reached() as client:
             if not engine.is_local():
-                elsewhere = Item("engine", "Docker", "is another machine's: run `lab restore` there")
+                elsewhere = Leftover("engine", "Docker", "is another machine's: run `lab restore` there")
                 return Restored(ended, (elsewhere,))
             gone = engine.clear(client, lambda: [each for each in engine.things(client) if is_left(each)], engine.LOOKS)
             others = [each for each in engine.things(client) if each.owner]
     except EnvironmentLacksError as error:
-        return Restored(ended, (Item("engine", "Docker", str(error)),))
-    removed = (Item(each.kind, each.name, f"its lab, process {_pid(each)}, is gone") for each in gone)
-    return Restored((*ended, *removed), tuple(Item(each.kind, each.name, _why_left_alone(each)) for each in others))
+        return Restored(ended, (Leftover("engine", "Docker", str(error)),))
+    removed = (Leftover(each.kind, each.name, f"its lab, process {_pid(each)}, is gone") for each in gone)
+    return Restored((*ended, *removed), tuple(Leftover(each.kind, each.name, _why_left_alone(each)) for each in others))
 
 
 def is_left(thing: Thing) -> bool:

@@ -62,7 +62,7 @@ def images_are_current() -> bool:
 
 
 @contextmanager
-def services(client: "DockerClient", values: Mapping[str, str], *names: str) -> Iterator[None]:
+def started(client: "DockerClient", values: Mapping[str, str], *names: str) -> Iterator[None]:
     """These services, in a project of their own, with these variables of compose.yaml; gone at the end."""
     compose = command()
     _make_images()
@@ -147,7 +147,7 @@ def _run(
     """Exit code and output of a program that dies with the lab, and that Ctrl-C at our terminal does not reach."""
     with tempfile.TemporaryFile() as output, ExitStack() as stack:
         with signals_held():
-            started = subprocess.Popen(
+            process = subprocess.Popen(
                 words,
                 cwd=PROJECT,
                 env=environment,
@@ -157,22 +157,22 @@ def _run(
                 start_new_session=True,
                 preexec_fn=program_in(Namespace.here()),  # noqa: PLW1509 - only system calls
             )
-            stack.callback(_end, started)
+            stack.callback(_end, process)
         try:
-            code = started.wait(limit_s)
+            code = process.wait(limit_s)
         except subprocess.TimeoutExpired:
             raise EnvironmentLacksError(f"`{' '.join(words[:2])}` did not end within {limit_s:g} s") from None
         return code, _text(output)
 
 
-def _end(started: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """It and all that it started, unless it has ended by itself."""
     for each in (signal.SIGTERM, signal.SIGKILL):
-        if started.poll() is not None:
+        if process.poll() is not None:
             return
-        os.killpg(started.pid, each)
+        os.killpg(process.pid, each)
         with suppress(subprocess.TimeoutExpired):
-            started.wait(timeout=5)
+            process.wait(timeout=5)
 
 
 def _text(output: IO[bytes]) -> str:

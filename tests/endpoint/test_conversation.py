@@ -9,7 +9,7 @@ import pytest
 from lab.endpoint.conversation import Conversation
 from lab.endpoint.job import Job
 from lab.endpoint.payload import PERIOD, CorruptError, Stream
-from lab.endpoint.progress import Page
+from lab.endpoint.progress import ProgressPage
 
 
 def job(payload: int = 1 << 40, send_size: int = 16, answer: str = "upper") -> Job:
@@ -17,10 +17,10 @@ def job(payload: int = 1 << 40, send_size: int = 16, answer: str = "upper") -> J
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page() -> Iterator[ProgressPage]:
     descriptor = os.memfd_create("page")
     os.truncate(descriptor, 4096)
-    yield Page(descriptor)
+    yield ProgressPage(descriptor)
     os.close(descriptor)
 
 
@@ -29,7 +29,7 @@ def best_ns(statement: object, number: int = 20_000) -> float:
     return min(timeit.repeat(statement, number=number, repeat=7)) / number * 1e9
 
 
-def test_counting_a_call_costs_well_under_a_microsecond(page: Page) -> None:
+def test_counting_a_call_costs_well_under_a_microsecond(page: ProgressPage) -> None:
     client, server = Conversation("client", job(), page), Conversation("server", job(), page)
     block = Stream(4096).piece(0, 16).tobytes()
 
@@ -43,11 +43,11 @@ def test_counting_a_call_costs_well_under_a_microsecond(page: Page) -> None:
     assert best_ns(receive) < 1500
 
 
-def test_a_part_of_small_messages_is_ready_in_2_ms(page: Page) -> None:
+def test_a_part_of_small_messages_is_ready_in_2_ms(page: ProgressPage) -> None:
     assert best_ns(lambda: Conversation("client", job(), page), 20) < 2e6
 
 
-def test_messages_follow_where_the_last_send_ended(page: Page) -> None:
+def test_messages_follow_where_the_last_send_ended(page: ProgressPage) -> None:
     conversation = Conversation("client", job(payload=40), page)
     lengths = []
     for taken, message in zip((16, 5, 16, 3), conversation.outgoing(), strict=True):
@@ -57,27 +57,27 @@ def test_messages_follow_where_the_last_send_ended(page: Page) -> None:
     assert lengths == [16, 16, 16, 3]
 
 
-def test_messages_are_whole_across_the_seam_of_the_stream(page: Page) -> None:
+def test_messages_are_whole_across_the_seam_of_the_stream(page: ProgressPage) -> None:
     conversation = Conversation("client", job(send_size=10_000), page)
     conversation.sent(PERIOD - 16)
     assert next(conversation.outgoing()).tobytes()[:32] == b"000000000001002\n000000000000000\n"
 
 
 @pytest.mark.parametrize("shift", [-65536, -4096, -1448, -16, -1, 1, 16, 1024, 65483, 1 << 20])
-def test_a_hole_or_a_repetition_is_corrupt(page: Page, shift: int) -> None:
+def test_a_hole_or_a_repetition_is_corrupt(page: ProgressPage, shift: int) -> None:
     conversation, stream = Conversation("server", job(), page), Stream(4096)
     conversation.received(stream.piece(0, 1024).tobytes())
     with pytest.raises(CorruptError, match="at byte 1"):
         conversation.received(stream.piece(1024 + shift, 1024).tobytes())
 
 
-def test_two_swapped_segments_are_corrupt(page: Page) -> None:
+def test_two_swapped_segments_are_corrupt(page: ProgressPage) -> None:
     conversation, stream = Conversation("server", job(), page), Stream(4096)
     with pytest.raises(CorruptError, match="at byte 5 "):
         conversation.received(stream.piece(1448, 1448).tobytes() + stream.piece(0, 1448).tobytes())
 
 
-def test_each_flipped_bit_is_corrupt(page: Page) -> None:
+def test_each_flipped_bit_is_corrupt(page: ProgressPage) -> None:
     good = Stream(64).piece(0, 32).tobytes()
     for bit in range(8 * 32):
         bad = bytearray(good)
@@ -98,7 +98,7 @@ def test_each_flipped_bit_is_corrupt(page: Page) -> None:
     ],
 )
 def test_what_is_lacking_at_the_end_is_said(
-    page: Page, role: str, answer: str, counted: tuple[int, int], shortfall: str | None
+    page: ProgressPage, role: str, answer: str, counted: tuple[int, int], shortfall: str | None
 ) -> None:
     conversation = Conversation(role, job(payload=32, answer=answer), page)
     conversation.sent_bytes, conversation.received_bytes = counted

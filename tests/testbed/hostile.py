@@ -51,7 +51,7 @@ class Visit:
         self.say("ended", sent=count, received=count, error=None, corrupt=False, peak=1)
 
     def meets(self) -> socket.socket:
-        """A real connection of this process, and the two reports that tell of it."""
+        """A real connection of this process, and the two messages that tell of it."""
         server = (self.job["address"], self.job["port"])
         if self.role == "client":
             made = socket.create_connection(server)

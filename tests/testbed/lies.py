@@ -110,7 +110,7 @@ def hear(dice: random.Random, role: Role, said: bytes) -> Evidence | None:
                 size = dice.choice((1, 7, 100, 1 << 16))
                 sent = theirs.send(said[:size])
                 said = said[sent:]
-                program.read_reports()
+                program.read_messages()
         except (TestbedError, SpecError) as error:
             refused: LabError | None = error
         else:

@@ -123,7 +123,7 @@ def test_the_freeze_of_strangers_is_not_the_pairs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("deed", "says"),
     [
-        ("floods", "the server's program says too much: more than 256 reports"),
+        ("floods", "the server's program says too much: more than 256 messages"),
         ("says_half_a_line", r"waited 1\.5 s for the server to listen"),
         ("accepts_nobody", r"the client's program was not at the barrier within 1\.5 s"),
     ],
