@@ -95,12 +95,12 @@ def campaign(
         fault, place = waiting.popleft()
         trial = tried(seed * 100_000 + number, fault, place, net, alone=alone)
         yield trial
-        if not trial.hurt:
+        if not trial.injected:
             waiting.append((fault, place))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="campaign", description="Hurts real runs, and compares what is left.")
+    parser = argparse.ArgumentParser(prog="campaign", description="Faults in real runs: is the host as before?")
     known = catalogue()
     parser.add_argument("--runs", type=at_least_one, default=RUNS, metavar="N", help="default %(default)s")
     parser.add_argument("--short", action="store_const", dest="runs", const=SHORT, help=f"{SHORT} runs")

@@ -73,7 +73,7 @@ class Scene:
         return [pid for pid in descendants(self.controller())[1:] if {"up", "--detach"} <= set(argv(pid))]
 
     def signal(self, pid: int, *numbers: signal.Signals, pause_s: float = 0.0) -> None:
-        """Send them in a row; who is gone already is not hurt."""
+        """Send them in a row. Raises NoTargetError if the process has ended."""
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:

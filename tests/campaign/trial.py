@@ -31,7 +31,7 @@ MAY_BE = {
     "healthy": {"completed", "moving"},
     "slow-reader": {"slow-reader", "moving"},
 }
-"""What an unhurt run comes to. A fault may make of it any of OTHERWISE, but no other one of these."""
+"""The outcome of a run without a fault. A fault may make of it any of OTHERWISE, but no other one of these."""
 OTHERWISE = {"aborted", "blackhole", "suspended", "inconclusive", "moving", "slow-reader", "one-sided-stall", "idle"}
 NO_RUN = "no run directory"
 UNTILS = ("proof", "probes", "2", "3")
@@ -46,8 +46,8 @@ class Trial:
     ground: str
     play: str
     instant_s: float
-    hurt: bool
-    """Whether the fault found the run still under way."""
+    injected: bool
+    """Whether the run was still under way when the fault came."""
     code: int
     said: str
     """The last line on standard error."""
@@ -73,11 +73,11 @@ def tried(seed: int, fault: Fault, ground: Ground, net: str, *, alone: bool) -> 
         before = scope.look()
         scene = Scene(ground, net, folder, folder / "runs", dice)
         with fault.prepared(scene):
-            trial = _hurt(seed, fault, scene)
+            trial = _run_with(seed, fault, scene)
         return replace(trial, differences=(*trial.differences, *differences(scope, before)))
 
 
-def _hurt(seed: int, fault: Fault, scene: Scene) -> Trial:
+def _run_with(seed: int, fault: Fault, scene: Scene) -> Trial:
     dice, began = scene.dice, time.monotonic()
     scenario, *flags = dice.choice(PLAYS)
     form, until = dice.choice(("text", "json")), dice.choice(UNTILS)
@@ -100,12 +100,12 @@ def _hurt(seed: int, fault: Fault, scene: Scene) -> Trial:
         started = time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
             scene.lab.wait(instant_s)
-        hurt = fault.standing or not scene.ended()
-        if hurt and not fault.standing:
+        injected = fault.standing or not scene.ended()
+        if injected and not fault.standing:
             try:
-                fault.hurt(scene)
+                fault.inject(scene)
             except NoTargetError:
-                hurt = False
+                injected = False
         wrong = []
         try:
             scene.lab.wait(END_S)
@@ -120,15 +120,15 @@ def _hurt(seed: int, fault: Fault, scene: Scene) -> Trial:
     code = scene.lab.returncode
     if scene.relay is not None:
         scene.relay.die()
-    allowed = fault.codes if hurt else PLAYED
-    wrong += _ends(code, allowed, hurt=hurt) + _words(code, said, complaint, form)
+    allowed = fault.codes if injected else PLAYED
+    wrong += _ends(code, allowed, injected=injected) + _words(code, said, complaint, form)
     wrong += _outcome(code, said, form, scenario)
     removed, restoring = _restore(scene)
     judged, judging = _judge(scene, scenario)
     wrong += [*restoring, *judging, *_rest_of(scene)]
     lines = complaint.splitlines()
     return Trial(
-        seed, fault.name, scene.ground.name, f"{scenario} --until {until} --format {form}", instant_s, hurt, code,
+        seed, fault.name, scene.ground.name, f"{scenario} --until {until} --format {form}", instant_s, injected, code,
         lines[-1][:200] if lines else "", judged, removed, run_s, round(time.monotonic() - began, 1), tuple(wrong),
     )  # fmt: skip
 
@@ -145,11 +145,11 @@ def _environment(scene: Scene) -> dict[str, str]:
     return environment(TMPDIR=str(scene.folder / "tmp"), PYTHONDONTWRITEBYTECODE="1", **home) | scene.environment
 
 
-def _ends(code: int, allowed: frozenset[int], *, hurt: bool) -> list[str]:
+def _ends(code: int, allowed: frozenset[int], *, injected: bool) -> list[str]:
     # A run that ended in the instant of its fault has ended as if there had been none.
     if code in allowed or code in PLAYED:
         return []
-    what = "after the fault" if hurt else "though the fault came too late"
+    what = "after the fault" if injected else "though the fault came too late"
     return [f"exit code {code} {what}, not one of {sorted(allowed)}"]
 
 
