@@ -32,7 +32,7 @@ try:
         from lab.kernel.place.helper_process import HelperProcess
 
         with contextlib.suppress(OSError):  # no room for one more process: then it is done here, and later
-            helper = HelperProcess(machine.load_rtnetlink_alone, machine.load_scapy)
+            helper = HelperProcess(machine.load_rtnetlink, machine.load_scapy)
     from lab.cli import main
 
     code = main(helper)

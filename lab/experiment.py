@@ -9,7 +9,7 @@ from typing import TypeVar
 from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import Evidence, Settings, Snapshot
 from lab.kernel.capture.ring import Capture
-from lab.kernel.place import link, sysctl
+from lab.kernel.place import sysctl
 from lab.observer import Observer, Record
 from lab.proof.judge import judge, proven
 from lab.spec import Grade, Outcome, Pair, Role, Spec, Until
@@ -201,7 +201,7 @@ def _job(spec: Spec, site: Site, role: Role, port: int) -> dict[str, object]:
 def _capture(spec: Spec, site: Site, port: int) -> tuple[Capture | None, str | None]:
     """An open capture; or none, and why."""
     try:
-        where = site.namespaces.client, site.interfaces.client
+        where = site.namespaces.client, site.interfaces.client.name
         return Capture(*where, spec.capture, port, spec.snaplen, helper=site.helper), None
     except EnvironmentLacksError as error:
         return None, str(error)
@@ -216,4 +216,4 @@ def _tune(spec: Spec, site: Site, role: Role) -> Settings | None:
     before = sysctl.read(namespace, keys)
     if values:
         sysctl.write(namespace, values)
-    return Settings(sysctl.read(namespace, keys), before, link.mtu_of(namespace, site.interfaces[role]))
+    return Settings(sysctl.read(namespace, keys), before, site.interfaces[role].mtu)

@@ -157,7 +157,10 @@ class Host:
 
 
 def enter(namespace: int) -> None:
-    """Move into a network namespace, and keep no descriptor of it: it shall end with its programs."""
+    """Move into a network namespace, and keep no descriptor of it: it must end with its programs.
+
+    By a system call of our own: an endpoint has the standard library only, which has os.setns() since Python 3.12.
+    """
     if _libc.setns(namespace, CLONE_NEWNET) != 0:
         raise OSError(errno := ctypes.get_errno(), f"cannot enter the network namespace: {os.strerror(errno)}")
     os.close(namespace)

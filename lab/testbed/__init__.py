@@ -9,13 +9,18 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import ParamSpec, TypeVar
 
 from lab.kernel.place import host_settings
 from lab.kernel.place.helper_process import HelperProcess
 from lab.kernel.place.host_settings import Say
+from lab.kernel.place.link import Interface
 from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Spec
 from lab.testbed.barrier import Program
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def nothing() -> None:
@@ -29,7 +34,11 @@ class Startup:
     meanwhile: Callable[[], object] = nothing
     """What it has to do anyway, called once, while it would only wait for the hosts to come up."""
     helper: HelperProcess | None = None
-    """One that was begun early: it stays the caller's."""
+    """One that was started early. The caller closes it."""
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """`function`'s result, from the helper process if there is one: it has imported what is slow to import."""
+        return self.helper.call(function, *args, **kwargs) if self.helper else function(*args, **kwargs)
 
 
 ALONE = Startup()
@@ -42,7 +51,7 @@ class Site:
     namespaces: Pair[Namespace]
     programs: Pair[Program]
     addresses: Pair[str]
-    interfaces: Pair[str]
+    interfaces: Pair[Interface]
     """Where the frames of each pass, in its namespace."""
     private_sysctls: bool = True
     """Whether each host has sysctls of its own that may be written."""

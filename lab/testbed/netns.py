@@ -15,7 +15,6 @@ from lab.spec import Pair, Role, Spec
 from lab.testbed import Site, Startup, Testbed, process
 
 PREFIX = {4: 24, 6: 120}
-INTERFACES = Pair(link.INTERFACE, link.INTERFACE)
 
 
 @contextmanager
@@ -26,15 +25,15 @@ def site(spec: Spec, startup: Startup) -> Iterator[Site]:
     identity = os.urandom(8).hex()
     addresses = _addresses(spec)
     with ExitStack() as stack:
-        helper = startup.helper or stack.enter_context(HelperProcess(machine.load_rtnetlink_alone))
+        helper = startup.helper or stack.enter_context(HelperProcess(machine.load_rtnetlink))
         namespaces = stack.enter_context(_namespaces())
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
         helper.ask(link.lay, *_cable(namespaces, spec))
         startup.meanwhile()
-        helper.answer(spec.limits.barrier_s)
+        interfaces = helper.answer(spec.limits.barrier_s)
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
         standing = f"nsenter -n -t {programs.client.host_pid} ss -tnoiem, and {programs.server.host_pid} for the server"
-        yield Site(namespaces, programs, addresses, INTERFACES, standing=standing)
+        yield Site(namespaces, programs, addresses, interfaces, standing=standing)
 
 
 @contextmanager
@@ -53,12 +52,12 @@ def warm() -> Iterator[Callable[[Spec], AbstractContextManager[Site]]]:
             with ExitStack() as stack:
                 namespaces = stack.enter_context(_namespaces())
                 addresses = _addresses(spec)
-                link.lay(*_cable(namespaces, spec))
+                interfaces = link.lay(*_cable(namespaces, spec))
                 met = process.programs(Pair(apart, apart), identity, spec.limits.barrier_s, hosts)
                 programs = stack.enter_context(met)
                 for role in Role:
                     programs[role].plays_in = namespaces[role]
-                yield Site(namespaces, programs, addresses, INTERFACES)
+                yield Site(namespaces, programs, addresses, interfaces)
 
         yield next_site
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from lab import errors
+from lab.kernel.place.link import Interface
 from lab.kernel.place.sysctl import read_core
 from lab.scenario import find
 from lab.spec import Limits, Pair, Role, Spec
@@ -82,7 +83,7 @@ def test_ipv6_addresses_are_ready_when_the_pair_is() -> None:
 
 def test_a_site_tells_how_to_look_at_it_and_what_it_is_made_of() -> None:
     with compose.site(spec()) as site:
-        assert site.interfaces == Pair("eth0", "eth0")
+        assert site.interfaces == Pair(Interface("eth0", 1500), Interface("eth0", 1500))
         assert str(site.programs.client.host_pid) in site.standing
         assert site.notes["server image"].startswith("sha256:")
     assert holds_nothing(NET)

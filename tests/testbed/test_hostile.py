@@ -26,7 +26,6 @@ from lab.spec import Limits, Outcome, Pair, Role, Spec
 from lab.store import load
 from lab.testbed import Site, process
 from lab.testbed.barrier import LOG_SIZE, Program
-from lab.testbed.netns import INTERFACES
 from lab.verdict import Verdict
 from tests.played import SQUEEZED, recorded, taped, wished
 from tests.testbed import hostile
@@ -68,13 +67,15 @@ def site(spec: Spec, deed: str) -> Iterator[Site]:
         link.join(namespaces.client, namespaces.server, spec.mtu)
         for role in Role:
             link.bring_up(namespaces[role], (f"{spec.address(role)}/24", "127.0.0.1/8"))
+        addresses = Pair(*(spec.address(role) for role in Role))
+        interfaces = Pair(*(link.interface_of(namespaces[role], addresses[role]) for role in Role))
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
-        yield Site(namespaces, programs, Pair(*(spec.address(role) for role in Role)), INTERFACES)
+        yield Site(namespaces, programs, addresses, interfaces)
 
 
 def played(deed: str, spec: Spec) -> Evidence:
-    with site(spec, deed) as raised:
-        return taped(lambda record: play(spec, raised, record))[-1]
+    with site(spec, deed) as ready:
+        return taped(lambda record: play(spec, ready, record))[-1]
 
 
 def judged(evidence: Evidence, runs: Path) -> Verdict:

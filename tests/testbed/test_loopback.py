@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.kernel.place import sysctl
+from lab.kernel.place.link import Interface
 from lab.kernel.place.netns import Namespace
 from lab.spec import Pair
 from lab.testbed import catalogue
@@ -40,7 +41,8 @@ def test_a_site_is_this_host_with_two_programs_that_end_with_it() -> None:
         pids = {site.programs.client.host_pid, site.programs.server.host_pid}
         assert pids <= endpoints()
         assert {os.readlink(f"/proc/{pid}/ns/net") for pid in pids} == {os.readlink("/proc/self/ns/net")}
-        assert (site.interfaces, site.private_sysctls) == (Pair("lo", "lo"), False)
+        lo = Interface("lo", int(Path("/sys/class/net/lo/mtu").read_text()))
+        assert (site.interfaces, site.private_sysctls) == (Pair(lo, lo), False)
     assert not pids & endpoints()
 
 

@@ -1,31 +1,22 @@
 """What this machine has to spare, and what takes a process long, done once and early."""
 
 import os
-import sys
-from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError
 from lab.kernel.place.netns import Namespace
+from lab.kernel.place.pyroute2_parts import import_parts_only
 
 
 def warm() -> None:
-    """Import what is imported late elsewhere: 0.5 s and 40 MB, once instead of in each forked child."""
-    import pyroute2  # noqa: F401, PLC0415
-
+    """Import what is imported late elsewhere: 0.3 s and 40 MB, once instead of in each forked child."""
+    load_rtnetlink()
     load_scapy()
 
 
-def load_rtnetlink_alone() -> None:
-    """Of pyroute2 that which `link` needs: importing the package itself imports all that is in it, 0.1 s more.
-
-    For a process that does no more with it, since the package is an empty shell then.
-    """
-    if "pyroute2" in sys.modules:
-        return
-    shell = find_spec("pyroute2")
-    assert shell is not None
-    sys.modules["pyroute2"] = module_from_spec(shell)
+def load_rtnetlink() -> None:
+    """What `link` needs of pyroute2."""
+    import_parts_only()
     import pyroute2.iproute.linux  # noqa: F401, PLC0415
 
 

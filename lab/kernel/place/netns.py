@@ -1,4 +1,13 @@
-"""Network namespaces, held by descriptors and never by name: when the last holder ends, the kernel removes them."""
+"""Network namespaces, held by descriptors and never by name: when the last holder ends, the kernel removes them.
+
+pyroute2 enters them. System calls of our own are left for what it has not or does otherwise:
+
+* unshare(CLONE_NEWNET): its create() gives a namespace a name by a mount in /var/run/netns, which a kill leaves behind
+  and which a user namespace may not make.
+* unshare and setns of user namespaces, and prctl: it has neither.
+* Its pushns() and popns() share one stack among all threads of a process, and its `netns=` argument forks a process for
+  each socket (8 ms). Here a thread of its own enters a namespace and ends there.
+"""
 
 import ctypes
 import fcntl
@@ -12,6 +21,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from lab.errors import EnvironmentLacksError, TestbedError
+from lab.kernel.place.pyroute2_parts import import_parts_only
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -102,11 +112,14 @@ class Namespace:
 
     def enter(self) -> None:
         """Move the calling thread into the namespace for good. Needs CAP_SYS_ADMIN in both."""
-        if self.fd is not None and _libc.setns(self.fd, CLONE_NEWNET) != 0:
-            errno = ctypes.get_errno()
+        if self.fd is None:
+            return
+        try:
+            _setns()(self.fd, libc=_libc)
+        except OSError as error:
             raise EnvironmentLacksError(
-                f"cannot enter a network namespace ({os.strerror(errno)}): needs CAP_SYS_ADMIN; run as root"
-            )
+                f"cannot enter a network namespace ({os.strerror(error.errno or 0)}): needs CAP_SYS_ADMIN; run as root"
+            ) from None
 
     def close(self) -> None:
         if self.fd is not None:
@@ -117,6 +130,14 @@ class Namespace:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _setns() -> Callable[..., None]:
+    """pyroute2's setns(). Without `libc` it would run ldconfig to find the C library."""
+    import_parts_only()
+    from pyroute2.netns import setns  # noqa: PLC0415 - 10 ms to import, and many commands enter no namespace
+
+    return setns  # type: ignore[no-any-return]
 
 
 def _in_thread(function: Callable[[], R]) -> R:
@@ -212,6 +233,7 @@ def may_make_namespaces() -> str | None:
 def program_in(namespace: Namespace) -> Callable[[], Any]:
     """What a forked child does before exec: enter `namespace`, and be bound to die with its parent."""
     parent = os.getpid()
+    _setns()  # imported before the fork
 
     def prepare() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)

@@ -1,4 +1,8 @@
-"""Reads and writes sysctls. `net.ipv4.*` is per namespace: the path resolves in the namespace of the thread."""
+"""Reads and writes sysctls through /proc/sys/net, where pyroute2 has no call for them (0.9.7) and netlink no message.
+
+`net.ipv4.*` belongs to a network namespace. The path resolves in the namespace of the thread that opens it, so a thread
+enters the namespace first (`Namespace.call`, by pyroute2).
+"""
 
 import errno
 import os
