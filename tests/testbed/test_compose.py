@@ -1,7 +1,6 @@
 """The compose testbed on a real engine: it plays, tells its pair from others', and leaves nothing behind."""
 
 import os
-import random
 import secrets
 import signal
 import socket
@@ -20,7 +19,7 @@ from lab.kernel.place.sysctl import read_core
 from lab.scenario import find
 from lab.spec import Limits, Pair, Role, Spec
 from lab.store import load
-from lab.testbed import compose, services
+from lab.testbed import compose
 from tests.testbed import lab_on_docker as on_docker
 from tests.testbed.lab_on_docker import ROOT, docker, document, holds_nothing, lab, start, wait_until
 
@@ -274,9 +273,3 @@ def test_up_hears_a_signal_of_its_own_at_once_and_leaves_nothing(number: signal.
         finally:
             up.kill()
     assert holds_nothing(NET)
-
-
-def test_an_example_of_another_net_is_another_net() -> None:
-    number = random.Random(0).randrange(256)
-    assert services.another(f"198.18.{number}") == f"for example 198.18.{(number + 1) % 256}"
-    assert services.another("198.18.255") == "for example 198.18.0"
