@@ -1,5 +1,6 @@
 """The compose testbed on a real engine: it plays, tells its pair from others', and leaves nothing behind."""
 
+import json
 import os
 import secrets
 import signal
@@ -35,17 +36,20 @@ def _images() -> None:
     subprocess.run([ROOT / "scripts/images"], check=True, timeout=600)
 
 
+def compose_words(net: str) -> list[str]:
+    return ["docker", "compose", "--project-name", f"zero-window-lab-test-{net.replace('.', '-')}"]
+
+
 @contextmanager
 def a_person_s_pair(net: str, *services: str) -> Iterator[None]:
     """Brought up by hand: it has no owner."""
-    compose_words = ["docker", "compose", "--project-name", f"zero-window-lab-test-{net.replace('.', '-')}"]
     where = on_docker.environment(net)
     try:
-        up = [*compose_words, "up", "--detach", "--no-build", *services]
+        up = [*compose_words(net), "up", "--detach", "--no-build", *services]
         subprocess.run(up, cwd=ROOT, env=where, check=True, timeout=60, capture_output=True)
         yield
     finally:
-        subprocess.run([*compose_words, "down"], cwd=ROOT, env=where, check=True, timeout=60, capture_output=True)
+        subprocess.run([*compose_words(net), "down"], cwd=ROOT, env=where, check=True, timeout=60, capture_output=True)
 
 
 def spec(net: str = NET, barrier_s: float = 20.0, ip: int = 4) -> Spec:
@@ -164,6 +168,35 @@ def test_a_controller_meets_the_pair_that_stands_and_leaves_it_standing(monkeypa
             with compose.site(spec()) as site:
                 assert site.programs.server.host_pid != site.programs.client.host_pid
         assert len(on_docker.containers(NET)) == 2
+
+
+IN_THE_CONTROLLER = """
+import json, sys
+from lab.kernel.place import sysctl
+from lab.scenario import find
+from lab.spec import Spec
+from lab.testbed import compose
+with compose.site(Spec(scenario=find("upper"), testbed="compose", net=sys.argv[1])) as site:
+    sysctl.write(site.namespaces.client, {"tcp_rmem": "4096 8192 8192"})
+    tuned = [sysctl.read(each, ["tcp_rmem"])["tcp_rmem"] for each in site.namespaces]
+    interfaces = [[each.name, each.mtu] for each in site.interfaces]
+    print(json.dumps([tuned, interfaces, [name for name in sys.modules if name.startswith("pyroute2")]]))
+"""
+
+
+def test_in_its_container_the_controller_enters_finds_and_tunes_by_pyroute2() -> None:
+    run = [*compose_words(NET), "run", "--rm", "--no-deps", "--no-TTY", "--entrypoint", "python3", "controller"]
+    with a_person_s_pair(NET, "server", "client"):
+        done = subprocess.run(
+            [*run, "-c", IN_THE_CONTROLLER, NET], cwd=ROOT, env=on_docker.environment(NET),
+            capture_output=True, text=True, timeout=on_docker.LIMIT_S, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (client, server), interfaces, modules = json.loads(done.stdout)
+    assert client == "4096 8192 8192" != server
+    assert interfaces == [["eth0", 1500], ["eth0", 1500]]
+    assert {"pyroute2.netns", "pyroute2.iproute.linux"} <= set(modules)
+    assert "pyroute2.ndb" not in modules, "the parts that it needs, and no more"
 
 
 def test_a_second_controller_is_refused_while_the_first_plays(monkeypatch: pytest.MonkeyPatch) -> None:

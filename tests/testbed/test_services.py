@@ -16,14 +16,13 @@ import pytest
 from lab import errors
 from lab.kernel.procfs import argv
 from lab.testbed import engine, services
-from tests.testbed.lab_on_docker import ROOT, containers, holds_nothing
+from tests.testbed.lab_on_docker import ROOT, containers, holds_nothing, wait_until
 
 if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
 NET = "198.18.34"
-
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.xdist_group("docker")]
 
@@ -68,7 +67,7 @@ def test_one_that_hangs_is_ended_and_told_in_one_line(found: Path, monkeypatch: 
     with pytest.raises(errors.EnvironmentLacksError, match=r"^`docker-compose version` did not end within 0\.3 s$"):
         services.version(("docker-compose",))
     assert time.monotonic() - began < 30
-    assert not [each for each in Path("/proc").glob("[0-9]*") if seconds in argv(int(each.name))], "with all it started"
+    wait_until(lambda: not [each for each in Path("/proc").glob("[0-9]*") if seconds in argv(int(each.name))])
 
 
 def test_the_environment_has_the_last_word_on_what_images_are_built_on(monkeypatch: pytest.MonkeyPatch) -> None:
