@@ -1,7 +1,8 @@
-"""What killed labs left behind: finds it, and removes it without ever touching a lab that lives.
+"""Finds and removes what killed labs left behind. It never touches a lab that lives.
 
-The netns and loopback testbeds leave nothing by construction (anonymous namespaces, programs bound to die with the
-lab); their programs are looked for all the same. Settings of the whole host come first: nothing else may hinder that.
+The netns and loopback testbeds leave nothing by construction: their namespaces have no names, and their programs die
+with the lab. Their programs are looked for all the same. Settings of the whole host come first, so that no other
+failure can prevent that.
 """
 
 import os
@@ -33,7 +34,7 @@ class Restored:
     put_back: tuple[Leftover, ...] = ()
     """Settings that are now as they were before the lab."""
     failed: tuple[Leftover, ...] = ()
-    """What a person has to see to."""
+    """What a person has to look after."""
 
 
 def restore() -> Restored:
@@ -69,7 +70,7 @@ def _restored_things() -> Restored:
 
 
 def is_left(thing: Thing) -> bool:
-    """Whether a lab made it that lives no more. What a person brought up has no owner, and is that person's."""
+    """Whether a lab made it that no longer lives. What a person started by hand has no owner, and is left alone."""
     return bool(thing.owner) and engine.lives(thing.owner) is False
 
 
@@ -92,12 +93,12 @@ def _processes() -> list[int]:
 
 
 def _is_orphan(pid: int) -> bool:
-    """Whether it is an endpoint that init has taken over. A container's is the engine's, whoever its parent is."""
+    """Whether it is an endpoint that init has adopted. One in a container is the engine's, whoever its parent is."""
     parent = parent_of(pid)
     return (
         "lab.endpoint" in argv(pid)[2:4]
         and parent is not None
-        and (parent == 1 or argv(parent)[1:2] == ["--user"])  # systemd takes over what its user's sessions leave
+        and (parent == 1 or argv(parent)[1:2] == ["--user"])  # systemd adopts what its user's sessions leave
         and not any(word == "lab" or word.startswith("lab.") for word in argv(parent))
         and _in_this_pid_namespace(pid)
     )
@@ -111,7 +112,7 @@ def _in_this_pid_namespace(pid: int) -> bool:
 
 
 def _end(pid: int) -> bool:
-    """SIGTERM by a descriptor: the number may be another's by now."""
+    """Send SIGTERM by a descriptor: by now the number may be another process's."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

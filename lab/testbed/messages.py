@@ -1,7 +1,8 @@
-"""What a program says to its controller, a JSON object a line: checked, and bounded, before any of it is a fact.
+"""What a program says to its controller, one JSON object a line. Each value is checked before it counts as a fact.
 
-The program may be anybody's. So a number has a range, an address is numeric, a text is cut and can be encoded, and what
-is not so is no message. Whether a message is true is not asked here: the kernel and the wire are the witnesses of that.
+Anybody may have written the program. So a number must be in its range and an address must be numeric; a text is cut,
+and made such that it can be encoded. Anything else is no message. Whether a message is true is not decided here: the
+kernel and the wire are the witnesses of that.
 """
 
 import json
@@ -16,13 +17,13 @@ from lab.kernel.sockets.sock_diag import join_address
 from lab.spec import MAX_PAYLOAD, Role
 
 MOST_BYTES = 1 << 53
-"""Of memory: what a JSON number holds exactly."""
+"""Bytes of memory: up to here a JSON number is exact."""
 MOST_TEXT = 500
-"""Characters of an error."""
+"""The maximum of an error, in characters."""
 
 
 class NotAMessageError(ValueError):
-    """The line is none of the messages that a program has to make."""
+    """The line is none of the messages that a program sends."""
 
 
 class Listening(NamedTuple):
@@ -43,7 +44,7 @@ Message = Listening | Connected | Ended | Refused | Exited
 
 
 def parse(line: bytes, role: Role) -> Message | None:
-    """None: an event that we do not know. Raises NotAMessageError."""
+    """None for an event that we do not know. Raises NotAMessageError."""
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):
@@ -102,7 +103,7 @@ def _number_or_none(value: object) -> int | None:
 
 
 def _text(value: str) -> str:
-    """What of it can be encoded: JSON may spell one half of a surrogate pair."""
+    """A form that can be encoded: JSON may hold one half of a surrogate pair."""
     return value[:MOST_TEXT].encode(errors="backslashreplace").decode()
 
 

@@ -1,7 +1,7 @@
 """Two network namespaces and a veth pair: the same hosts as the containers', without Docker, with or without root.
 
-Nothing here has a name: the namespaces are held by descriptors and programs that die with the lab, so a kill -9 leaves
-nothing behind.
+Nothing here has a name. The namespaces are held by descriptors and by programs that die with the lab, so a kill -9
+leaves nothing behind.
 """
 
 import os
@@ -38,10 +38,10 @@ def site(spec: Spec, startup: Startup) -> Iterator[Site]:
 
 @contextmanager
 def warm() -> Iterator[Callable[[Spec], AbstractContextManager[Site]]]:
-    """Raises one site after the other, without starting Python for each.
+    """Creates one site after the other, without starting Python for each.
 
-    Only the endpoints' hosts stay, in a namespace apart. The two namespaces of a site, their link and their programs
-    are new, so a run cannot see what was before it: no metrics of old connections, no TIME_WAIT, no route, no sysctl.
+    Only the endpoints' hosts stay, in a namespace of their own. Each site has new namespaces, a new link and new
+    programs. So a run sees nothing of the runs before: no metrics of old connections, no TIME_WAIT, route or sysctl.
     """
     _became_root()
     identity = os.urandom(8).hex()
@@ -80,7 +80,7 @@ def _addresses(spec: Spec) -> Pair[str]:
 
 
 def _cable(namespaces: Pair[Namespace], spec: Spec) -> tuple[Namespace, Namespace, tuple[str, str], int | None]:
-    """What `link.lay` is told."""
+    """The arguments of `link.lay`."""
     client, server = (f"{address}/{PREFIX[spec.ip]}" for address in _addresses(spec))
     return namespaces.client, namespaces.server, (client, server), spec.mtu
 

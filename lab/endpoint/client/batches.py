@@ -1,7 +1,7 @@
 """Sends a little, then reads all the answers to it, then sends on: the second published cure.
 
-A batch must fit where nobody reads: `lab forecast` says how much surely does (its low bound). 4096 bytes do in all but
-the smallest buffers that Linux grants.
+A batch must fit into the buffers while nobody reads: `lab forecast` says how much surely fits (its low bound). 4096
+bytes fit into all but the smallest buffers that Linux grants.
 """
 
 from socket import SHUT_WR, socket

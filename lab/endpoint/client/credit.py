@@ -1,7 +1,7 @@
 """Keeps at most a credit of bytes unanswered; every answered byte is credit for another: a window of its own.
 
-TCP's window tells what the kernels can hold, this one what the two programs have agreed on. HTTP/2 and AMQP do so for
-each stream. Unlike batches, it never drains to nothing: while answers come in, messages go out.
+TCP's window says what the kernels can hold; this one says what the two programs have agreed on. HTTP/2 and AMQP have
+one for each stream. Unlike with batches, the connection never runs empty: while answers come in, messages go out.
 """
 
 from socket import SHUT_WR, socket

@@ -1,6 +1,6 @@
-"""Never blocks, never reads, and tries again at once: the freeze goes on, now at the price of a whole processor.
+"""Never blocks, never reads, and tries again at once: it is still frozen, and now takes a whole processor.
 
-No thread hangs in a system call, so no list of blocked threads shows it. It is a livelock: it runs, and nothing moves.
+No thread blocks in a system call, so no list of blocked threads shows it. It is a livelock: it runs, and nothing moves.
 """
 
 from socket import SHUT_WR, socket

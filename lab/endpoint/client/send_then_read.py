@@ -1,6 +1,6 @@
 """Sends all first and reads after, by plain send(): the published client of the echo server.
 
-send() says how much it took. This client believes the number; that cures nothing, for send() waits as sendall() does.
+send() returns how much it took, and this client uses the number. That cures nothing: send() blocks as sendall() does.
 """
 
 from socket import SHUT_WR, socket

@@ -1,4 +1,4 @@
-"""Writes in one thread and reads in another: the third published cure. The writer may wait, for the reader does not."""
+"""Writes in one thread and reads in another: the third published cure. The writer may block; the reader does not."""
 
 from concurrent.futures import ThreadPoolExecutor
 from socket import SHUT_RDWR, SHUT_WR, socket
@@ -21,5 +21,5 @@ def _read(connection: socket, conversation: Conversation) -> None:
         while block := connection.recv(conversation.job.recv_size):
             conversation.received(block)
     except BaseException:
-        connection.shutdown(SHUT_RDWR)  # Without a reader the writer would wait for ever: the very freeze.
+        connection.shutdown(SHUT_RDWR)  # Without a reader the writer would wait forever: the freeze itself.
         raise

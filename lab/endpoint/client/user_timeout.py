@@ -1,7 +1,7 @@
 """Lets the kernel give up a connection that takes no data for too long (TCP_USER_TIMEOUT, RFC 5482).
 
-Zero-window probes are answered, and still the time runs: the connection dies of it. The program gets ETIMEDOUT, and
-what was written is lost.
+The time runs although the other side answers the zero-window probes. When it is over, the kernel ends the connection.
+The program gets ETIMEDOUT, and what was written is lost.
 """
 
 from socket import IPPROTO_TCP, TCP_USER_TIMEOUT, socket

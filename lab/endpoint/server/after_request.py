@@ -1,7 +1,7 @@
 """Answers only when the request has ended, which the client says by its half-close.
 
 A protocol of one request and one answer, as HTTP/1.0 was. Nobody writes while the other writes, so no circle can
-close. The whole request has to be kept meanwhile.
+close. The whole request must be kept meanwhile.
 """
 
 from socket import socket

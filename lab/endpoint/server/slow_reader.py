@@ -1,6 +1,6 @@
 """Reads a block, rests a moment, reads the next, and answers nothing.
 
-Its window closes and opens again all the time. On the wire each closing looks like a freeze, and is none: it moves.
+Its window closes and opens again all the time. On the wire each closing looks like a freeze, but bytes still move.
 """
 
 import time

@@ -1,7 +1,7 @@
-"""Reads on while it cannot write: answers wait in its own memory, and beyond a bound on disk.
+"""Reads on while it cannot write: answers wait in its own memory, and beyond a limit on disk.
 
-The server cures what its clients do wrong, as an SMTP server or a database must that cannot choose them. The price
-is room for every answer that a client has not read, whoever that client is.
+It works with clients that write without reading. An SMTP server or a database may need that: it cannot choose its
+clients. The price is room for all answers that any client has not read.
 """
 
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector

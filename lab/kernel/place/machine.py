@@ -1,4 +1,4 @@
-"""What this machine has to spare, and what takes a process long, done once and early."""
+"""What this machine can spare, and the imports that take long, done once and early."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from lab.kernel.place.pyroute2_parts import import_parts_only
 
 
 def warm() -> None:
-    """Import what is imported late elsewhere: 0.3 s and 40 MB, once instead of in each forked child."""
+    """Import what is imported late elsewhere: 0.3 s and 40 MB, spent once instead of in each forked child."""
     load_rtnetlink()
     load_scapy()
 
@@ -21,7 +21,7 @@ def load_rtnetlink() -> None:
 
 
 def load_scapy() -> None:
-    """On its import scapy asks for all interfaces, 10 ms each: a namespace without any is the place for it."""
+    """scapy asks for all interfaces when it is imported, 10 ms each. So it is imported in a namespace without any."""
     try:
         with Namespace.create() as empty:
             empty.call(_load_scapy)
@@ -34,14 +34,14 @@ def _load_scapy() -> None:
 
 
 def cores() -> int:
-    """That this process may run on."""
+    """The number of cores that this process may run on."""
     return len(os.sched_getaffinity(0))
 
 
 def ticks() -> tuple[int, int]:
-    """Idle, and in all, of all cores since the machine started (proc_stat(5))."""
+    """Idle ticks and all ticks, summed over all cores, since the machine started (proc_stat(5))."""
     first, _, _ = Path("/proc/stat").read_text().partition("\n")
-    numbers = [int(each) for each in first.split()[1:9]]  # what comes after is in user and nice already
+    numbers = [int(each) for each in first.split()[1:9]]  # the fields after these are in user and nice already
     return numbers[3] + numbers[4], sum(numbers)
 
 
