@@ -322,7 +322,8 @@ def test_a_blast_of_a_gibibyte_loses_no_frame(hosts: Pair[Namespace]) -> None:
         count = capture.count()
     assert (count.dropped, count.frames) == (0, len(frames))
     assert len(frames) > 1000
-    assert sum(bool(segment.bits & Bits.FIN) for segment in segments(frames)) == 2
+    # Each side's; on a busy machine one may be sent again.
+    assert len({segment.source for segment in segments(frames) if segment.bits & Bits.FIN}) == 2
 
 
 def test_an_interface_of_the_same_name_is_found_in_the_next_namespace(hosts: Pair[Namespace]) -> None:
