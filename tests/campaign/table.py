@@ -1,4 +1,4 @@
-"""What came of a campaign: a line a fault and testbed, and every difference in full."""
+"""The results of a campaign: one line for each fault and testbed, and every difference in full."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.xdist_group("doc
 
 NET = "198.18.149"
 ALONE = False
-"""Other tests may run beside these; the long form, alone on a machine, looks at all of it."""
+"""Other tests may run beside these. The long form, alone on a machine, looks at everything."""
 SEED = 7
 IN_NAMESPACES = ("kill-controller", "kill-program", "stop-kill-endpoint", "disk-small", "netlink-enobufs")
 ON_DOCKER = ("kill-controller", "engine-dies", "container-removed")
@@ -52,7 +52,7 @@ def test_after_a_fault_on_docker_all_is_as_before(fault: str, grounds: dict[str,
 
 
 class TestTheFingerprintSees:
-    """Or no difference would mean nothing."""
+    """Otherwise finding no difference would mean nothing."""
 
     @pytest.fixture
     def scope(self, tmp_path: Path) -> Scope:

@@ -65,7 +65,7 @@ def play(programs: Pair[Program], server: dict[str, object], client: dict[str, o
 
 
 def test_a_program_that_has_ended_is_not_waited_for() -> None:
-    """Killed as it started, say: of the 20 s of a run none is left to it."""
+    """One that was killed while it started, for example: the run does not wait 20 s for it."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -153,7 +153,7 @@ def test_nobody_at_the_barrier_is_said_after_the_limit() -> None:
 
 @contextmanager
 def impostor() -> Iterator[tuple[Program, socket.socket]]:
-    """A program of whom any word may come."""
+    """A program that may say anything."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     program = Program(Role.SERVER, ours)
     with theirs:

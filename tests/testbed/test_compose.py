@@ -32,7 +32,7 @@ V1 = "docker-compose"
 
 @pytest.fixture(scope="module", autouse=True)
 def _images() -> None:
-    """Made first, so that no test takes the time of a build for its own."""
+    """Made first, so that the time of a build is not a test's."""
     subprocess.run([ROOT / "scripts/images"], check=True, timeout=600)
 
 
@@ -42,7 +42,7 @@ def compose_words(net: str) -> list[str]:
 
 @contextmanager
 def a_person_s_pair(net: str, *services: str) -> Iterator[None]:
-    """Brought up by hand: it has no owner."""
+    """Started by hand: it has no owner."""
     where = on_docker.environment(net)
     try:
         up = [*compose_words(net), "up", "--detach", "--no-build", *services]
@@ -137,7 +137,7 @@ def test_no_engine_is_told_with_what_to_do() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_lab_leaves_nothing(number: signal.Signals) -> None:
     process = start(NET, "run", "--testbed", "compose", "--until", "30")
-    wait_until(lambda: on_docker.networks(NET), [process])  # the services are just coming up
+    wait_until(lambda: on_docker.networks(NET), [process])  # the services are just starting
     process.send_signal(number)
     process.communicate(timeout=on_docker.LIMIT_S)
     assert process.returncode == (130 if number == signal.SIGINT else 143)
@@ -265,7 +265,7 @@ def test_the_controller_s_exit_code_and_errors_come_through(tmp_path: Path, jour
 
 
 def test_who_may_not_use_docker_is_told_so() -> None:
-    """By the engine's own answer; a test of another user's interpreter would test that interpreter."""
+    """By the engine's own answer. The user changes in a fork: another user's interpreter may lack the libraries."""
     pid = os.fork()
     if pid == 0:
         os.setgroups([])

@@ -1,4 +1,4 @@
-"""Programs at the barrier that lie, flood and sabotage, in real runs: the controller does not fall, wait or err.
+"""Programs at the barrier that lie, flood and sabotage, in real runs: the controller does not fail, wait or err.
 
 What the pair really does the kernel tells: a deadlock is proven in spite of all deeds, and none where there is none.
 """
@@ -79,7 +79,7 @@ def played(deed: str, spec: Spec) -> Evidence:
 
 
 def judged(evidence: Evidence, runs: Path) -> Verdict:
-    """Now, and again from its run directory: the same."""
+    """The verdict, which is the same from the run directory."""
     verdict = judge(evidence)
     assert judge(load(recorded(runs, (evidence,)))) == verdict
     return verdict
@@ -102,7 +102,7 @@ def test_a_deadlock_is_proven_whatever_its_programs_do_besides(deed: str, tmp_pa
 
 
 def test_a_page_full_of_nonsense_never_makes_it_anything_else(tmp_path: Path) -> None:
-    """The counters bear no proof: they can only contradict, or be missing."""
+    """No proof stands on the counters: they can only contradict it, or be missing."""
     verdict = judged(played("scribbles", FROZEN), tmp_path)
     assert verdict.outcome in (Outcome.DEADLOCK, Outcome.INCONCLUSIVE)
     assert verdict.contradictions or verdict.missing

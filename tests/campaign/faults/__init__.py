@@ -1,4 +1,4 @@
-"""The faults: one family a file with a constant FAULTS, one function a fault; `catalogue` finds them all."""
+"""The faults: a file with a constant FAULTS for each family, a function for each fault. `catalogue` finds them all."""
 
 import importlib
 import pkgutil
@@ -17,7 +17,7 @@ BY_SIGINT = -2
 """A shell shows it as 130 too. CPython ends like this if a KeyboardInterrupt, handled or not, has left an exec() of a
 string (of a dataclass that is being made, for example) and no other one came after it."""
 PLAYED = frozenset({0, 1, 3})
-"""The run came to a verdict all the same, and the verdict is looked at."""
+"""The run came to a verdict all the same, which is checked."""
 BROKE_AWAY = 4
 
 
@@ -39,7 +39,7 @@ class Fault:
     standing: bool = False
     """Whether it holds from the start, so that no instant is too late."""
     within: float = 1.0
-    """The part of a run in which it is to come."""
+    """It comes within this part of a run."""
 
 
 def catalogue() -> dict[str, Fault]:

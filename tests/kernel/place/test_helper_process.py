@@ -1,4 +1,4 @@
-"""A helper answers calls in their order, with descriptors both ways, and is gone at the end whatever it was at."""
+"""A helper process answers calls in their order, with descriptors both ways, and is gone at the end in any case."""
 
 import os
 import signal

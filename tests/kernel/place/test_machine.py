@@ -1,4 +1,4 @@
-"""What the machine has to spare is the kernel's own figure, and what is slow to import is imported without a trace."""
+"""What the machine can spare is the kernel's figure, and what is slow to import is imported without side effects."""
 
 import os
 import subprocess

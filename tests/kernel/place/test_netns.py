@@ -1,4 +1,4 @@
-"""A namespace lives as long as its descriptor, and whoever calls into it stays where he is."""
+"""A namespace lives as long as its descriptor, and a thread that calls into it stays where it is."""
 
 import errno
 import os
@@ -59,10 +59,10 @@ def test_an_answer_that_found_no_room_is_told_in_one_line() -> None:
 
 def test_an_answer_that_was_lost_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netns, "ANSWER_S", 1)
-    for_ever = threading.Event()
+    forever = threading.Event()
     with Namespace.create() as made, pytest.raises(errors.TestbedError, match="did not answer within"):
-        made.call(for_ever.wait)
-    for_ever.set()
+        made.call(forever.wait)
+    forever.set()
 
 
 def test_an_error_inside_comes_out_as_it_was() -> None:
@@ -147,7 +147,7 @@ def test_root_may_make_namespaces_and_asking_leaves_nothing() -> None:
 
 
 def test_a_program_in_a_namespace_dies_with_the_thread_that_started_it() -> None:
-    """The lab is killed by -9: its program gets SIGKILL from the kernel."""
+    """After a kill -9 of the lab, the kernel sends SIGKILL to its program."""
     inner = "import signal; print(flush=True); signal.pause()"
     outer = (
         "import os, subprocess, sys, signal\n"
