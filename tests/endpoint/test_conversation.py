@@ -1,8 +1,9 @@
 """Counting is cheap, and every way in which bytes can go wrong is seen."""
 
 import os
+import time
 import timeit
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -24,12 +25,13 @@ def page() -> Iterator[ProgressPage]:
     os.close(descriptor)
 
 
-def best_ns(statement: object, number: int = 20_000) -> float:
-    assert callable(statement)
-    return min(timeit.repeat(statement, number=number, repeat=7)) / number * 1e9
+def cost(statement: Callable[[], object], number: int = 20_000) -> float:
+    """In calls of time.time_ns(), 60 ns each on an idle core at 2 GHz: a busy machine slows both down."""
+    rounds = (timeit.timeit(statement, number=number) / timeit.timeit(time.time_ns, number=number) for _ in range(7))
+    return min(rounds)
 
 
-def test_counting_a_call_costs_well_under_a_microsecond(page: ProgressPage) -> None:
+def test_counting_costs_no_more_than_a_few_calls_of_a_function(page: ProgressPage) -> None:
     client, server = Conversation("client", job(), page), Conversation("server", job(), page)
     block = Stream(4096).piece(0, 16).tobytes()
 
@@ -38,13 +40,13 @@ def test_counting_a_call_costs_well_under_a_microsecond(page: ProgressPage) -> N
         server.received(block)
 
     messages = client.outgoing()
-    assert best_ns(lambda: client.sent(16)) < 1000
-    assert best_ns(lambda: next(messages)) < 1000
-    assert best_ns(receive) < 1500
+    assert cost(lambda: client.sent(16)) < 16
+    assert cost(lambda: next(messages)) < 16
+    assert cost(receive) < 24
 
 
-def test_a_part_of_small_messages_is_ready_in_2_ms(page: ProgressPage) -> None:
-    assert best_ns(lambda: Conversation("client", job(), page), 20) < 2e6
+def test_a_conversation_of_small_messages_is_ready_in_2_ms(page: ProgressPage) -> None:
+    assert cost(lambda: Conversation("client", job(), page), 20) < 33_000
 
 
 def test_messages_follow_where_the_last_send_ended(page: ProgressPage) -> None:
