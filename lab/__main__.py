@@ -25,19 +25,19 @@ for number, name in enumerate(("stdin", "stdout", "stderr")):
 
 code = 5  # never Python's own 1, which is a verdict
 try:
-    aside = None
+    helper = None
     # Where memory is limited it would be for two, and which of them it failed would be a matter of chance.
     if sys.argv[1:2] == ["run"] and resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
         from lab.kernel.place import machine
         from lab.kernel.place.helper_process import HelperProcess
 
         with contextlib.suppress(OSError):  # no room for one more process: then it is done here, and later
-            aside = HelperProcess(machine.load_rtnetlink_alone, machine.load_scapy)
+            helper = HelperProcess(machine.load_rtnetlink, machine.load_scapy)
     from lab.cli import main
 
-    code = main(aside)
-    if aside is not None:
-        aside.close()
+    code = main(helper)
+    if helper is not None:
+        helper.close()
 except KeyboardInterrupt:
     code = 130
 except ModuleNotFoundError as error:

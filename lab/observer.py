@@ -69,14 +69,14 @@ class Observer:
             self._diag[role].close()
 
     def take(self) -> Snapshot | None:
-        """Read reports and frames, sample both sockets, and take a snapshot if one is due. The latest snapshot.
+        """Read messages and frames, sample both sockets, and take a snapshot if one is due. The latest snapshot.
 
         None: there is no connection yet. While a program runs, a snapshot is due from time to time; if both need all
         processors, so are the frames. When the pair stands, one is due as soon as two samples of its sockets in a row
         are the same, and then from time to time.
         """
         for role in Role:
-            self._site.programs[role].read_reports()
+            self._site.programs[role].read_messages()
         connected = self._site.programs.client.connected
         if connected is None:
             return None  # what was captured until then is in the ring

@@ -52,14 +52,14 @@ def app() -> None:
     """Provoke, capture and judge TCP write-write deadlocks (mutual zero windows)."""
 
 
-def main(aside: "HelperProcess | None" = None) -> int:
-    """Run the command line; the exit code. `lab run` has use for a process aside that was begun early."""
+def main(helper: "HelperProcess | None" = None) -> int:
+    """Run the command line; the exit code. `lab run` uses a helper process that was started early."""
     os.umask(os.umask(0o022) | 0o022)  # nobody else may write into what we leave
     for each in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(each) is not signal.SIG_IGN:  # as nohup(1) has it, for what is to outlive its terminal
             signal.signal(each, _terminate)
     try:
-        code = _called(aside)
+        code = _called(helper)
         sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has left: no more of it, and no complaint at exit either. A 0 would be a verdict.
@@ -71,9 +71,9 @@ def main(aside: "HelperProcess | None" = None) -> int:
     return code
 
 
-def _called(aside: "HelperProcess | None") -> int:
+def _called(helper: "HelperProcess | None") -> int:
     try:
-        return int(app.main(prog_name="lab", standalone_mode=False, obj=aside) or 0)
+        return int(app.main(prog_name="lab", standalone_mode=False, obj=helper) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2

@@ -48,17 +48,17 @@ def command(*, hold: bool, expect: str | None, form: str, runs: Path | None, **f
         from lab.testbed import compose  # noqa: PLC0415
 
         return compose.through_the_controller(spec, _environment(), sys.stdout, sys.stderr)
-    aside = click.get_current_context().obj
-    return _play(spec, aside, hold=hold, expect=expect, form=form, runs=runs or _default_runs())
+    helper = click.get_current_context().obj
+    return _play(spec, helper, hold=hold, expect=expect, form=form, runs=runs or _default_runs())
 
 
-def _play(spec: Spec, aside: "HelperProcess | None", *, hold: bool, expect: str | None, form: str, runs: Path) -> int:
+def _play(spec: Spec, helper: "HelperProcess | None", *, hold: bool, expect: str | None, form: str, runs: Path) -> int:
     from lab import testbed  # noqa: PLC0415
 
-    aid = testbed.Startup(partial(_load, form, aside), aside)
+    startup = testbed.Startup(partial(_load, form, helper), helper)
     document = ""
     with ExitStack() as stack:
-        site = stack.enter_context(testbed.find(spec.testbed).site(spec, complain, aid))
+        site = stack.enter_context(testbed.find(spec.testbed).site(spec, complain, startup))
         from lab import store  # noqa: PLC0415
         from lab.experiment import play  # noqa: PLC0415
         from lab.forecast import expected, forecast  # noqa: PLC0415
@@ -71,8 +71,8 @@ def _play(spec: Spec, aside: "HelperProcess | None", *, hold: bool, expect: str 
         evidence = None
         try:
             for evidence in play(spec, site, run.record):
-                if aside is not None:
-                    aside.close()  # it has done its part: the pair plays
+                if helper is not None:
+                    helper.close()  # it has done its part: the pair plays
                 run.extend(evidence)
                 shown.show(evidence)
         except BaseException:
@@ -113,13 +113,13 @@ def _play(spec: Spec, aside: "HelperProcess | None", *, hold: bool, expect: str 
     return INCONCLUSIVE if verdict.outcome is Outcome.INCONCLUSIVE else OTHERWISE
 
 
-def _load(form: str, aside: "HelperProcess | None") -> None:
-    """Import what a run will need, at a moment when there is nothing else to do; a process aside has scapy."""
+def _load(form: str, helper: "HelperProcess | None") -> None:
+    """Import what a run will need, while there is nothing else to do; a helper process has scapy."""
     from lab.kernel.place import machine  # noqa: PLC0415
 
     for room in ("experiment", "forecast", "report.live", "report.text" if form == "text" else "cli.output"):
         importlib.import_module(f"lab.{room}")
-    if aside is None:
+    if helper is None:
         machine.load_scapy()
 
 

@@ -164,8 +164,8 @@ def test_a_place_that_breaks_away_while_it_is_taken_down_leaves_no_document(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @contextmanager
-    def breaking(spec: Spec, aid: Startup) -> Iterator[Site]:
-        with loopback.site(spec, aid) as site:
+    def breaking(spec: Spec, startup: Startup) -> Iterator[Site]:
+        with loopback.site(spec, startup) as site:
             yield site
         raise errors.TestbedError("the engine broke away")
 

@@ -41,7 +41,8 @@ def test_what_is_slow_to_import_stays_out() -> None:
     modules = set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
     assert not modules & {"argparse", "asyncio", "dataclasses", "inspect", "logging", "pathlib", "subprocess"}
     assert {name for name in modules if name.startswith("lab.")} <= {
-        f"lab.endpoint{rest}" for rest in ("", ".barrier", ".host", ".job", ".part", ".payload", ".play", ".progress")
+        f"lab.endpoint{rest}"
+        for rest in ("", ".barrier", ".conversation", ".host", ".job", ".payload", ".play", ".progress")
     }
 
 
