@@ -15,7 +15,8 @@ from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
 from lab.testbed import Site
-from lab.wire.witness import WireWitness, notable
+from lab.wire.comments import frame_comments
+from lab.wire.witness import WireWitness
 
 CUT_NS, REST = 5_000_000, 0.02
 """Between two cuts of a pair that stands, at least, and of the time that it has stood so already."""
@@ -159,7 +160,7 @@ class Observer:
         for segment in filter(None, map(dissect, frames)):
             self._wire.feed(segment)
         if self._record is not None and self._capture is not None:
-            comments = notable(self._wire.facts(), frames[0].number) if frames else {}
+            comments = frame_comments(self._wire.facts(), frames[0].number) if frames else {}
             self._record(self._capture.interface, frames, comments)
 
     def _facts(self) -> WireFacts:

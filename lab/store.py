@@ -47,7 +47,8 @@ from lab.proof.send_buffer import MAX_TCP_HEADERS
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
 from lab.verdict import Verdict
-from lab.wire.witness import SEALED, WireWitness
+from lab.wire.comments import SEALED
+from lab.wire.witness import WireWitness
 
 T = TypeVar("T")
 

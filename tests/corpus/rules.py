@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from lab.evidence import SocketSample
+from lab.evidence import SocketSample, WireFacts
 from lab.kernel.processes.threads import SYSCALLS
 from lab.spec import Pair
-from lab.wire.witness import WireFacts
 
 BLOCKING_SENDS = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg"})
 

@@ -14,7 +14,7 @@ from lab.errors import BadInputError
 from lab.pcap.bulk import CHUNK
 from lab.pcap.connections import every_segment, judge_capture
 from lab.spec import Grade, Outcome
-from lab.wire.stalls import Ended, Judged
+from lab.wire.judge import PacketJudgement, StallEnd
 from tests.captures import recorded
 from tests.captures.recorded import LINKS, pcap, pcapng, relinked
 
@@ -23,13 +23,13 @@ BY_NAME = {recorded.name(path): path for path in recorded.ALL}
 FREEZE = "six-freezes"
 
 
-def judged(path: Path, *, screening: bool = True) -> list[Judged]:
+def judged(path: Path, *, screening: bool = True) -> list[PacketJudgement]:
     judgement = judge_capture(path, screening=screening)
     assert not judgement.errors
     return [*judgement.stalled, *judgement.others]
 
 
-def told(found: list[Judged]) -> Counter[tuple[object, ...]]:
+def told(found: list[PacketJudgement]) -> Counter[tuple[object, ...]]:
     """What must not depend on how the file was written or read."""
     return Counter(
         (each.verdict.client, each.verdict.server, each.verdict.roles, each.verdict.outcome, each.verdict.wire.frames)
@@ -76,21 +76,21 @@ def test_both_readings_say_the_same(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "outcome", "ended"),
     [
-        ("socat-cat", Outcome.DEADLOCK, Ended.FROZEN),
-        ("nginx-send-timeout", Outcome.DEADLOCK, Ended.RESET_BY_SERVER),
-        ("killed-client", Outcome.DEADLOCK, Ended.RESET_BY_CLIENT),
-        ("user-timeout", Outcome.DEADLOCK, Ended.TIMED_OUT_CLIENT),
-        ("late-reader", Outcome.COMPLETED, Ended.WENT_ON),
-        ("slow-both-cut", Outcome.SLOW_READER, Ended.WENT_ON),
+        ("socat-cat", Outcome.DEADLOCK, StallEnd.FROZEN),
+        ("nginx-send-timeout", Outcome.DEADLOCK, StallEnd.RESET_BY_SERVER),
+        ("killed-client", Outcome.DEADLOCK, StallEnd.RESET_BY_CLIENT),
+        ("user-timeout", Outcome.DEADLOCK, StallEnd.TIMED_OUT_CLIENT),
+        ("late-reader", Outcome.COMPLETED, StallEnd.WENT_ON),
+        ("slow-both-cut", Outcome.SLOW_READER, StallEnd.WENT_ON),
         ("filled-keepalive", Outcome.IDLE, None),
-        ("one-sided", Outcome.ONE_SIDED_STALL, Ended.FROZEN),
-        ("blackhole", Outcome.BLACKHOLE, Ended.FROZEN),
-        ("one-direction", Outcome.INCONCLUSIVE, Ended.FROZEN),
+        ("one-sided", Outcome.ONE_SIDED_STALL, StallEnd.FROZEN),
+        ("blackhole", Outcome.BLACKHOLE, StallEnd.FROZEN),
+        ("one-direction", Outcome.INCONCLUSIVE, StallEnd.FROZEN),
         ("idle", Outcome.IDLE, None),
         ("curl-slow", Outcome.COMPLETED, None),
     ],
 )
-def test_an_outcome_and_how_it_ended(name: str, outcome: Outcome, ended: Ended | None) -> None:
+def test_an_outcome_and_how_it_ended(name: str, outcome: Outcome, ended: StallEnd | None) -> None:
     (found,) = judged(BY_NAME[name])
     assert found.verdict.outcome is outcome
     assert found.ended is ended

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.tcp.connection import MOVED, Connection
+from lab.tcp.connection import MOVED, TcpConnection
 from lab.tcp.segment import ControlBits, Segment
 from lab.tcp.seq import HALF, MODULUS
 
@@ -33,18 +33,18 @@ SEGMENTS = st.lists(
 @settings(max_examples=500, deadline=None)
 @given(SEGMENTS)
 def test_both_ways_say_the_same_and_leave_the_same_books(segments: list[Segment]) -> None:
-    short, long = Connection(ONE, OTHER, analysis=False), Connection(ONE, OTHER)
+    short, long = TcpConnection(ONE, OTHER, marks=False), TcpConnection(ONE, OTHER)
     for number, segment in enumerate(segments, 1):
         timed = segment._replace(frame=number, time_ns=number * 100_000_000)
         assert short.feed(timed)[1:] == long.feed(timed)[1:]
-        assert [asdict(side) for side in short.sides.values()] == [asdict(side) for side in long.sides.values()]
+        assert [asdict(tcb) for tcb in short.tcbs.values()] == [asdict(tcb) for tcb in long.tcbs.values()]
         assert short.moved_ns == long.moved_ns
 
 
 def test_the_short_way_is_taken() -> None:
-    connection = Connection(ONE, OTHER, analysis=False)
+    connection = TcpConnection(ONE, OTHER, marks=False)
     acknowledging = Segment(1, 0, OTHER, ONE, 7, 1000, 500, 0, ACK, None)
     for segment in (acknowledging, Segment(2, 0, ONE, OTHER, 1000, 7, 500, 0, ACK, None)):
         assert connection.feed(segment) is not MOVED
     assert connection.feed(acknowledging._replace(ack=2000)) is MOVED
-    assert connection.sides[OTHER].acked == connection.sides[ONE].next == 2000
+    assert connection.tcbs[OTHER].rcv_nxt == connection.tcbs[ONE].snd_nxt == 2000

@@ -3,8 +3,8 @@
 import sys
 
 from lab.tcp.notation import parse
-from lab.wire.packets import PROBES_KEPT, PacketWitness
-from lab.wire.witness import EVENTS
+from lab.wire.packets import MAX_PROBES, PacketWitness
+from lab.wire.witness import MAX_EVENTS
 
 CLIENT, SERVER = "198.18.20.20:40000", "198.18.20.10:1060"
 FROZEN = """
@@ -23,8 +23,8 @@ def test_a_freeze_of_a_thousand_probes_is_kept_in_constant_memory() -> None:
         witness.feed(segment)
     stall = witness.facts().stall
     assert stall is not None
-    assert len(stall.probes.client) == PROBES_KEPT
-    assert len(stall.wire.events) == EVENTS
+    assert len(stall.probes.client) == MAX_PROBES
+    assert len(stall.wire.events) == MAX_EVENTS
     assert stall.wire.probes.client == 1000
     assert sys.getsizeof(stall.probes.client) < 400
 

@@ -20,13 +20,16 @@ from typing import TypeVar
 
 import pytest
 
+from lab.evidence import Moment, WireFacts
 from lab.pcap.connections import every_segment
 from lab.pcap.pcapng import Writer
 from lab.spec import Pair
+from lab.tcp.connection import ProbeKind
 from lab.tcp.frame import Frame, dissect
 from lab.tcp.segment import ControlBits, Segment
 from lab.tcp.seq import forward
-from lab.wire.witness import EVENTS, Kind, Moment, WireFacts, WireWitness, notable, witness
+from lab.wire.comments import frame_comments
+from lab.wire.witness import MAX_EVENTS, WireWitness, witness
 
 CLIENT, SERVER = "198.18.20.20:40000", "198.18.20.10:1060"
 BITS = {".": ControlBits.ACK, "S": ControlBits.SYN, "F": ControlBits.FIN, "R": ControlBits.RST, "P": ControlBits.PSH}
@@ -98,7 +101,7 @@ def test_a_probe_is_not_progress(isn: int) -> None:
     assert facts.probes == facts.probes_since_still == Pair(1, 0)
     assert facts.progress == moment(6, 0.012)
     assert facts.zero_windows == Pair(2, 2)
-    assert [(event.kind, event.number, event.moment.frame) for event in facts.events] == [(Kind.PROBE, 1, 7)]
+    assert [(event.kind, event.number, event.moment.frame) for event in facts.events] == [(ProbeKind.PROBE, 1, 7)]
 
 
 def test_the_same_segment_into_an_open_window_is_a_keep_alive_and_no_probe(isn: int) -> None:
@@ -119,7 +122,7 @@ def test_a_retransmission_into_a_zero_window_is_a_probe(isn: int) -> None:
     """
     facts = witness(flow(HANDSHAKE + retreat, isn))
     assert facts.probes == facts.probes_since_still == Pair(2, 0)
-    assert {event.kind for event in facts.events} == {Kind.RETRANSMISSION}
+    assert {event.kind for event in facts.events} == {ProbeKind.RETRANSMISSION}
     assert facts.progress == moment(4, 0.010)
     assert facts.closed == Pair(False, True)
 
@@ -128,7 +131,7 @@ def test_one_new_byte_at_the_edge_is_a_probe_each_time_it_is_sent(isn: int) -> N
     probe = "1001:1002(1) ack 1001 win 0"
     facts = witness(flow(FROZEN + f"0.5 > . {probe}\n0.501 < . 1001:1001(0) ack 1001 win 0\n1.5 > . {probe}", isn))
     assert facts.probes == Pair(2, 0)
-    assert {event.kind for event in facts.events} == {Kind.BYTE}
+    assert {event.kind for event in facts.events} == {ProbeKind.BYTE}
     assert facts.progress == moment(6, 0.012)
 
 
@@ -148,7 +151,7 @@ def test_a_silly_window_fragment_is_new_data_and_no_probe(isn: int) -> None:
     0.216 < . 1:1(0) ack 1001 win 0
     """
     facts = witness(flow(HANDSHAKE + silly, isn))
-    assert facts.fragments == Pair(1, 0)
+    assert facts.silly_segments == Pair(1, 0)
     assert facts.probes == Pair(0, 0)
     assert facts.progress == moment(7, 0.216)
 
@@ -160,8 +163,8 @@ def test_the_edge_is_counted_in_scaled_windows(isn: int) -> None:
     0.011 > . 1:1(0) ack 901 win 25
     0.215 < P. 901:1001(100) ack 1 win 1000
     """
-    assert witness(flow(HANDSHAKE + silly, isn)).fragments == Pair(0, 1)
-    assert witness(flow((HANDSHAKE + silly).replace(" wscale 0", ""), isn)).fragments == Pair(0, 0)
+    assert witness(flow(HANDSHAKE + silly, isn)).silly_segments == Pair(0, 1)
+    assert witness(flow((HANDSHAKE + silly).replace(" wscale 0", ""), isn)).silly_segments == Pair(0, 0)
 
 
 def test_a_window_that_opens_again_voids_the_suspicion(isn: int) -> None:
@@ -198,7 +201,7 @@ def test_what_a_capture_of_zero_windows_and_bare_acks_lacks_is_noticed_at_its_ac
     """Mode `proof` keeps no data segment with an open window: the reading peer's acknowledgments tell of them."""
     facts = witness(flow(HANDSHAKE + "0.5 < . 1:1(0) ack 1001 win 1000\n0.6 < . 1:1(0) ack 5001 win 1000", isn))
     assert facts.progress == moment(5, 0.6)
-    assert facts.probes == facts.fragments == Pair(0, 0)
+    assert facts.probes == facts.silly_segments == Pair(0, 0)
 
 
 def test_a_retransmission_whose_original_the_capture_lacks_is_no_progress(isn: int) -> None:
@@ -251,7 +254,7 @@ def test_nothing_seen_is_no_connection() -> None:
     facts = witness([])
     assert facts.ends is None
     assert facts.closed == Pair(None, None)
-    assert notable(facts) == {}
+    assert frame_comments(facts) == {}
     assert facts == WireFacts()
 
 
@@ -260,23 +263,23 @@ def test_the_events_kept_are_bounded_and_the_latest() -> None:
     for segment in flow(FROZEN):
         wire.feed(segment)
     probe = flow(FROZEN + "0.212 > . 1000:1000(0) ack 1001 win 0")[-1]
-    for _ in range(EVENTS + 44):
+    for _ in range(MAX_EVENTS + 44):
         wire.feed(probe)
     facts = wire.facts()
-    assert facts.probes.client == EVENTS + 44
-    assert [event.number for event in facts.events] == list(range(45, EVENTS + 45))
+    assert facts.probes.client == MAX_EVENTS + 44
+    assert [event.number for event in facts.events] == list(range(45, MAX_EVENTS + 45))
 
 
 def test_the_packets_that_matter_carry_comments() -> None:
     segments = flow(FROZEN + "0.212 > . 1000:1000(0) ack 1001 win 0")
     facts = witness(segments)
-    comments = notable(facts)
+    comments = frame_comments(facts)
     assert comments == {
         5: "first zero window of the server: it has no room for a byte",
         6: "first zero window of the client: it has no room for a byte",
         7: "probe 1 of the client: 0 bytes at SND.UNA-1 into a zero window; Wireshark calls this Keep-Alive",
     }
-    assert notable(facts, since=6) == {frame: text for frame, text in comments.items() if frame >= 6}
+    assert frame_comments(facts, since=6) == {frame: text for frame, text in comments.items() if frame >= 6}
 
 
 def test_the_comments_told_as_the_packets_come_are_those_told_at_the_end() -> None:
@@ -285,8 +288,8 @@ def test_the_comments_told_as_the_packets_come_are_those_told_at_the_end() -> No
     told: dict[int, str] = {}
     for segment in segments:
         wire.feed(segment)
-        told |= notable(wire.facts(), segment.frame)
-    assert told == notable(wire.facts())
+        told |= frame_comments(wire.facts(), segment.frame)
+    assert told == frame_comments(wire.facts())
 
 
 # Real traffic: two namespaces, squeezed buffers, a raw packet socket, and tshark for a second opinion.
@@ -456,7 +459,7 @@ def write(path: Path, frames: list[Frame], comments: dict[int, str]) -> None:
 @pytest.fixture(scope="module")
 def frozen_file(frozen: Played, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("frozen") / "wire.pcapng"
-    write(path, frozen.frames, notable(frozen.facts))
+    write(path, frozen.frames, frame_comments(frozen.facts))
     return path
 
 
@@ -482,8 +485,8 @@ def test_zero_windows_of_a_real_freeze_are_those_that_tshark_marks(frozen: Playe
 
 @pytest.mark.root
 def test_probes_of_a_real_freeze_are_those_that_tshark_calls_keep_alives(frozen: Played, frozen_file: Path) -> None:
-    probes = [(e.moment.frame, str(e.role)) for e in frozen.facts.events if e.kind is Kind.PROBE]
-    sent_again = {(e.moment.frame, str(e.role)) for e in frozen.facts.events if e.kind is Kind.RETRANSMISSION}
+    probes = [(e.moment.frame, str(e.role)) for e in frozen.facts.events if e.kind is ProbeKind.PROBE]
+    sent_again = {(e.moment.frame, str(e.role)) for e in frozen.facts.events if e.kind is ProbeKind.RETRANSMISSION}
     assert probes == tshark(frozen_file, "tcp.analysis.keep_alive")
     assert sent_again <= set(tshark(frozen_file, "tcp.analysis.retransmission"))
     assert len(probes) + len(sent_again) == sum(frozen.facts.probes)
@@ -497,7 +500,7 @@ def test_what_was_written_and_read_again_says_the_same(frozen: Played, frozen_fi
 @pytest.mark.root
 def test_tshark_shows_the_comments_of_a_real_freeze(frozen: Played, frozen_file: Path) -> None:
     commented = [number for number, _ in tshark(frozen_file, "frame.comment")]
-    assert commented == sorted(notable(frozen.facts))
+    assert commented == sorted(frame_comments(frozen.facts))
     assert len(tshark(frozen_file, 'frame.comment contains "first zero window"')) == 2
 
 

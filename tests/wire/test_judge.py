@@ -4,8 +4,8 @@ import pytest
 
 from lab.spec import Grade, Outcome
 from lab.tcp.notation import parse
+from lab.wire.judge import PacketJudgement, StallEnd, judge_packets
 from lab.wire.packets import PacketWitness
-from lab.wire.stalls import Ended, Judged, judge_packets
 
 CLIENT, SERVER = "198.18.20.20:40000", "198.18.20.10:1060"
 
@@ -23,7 +23,7 @@ PROBE, ANSWER = "> . 1000:1000(0) ack 1001 win 0", "< . 1001:1001(0) ack 1001 wi
 ITS_PROBE, ITS_ANSWER = "< . 1000:1000(0) ack 1001 win 0", "> . 1001:1001(0) ack 1001 win 0"
 
 
-def judged(text: str, isn: int = 4_294_966_900, until: float = 0) -> Judged:
+def judged(text: str, isn: int = 4_294_966_900, until: float = 0) -> PacketJudgement:
     witness, last = PacketWitness(), 0
     for segment in parse(text, CLIENT, SERVER, (isn, isn + 5)):
         witness.feed(segment)
@@ -45,7 +45,7 @@ def test_one_early_probe_of_each_side_is_a_deadlock_no_more_than_consistent() ->
     found = judged(FROZEN + exchange(0.22))
     assert found.verdict.outcome is Outcome.DEADLOCK
     assert found.verdict.grade is Grade.CONSISTENT
-    assert found.ended is Ended.FROZEN
+    assert found.ended is StallEnd.FROZEN
     assert found.since_ns == found.verdict.seal_ns == 12_000_000
     assert set(found.waits) == {(CLIENT, SERVER), (SERVER, CLIENT)}
 
@@ -120,7 +120,7 @@ def test_a_stall_that_ends_went_on() -> None:
     )
     found = judged(text)
     assert found.verdict.outcome is Outcome.MOVING
-    assert (found.since_ns, found.until_ns, found.ended) == (12_000_000, 2_000_000_000, Ended.WENT_ON)
+    assert (found.since_ns, found.until_ns, found.ended) == (12_000_000, 2_000_000_000, StallEnd.WENT_ON)
 
 
 def test_a_stall_no_longer_than_those_it_recovered_from_is_a_slow_readers() -> None:
@@ -142,13 +142,13 @@ def test_a_stall_no_longer_than_those_it_recovered_from_is_a_slow_readers() -> N
 @pytest.mark.parametrize(
     ("line", "ended"),
     [
-        ("5.0 > R. 1001:1001(0) ack 1001 win 0", Ended.RESET_BY_CLIENT),
-        ("5.0 < R. 1001:1001(0) ack 1001 win 0", Ended.RESET_BY_SERVER),
-        ("5.0 > R 1001:1001(0) win 0", Ended.TIMED_OUT_CLIENT),
-        ("5.0 < R 1001:1001(0) win 0", Ended.TIMED_OUT_SERVER),
+        ("5.0 > R. 1001:1001(0) ack 1001 win 0", StallEnd.RESET_BY_CLIENT),
+        ("5.0 < R. 1001:1001(0) ack 1001 win 0", StallEnd.RESET_BY_SERVER),
+        ("5.0 > R 1001:1001(0) win 0", StallEnd.TIMED_OUT_CLIENT),
+        ("5.0 < R 1001:1001(0) win 0", StallEnd.TIMED_OUT_SERVER),
     ],
 )
-def test_the_state_is_judged_before_the_reset_that_ended_it(line: str, ended: Ended) -> None:
+def test_the_state_is_judged_before_the_reset_that_ended_it(line: str, ended: StallEnd) -> None:
     found = judged(f"{FROZEN}{exchange(0.22, 0.63, 1.45)}\n{line}\n5.1 > R 1001:1001(0) win 0", until=60)
     assert found.verdict.outcome is Outcome.DEADLOCK
     assert (found.until_ns, found.ended) == (5_000_000_000, ended)
