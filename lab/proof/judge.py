@@ -20,7 +20,7 @@ from lab.proof.livelock import futile_sends
 from lab.proof.threads import Thread
 from lab.proof.writable import is_silent
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.verdict import Edge, ForecastSummary, Live, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.verdict import Edge, ForecastSummary, LiveThread, Testimonies, Testimony, Verdict, WireSummary, Witness
 
 REOPENINGS = 3
 """A closed window that opened again this often, while bytes moved, is a slow reader's."""
@@ -305,7 +305,7 @@ def _named(view: ConnectionView, thread: Thread) -> str:
     return f"{thread.name} [{inside}]" if inside else thread.name
 
 
-def _live(view: ConnectionView, finding: Finding) -> Iterable[Live]:
+def _live(view: ConnectionView, finding: Finding) -> Iterable[LiveThread]:
     """Whose life keeps it from being proven, and what each waits for."""
     client, server = (view.socket(role) for role in Role)
     if finding.outcome in (Outcome.COMPLETED, Outcome.ABORTED):
@@ -313,7 +313,7 @@ def _live(view: ConnectionView, finding: Finding) -> Iterable[Live]:
     if finding.knot or view.analysis is None or client is None or server is None:
         return
     for each in view.analysis.against(client.inode, server.inode):
-        yield Live(each.thread.name, f"{each.waits_for}: {each.why}")
+        yield LiveThread(each.thread.name, f"{each.waits_for}: {each.why}")
 
 
 def _unseen(view: ConnectionView, finding: Finding) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""One side of the connection in the last cut, put together for people: its socket, and what its program waits for."""
+"""One side of the connection in the last snapshot: its socket, and what its program waits for."""
 
 from dataclasses import dataclass
 
@@ -35,11 +35,11 @@ class Side:
 
 
 def sides(evidence: Evidence) -> Pair[Side]:
-    """Of the last cut with both sockets, which is the one that the account is drawn from; else of the last."""
-    cut = last_with_both(evidence) or (evidence.snapshots[-1] if evidence.snapshots else None)
+    """Of the last snapshot with both sockets, which the account is taken from too; else of the last snapshot."""
+    last = last_with_both(evidence) or (evidence.snapshots[-1] if evidence.snapshots else None)
     found = []
     for role in Role:
-        threads = tuple(thread for thread in cut.threads_after if thread.role is role) if cut else ()
-        socket = cut.sockets[role] if cut else None
+        threads = tuple(thread for thread in last.threads_after if thread.role is role) if last else ()
+        socket = last.sockets[role] if last else None
         found.append(Side(role, socket, threads, evidence.connected[role], evidence.ended[role]))
     return Pair(found[0], found[1])

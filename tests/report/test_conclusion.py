@@ -7,7 +7,7 @@ import pytest
 from lab.evidence import Ended
 from lab.report.conclusion import conclusion, explanation
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.verdict import Live
+from lab.verdict import LiveThread
 from tests.report.report_samples import COMPLETED, FROZEN, HEALTHY, at, evidence, spec, verdict, without_freeze
 
 
@@ -32,7 +32,7 @@ def test_only_a_consistent_deadlock_is_not_proven(grade: Grade) -> None:
 
 def test_what_would_decide_is_what_was_not_observed_or_who_may_still_read() -> None:
     assert "every thread's wait would decide" in conclusion(*FROZEN)
-    assert "1 live thread read?" in conclusion(verdict(live=(Live("1/2 x", "futex"),)), evidence())
+    assert "1 live thread read?" in conclusion(verdict(live=(LiveThread("1/2 x", "futex"),)), evidence())
     assert "what was not observed would decide" in conclusion(verdict(missing=("a fact",)), evidence())
 
 

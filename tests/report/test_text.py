@@ -11,7 +11,7 @@ import pytest
 from lab.evidence import CaptureCount, Evidence
 from lab.report import text
 from lab.spec import Grade, Outcome
-from lab.verdict import Live, Verdict
+from lab.verdict import LiveThread, Verdict
 from tests.report.report_samples import (
     ABORTED,
     AUTOTUNED,
@@ -98,7 +98,7 @@ def test_a_consistent_deadlock_says_in_its_first_line_that_it_is_not_proven_and_
     first = told(FROZEN).splitlines()[0]
     assert "NOT PROVEN" in first
     assert "would decide" in first
-    waiting = verdict(live=(Live("21442/21450 worker", "futex"), Live("21442/21451 worker", "futex")))
+    waiting = verdict(live=(LiveThread("21442/21450 worker", "futex"), LiveThread("21442/21451 worker", "futex")))
     first, *rest = told((waiting, evidence())).splitlines()
     assert "2 live threads" in first
     assert any("21442/21450 worker" in line for line in rest)
