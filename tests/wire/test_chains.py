@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from lab.wire.chains import chained
 from lab.wire.judge import PacketJudgement
-from tests.wire.test_judge import FROZEN, exchange, judged
+from tests.wire.wire_flows import FROZEN, exchange, judged
 
 
 def stall(client: str, server: str, *waits: tuple[str, str]) -> PacketJudgement:
