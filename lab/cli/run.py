@@ -65,7 +65,7 @@ def _play(spec: Spec, aside: "HelperProcess | None", *, hold: bool, expect: str 
         from lab.proof.judge import judge  # noqa: PLC0415
         from lab.report import live  # noqa: PLC0415
 
-        shown = stack.enter_context(live.LiveDisplay())
+        shown = stack.enter_context(live.ProgressDisplay())
         run = store.Run.create(runs, spec)
         evidence = None
         try:

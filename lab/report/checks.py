@@ -11,7 +11,7 @@ from lab.report import page
 from lab.report.escape import plain
 
 
-class CheckRow(Protocol):
+class ShownCheck(Protocol):
     """The answer to one question about this machine; `remedy` says what to do, and may be set for a good answer too."""
 
     @property
@@ -24,12 +24,14 @@ class CheckRow(Protocol):
     def remedy(self) -> str | None: ...
 
 
-def show(checks: Sequence[CheckRow], *, may_run: bool, stream: TextIO | None = None, width: int | None = None) -> None:
+def show(
+    checks: Sequence[ShownCheck], *, may_run: bool, stream: TextIO | None = None, width: int | None = None
+) -> None:
     """`may_run`: whether `lab run` works here, whatever else does not."""
     page.show(_pieces(checks, may_run), stream, width)
 
 
-def _pieces(checks: Sequence[CheckRow], may_run: bool) -> Iterator[RenderableType]:
+def _pieces(checks: Sequence[ShownCheck], may_run: bool) -> Iterator[RenderableType]:
     bad, many = sum(not check.ok for check in checks), page.several(len(checks), "check")
     works, colour = ("lab run works here", "yellow") if may_run else ("lab run cannot work here", "bold red")
     if bad:
@@ -46,7 +48,7 @@ def _pieces(checks: Sequence[CheckRow], may_run: bool) -> Iterator[RenderableTyp
     yield table
 
 
-def _found(check: CheckRow) -> Text:
+def _found(check: ShownCheck) -> Text:
     """What was found, and on a line of its own what to do about it."""
     text = Text(plain(check.found))
     if check.remedy and not check.ok:

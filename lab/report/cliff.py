@@ -42,7 +42,7 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
+class CliffBounds:
     """The payloads, in bytes, that the forecast leaves open for these buffers: the widest band of several settings."""
 
     buffers: int
@@ -50,7 +50,7 @@ class Band:
     high: int
 
 
-def write(dots: Sequence[Dot], bands: Sequence[Band], html: Path, png: Path) -> None:
+def write(dots: Sequence[Dot], bands: Sequence[CliffBounds], html: Path, png: Path) -> None:
     """Saves one drawing as an interactive page that contains all its scripts, and as an image. Needs no browser."""
     chart = drawing(dots, bands)
     actions = {"export": True, "source": False, "compiled": False, "editor": False}  # the editor is an external site
@@ -58,7 +58,7 @@ def write(dots: Sequence[Dot], bands: Sequence[Band], html: Path, png: Path) -> 
     chart.save(png)
 
 
-def drawing(dots: Sequence[Dot], bands: Sequence[Band]) -> alt.LayerChart:
+def drawing(dots: Sequence[Dot], bands: Sequence[CliffBounds]) -> alt.LayerChart:
     points, wrong = sum(dot.points for dot in dots), sum(dot.wrong for dot in dots)
     title = alt.TitleParams(
         f"{points:,} points, {wrong:,} on the wrong side of the forecast",
@@ -68,7 +68,7 @@ def drawing(dots: Sequence[Dot], bands: Sequence[Band]) -> alt.LayerChart:
     return alt.LayerChart(layer=[*_band(bands), _dots(dots)], title=title, width=WIDTH, height=HEIGHT)
 
 
-def _band(bands: Sequence[Band]) -> list[alt.Chart]:
+def _band(bands: Sequence[CliffBounds]) -> list[alt.Chart]:
     chart = alt.Chart(_data(bands)).encode(x="buffers:Q")
     # If all points have the same buffers, the area has no width; the rule still shows.
     filled = [
@@ -101,7 +101,7 @@ def _dots(dots: Sequence[Dot]) -> alt.Chart:
 _TOOLTIP = (("payload", "Q"), ("buffers", "Q"), ("outcome", "N"), ("points", "Q"), ("wrong", "Q"))
 
 
-def _data(values: Sequence[Dot] | Sequence[Band]) -> alt.Data:
+def _data(values: Sequence[Dot] | Sequence[CliffBounds]) -> alt.Data:
     return alt.Data(values=[asdict(each) for each in values])  # type: ignore[no-untyped-call]
 
 

@@ -17,7 +17,7 @@ from lab.spec import Grade, Outcome, Pair
 from lab.verdict import Verdict
 from lab.wire.judge import PacketJudgement
 
-PathVerdict = tuple[str | None, Verdict]
+FoundVerdict = tuple[str | None, Verdict]
 """The file or run in which a connection was found (None: alive on this machine), and its verdict."""
 
 URGENCY = (
@@ -41,12 +41,12 @@ WIRESHARK = "; Wireshark calls"
 LEGEND = Text("zero windows and probes: the client's, the server's", "dim")
 
 
-class JudgedConnections:
+class VerdictPage:
     """Takes connections as they come, and keeps as many as a reader can use."""
 
     def __init__(self) -> None:
         self._counts: Counter[Outcome] = Counter()
-        self._kept: list[PathVerdict] = []
+        self._kept: list[FoundVerdict] = []
         self._detailed: list[tuple[str, PacketJudgement]] = []
 
     def add(self, path: str | None, verdict: Verdict, found: PacketJudgement | None) -> None:
@@ -78,7 +78,7 @@ class JudgedConnections:
 
 
 def show(
-    verdicts: Sequence[PathVerdict],
+    verdicts: Sequence[FoundVerdict],
     errors: Sequence[tuple[str, str]],
     *,
     stream: TextIO | None = None,
@@ -87,7 +87,7 @@ def show(
     page.show(_pieces(verdicts, errors), stream, width)
 
 
-def _pieces(verdicts: Sequence[PathVerdict], errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
+def _pieces(verdicts: Sequence[FoundVerdict], errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
     unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in verdicts)
     yield conclusion(Counter(verdict.outcome for _, verdict in verdicts), unproven, len(errors))
     if verdicts:
@@ -133,7 +133,7 @@ def _detail(path: str, found: PacketJudgement) -> Iterator[Text]:
         yield Text(f"  not known      {missing}", "yellow")
 
 
-def _urgency(judged: PathVerdict) -> int:
+def _urgency(judged: FoundVerdict) -> int:
     return rank(judged[1].outcome)
 
 
@@ -141,7 +141,7 @@ def rank(outcome: Outcome) -> int:
     return URGENCY.index(outcome) if outcome in URGENCY else len(URGENCY)
 
 
-def _table(verdicts: Sequence[PathVerdict]) -> Table:
+def _table(verdicts: Sequence[FoundVerdict]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     table.add_column("path", overflow="fold")
     table.add_column("client\nserver", no_wrap=True)

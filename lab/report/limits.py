@@ -11,7 +11,7 @@ from lab.report import page
 from lab.report.escape import plain
 
 
-class LimitRow(Protocol):
+class ShownLimit(Protocol):
     """One published claim, and what was measured; None: not measured."""
 
     @property
@@ -31,11 +31,11 @@ class LimitRow(Protocol):
 WORDS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("?", "yellow")}
 
 
-def show(limits: Sequence[LimitRow], stream: TextIO | None = None, width: int | None = None) -> None:
+def show(limits: Sequence[ShownLimit], stream: TextIO | None = None, width: int | None = None) -> None:
     page.show(_pieces(limits), stream, width)
 
 
-def markdown(limits: Sequence[LimitRow]) -> str:
+def markdown(limits: Sequence[ShownLimit]) -> str:
     lines = ["| claim | published | measured here | true here | scope | why |", "|---|---|---|---|---|---|"]
     for limit in limits:
         cells = (
@@ -50,7 +50,7 @@ def markdown(limits: Sequence[LimitRow]) -> str:
     return "\n".join(lines)
 
 
-def _pieces(limits: Sequence[LimitRow]) -> Iterator[RenderableType]:
+def _pieces(limits: Sequence[ShownLimit]) -> Iterator[RenderableType]:
     counted = {holds: sum(limit.holds is holds for limit in limits) for holds in WORDS}
     unseen = f", {counted[None]} could not be measured" if counted[None] else ""
     yield Text(f"{counted[True]} of {len(limits)} claims hold on this kernel, {counted[False]} do not{unseen}", "bold")

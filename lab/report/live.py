@@ -20,7 +20,7 @@ STILL_S = 0.1
 """A pair is shown as still after this time: of a pair that moves, two snapshots in a row may show the same bytes."""
 
 
-class LiveDisplay:
+class ProgressDisplay:
     """On `stream` (standard error), if that is a terminal; wiped at the end."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -30,7 +30,7 @@ class LiveDisplay:
         self._moved: object = None
         self._moved_ns = 0
 
-    def __enter__(self) -> "LiveDisplay":
+    def __enter__(self) -> "ProgressDisplay":
         if self._stream.isatty() and os.environ.get("TERM") != "dumb":
             from rich.console import Console  # noqa: PLC0415 - 20 ms, which a run without a terminal does not pay
             from rich.live import Live  # noqa: PLC0415

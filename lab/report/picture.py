@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
 from lab.report.page import figure
-from lab.report.side import Side
+from lab.report.side import ShownSide
 from lab.spec import Outcome, Pair, Role
 from lab.verdict import Account
 
@@ -69,7 +69,7 @@ class Picture:
     """A rich renderable. Needs 78 columns; with fewer it is a list."""
 
     account: Account
-    sides: Pair[Side]
+    sides: Pair[ShownSide]
     outcome: Outcome
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
@@ -122,11 +122,11 @@ def answers(account: Account) -> bool:
     return account.in_hand is not None or account.server_processed is None
 
 
-def _writing(side: Side) -> _Step:
+def _writing(side: ShownSide) -> _Step:
     return _Step("no room", True) if side.sends else _Step("", False)
 
 
-def _flowing(side: Side) -> _Step:
+def _flowing(side: ShownSide) -> _Step:
     """The window of the peer, as the socket of this side knows it."""
     socket = side.socket
     if socket is None or socket.snd_wnd is None:
@@ -136,17 +136,17 @@ def _flowing(side: Side) -> _Step:
     return _Step(f"open {_short(socket.snd_wnd)}", False)
 
 
-def _reading(side: Side, held: int | None) -> _Step:
+def _reading(side: ShownSide, held: int | None) -> _Step:
     if held:
         return _Step("unread", not side.receives)
     return _Step("empty" if held == 0 and side.receives else "", held == 0 and side.receives)
 
 
-def _charged_to_send(side: Side) -> float | None:
+def _charged_to_send(side: ShownSide) -> float | None:
     return side.socket.wmem_queued / side.socket.sndbuf if side.socket and side.socket.sndbuf else None
 
 
-def _charged_to_receive(side: Side) -> float | None:
+def _charged_to_receive(side: ShownSide) -> float | None:
     return side.socket.rmem_alloc / side.socket.rcvbuf if side.socket and side.socket.rcvbuf else None
 
 
@@ -164,7 +164,7 @@ def _titles(w: _Widths, left: str, right: str) -> Text:
     return Text(f"{indent}{left:^{field}}{'':{w.between - wider}}{right:^{field}}", no_wrap=True, overflow="ignore")
 
 
-def _box(side: Side, counters: list[tuple[str, int | None]], width: int) -> list[Text]:
+def _box(side: ShownSide, counters: list[tuple[str, int | None]], width: int) -> list[Text]:
     """A program: the system call that it is in, and its counters."""
     thread = side.foremost
     if side.ended:

@@ -9,7 +9,7 @@ from lab.spec import Pair, Role
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ShownSide:
     role: Role
     socket: SocketSample | None
     threads: tuple[ThreadSample, ...]
@@ -34,12 +34,12 @@ class Side:
         return self.socket is not None and thread.socket_inode == self.socket.inode
 
 
-def sides(evidence: Evidence) -> Pair[Side]:
+def sides(evidence: Evidence) -> Pair[ShownSide]:
     """Of the last snapshot with both sockets, which the account is taken from too; else of the last snapshot."""
     last = last_with_both(evidence) or (evidence.snapshots[-1] if evidence.snapshots else None)
     found = []
     for role in Role:
         threads = tuple(thread for thread in last.threads_after if thread.role is role) if last else ()
         socket = last.sockets[role] if last else None
-        found.append(Side(role, socket, threads, evidence.connected[role], evidence.ended[role]))
+        found.append(ShownSide(role, socket, threads, evidence.connected[role], evidence.ended[role]))
     return Pair(found[0], found[1])

@@ -9,12 +9,12 @@ from lab.evidence import Evidence, Moment, SocketSample, ThreadSample
 from lab.report.conclusion import began_ns
 from lab.report.escape import plain
 from lab.report.page import count, duration
-from lab.report.side import Side
+from lab.report.side import ShownSide
 from lab.spec import Pair, Role
 from lab.tcp.connection import ProbeKind
 from lab.verdict import Testimony, Verdict, Witness
 
-Row = tuple[str, str, str]
+WitnessRow = tuple[str, str, str]
 """The name of a fact, and its value at the client and at the server."""
 
 SHOWN_THREADS = 4
@@ -26,7 +26,7 @@ COLOURS = {
 }
 
 
-def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[Side], *, standing: bool) -> Table:
+def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[ShownSide], *, standing: bool) -> Table:
     """`standing`: the pair stands still. If it does not, facts that change from moment to moment are left out."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for heading in (" witness", "", f"client {verdict.client or ''}", f"server {verdict.server or ''}"):
@@ -38,7 +38,7 @@ def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[Side], *, standi
     return table
 
 
-def _add(table: Table, name: Witness, testimony: Testimony, rows: list[Row]) -> None:
+def _add(table: Table, name: Witness, testimony: Testimony, rows: list[WitnessRow]) -> None:
     """The first line has the name of the witness, the second its testimony."""
     heads = [Text(f" {name}", "bold"), Text(f" {testimony}", COLOURS[testimony])]
     rows = rows + [("", "", "")] * (len(heads) - len(rows))
@@ -47,7 +47,7 @@ def _add(table: Table, name: Witness, testimony: Testimony, rows: list[Row]) -> 
         table.add_row(head, Text(what, "dim"), Text(client), Text(server), end_section=number == len(rows) - 1)
 
 
-def _program_rows(sides: Pair[Side]) -> list[Row]:
+def _program_rows(sides: Pair[ShownSide]) -> list[WitnessRow]:
     columns = [_threads(side) for side in sides]
     height = max(len(column) for column in columns)
     client, server = ([*column, *[""] * (height - len(column))] for column in columns)
@@ -55,7 +55,7 @@ def _program_rows(sides: Pair[Side]) -> list[Row]:
     return list(zip(labels, client, server, strict=False))
 
 
-def _threads(side: Side) -> list[str]:
+def _threads(side: ShownSide) -> list[str]:
     """Two lines for each thread."""
     if side.ended:
         counted = f"wrote {count(side.ended.sent)}, read {count(side.ended.received)}"
@@ -66,13 +66,13 @@ def _threads(side: Side) -> list[str]:
     return texts or ["not known"]
 
 
-def _waiting(side: Side, thread: ThreadSample) -> tuple[str, str]:
+def _waiting(side: ShownSide, thread: ThreadSample) -> tuple[str, str]:
     where = " on this connection" if side.on_connection(thread) else ""
     number = "" if thread.pid == thread.tid else f", tid {thread.tid}"
     return f"{thread.syscall or 'not known'}{where}", f"{plain(thread.comm)}, pid {thread.pid}{number}"
 
 
-def _kernel_rows(sides: Pair[Side], *, standing: bool) -> list[Row]:
+def _kernel_rows(sides: Pair[ShownSide], *, standing: bool) -> list[WitnessRow]:
     momentary: dict[str, Callable[[SocketSample], str]] = {
         "state": lambda socket: socket.state,
         "Recv-Q, Send-Q": lambda socket: f"{socket.rqueue:,}, {socket.wqueue:,}",
@@ -83,12 +83,12 @@ def _kernel_rows(sides: Pair[Side], *, standing: bool) -> list[Row]:
     return rows + [_row(name, [_buffer(side, name) for side in sides]) for name in ("rcvbuf", "sndbuf")]
 
 
-def _row(what: str, ends: Sequence[str]) -> Row:
+def _row(what: str, ends: Sequence[str]) -> WitnessRow:
     client, server = ends
     return what, client, server
 
 
-def _of(side: Side, fact: Callable[[SocketSample], str]) -> str:
+def _of(side: ShownSide, fact: Callable[[SocketSample], str]) -> str:
     return fact(side.socket) if side.socket else "not known"
 
 
@@ -98,7 +98,7 @@ def _timer(socket: SocketSample) -> str:
     return f"{socket.timer}, backoff {socket.backoff}, in {socket.expires_ms} ms"
 
 
-def _buffer(side: Side, name: str) -> str:
+def _buffer(side: ShownSide, name: str) -> str:
     """The size after connect() or accept(), by getsockopt(), and the size after autotuning if that is another."""
     first = getattr(side.connected, name) if side.connected else None
     last = getattr(side.socket, name) if side.socket else None
@@ -107,7 +107,7 @@ def _buffer(side: Side, name: str) -> str:
     return f"{first:,} at first, now {last:,}"
 
 
-def _wire_rows(verdict: Verdict, evidence: Evidence, *, standing: bool) -> list[Row]:
+def _wire_rows(verdict: Verdict, evidence: Evidence, *, standing: bool) -> list[WitnessRow]:
     taken, wire = evidence.capture, verdict.wire
     if taken is None:
         return [("not captured", "", "")]

@@ -38,7 +38,7 @@ def _draw(table: Table) -> bool:
         )
     ]
     bounds = [
-        cliff.Band(*each)
+        cliff.CliffBounds(*each)
         for each in table.select(
             "select buffers_most, min(client_accepted_low), max(client_accepted_high) from points "
             "where buffers_most is not null and client_accepted_low > 0 group by all order by all"
