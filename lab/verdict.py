@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lab.evidence import Wants
 from lab.forecast import Range
+from lab.reason import Qualifier, Reason
 from lab.spec import Grade, Outcome, Pair
 
 
@@ -36,20 +38,18 @@ class Edge:
     """A wait that only `holder` can end. Both are `client` or `server` in a run, else `pid/tid comm`."""
 
     waiter: str
-    waits_for: str
+    waits_for: Wants
     holder: str
     witnesses: tuple[Witness, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class LiveThread:
-    """A thread that can run, or that TCP or another live thread could wake, and what it waits for.
-
-    A thread of which too little is known counts as live.
-    """
+    """A thread that can run, or that TCP or another live thread could wake; also one of which too little is known."""
 
     thread: str
-    waits_for: str
+    waits_for: Reason
+    """What it waits for, and why it is live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,10 @@ class ForecastSummary:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """None, and an empty tuple, stand for what is unknown or not applicable."""
+    """None, and an empty tuple, stand for what is unknown or not applicable.
+
+    Reasons become sentences in `lab.report.contract`.
+    """
 
     outcome: Outcome
     grade: Grade | None
@@ -106,12 +109,14 @@ class Verdict:
     tail: tuple[Edge, ...]
     """Waits that end on the cycle, and are not part of it."""
     live: tuple[LiveThread, ...]
-    qualifiers: tuple[str, ...]
+    qualifiers: tuple[Qualifier, ...]
     """What the proof assumes and could not observe."""
-    missing: tuple[str, ...]
+    missing: tuple[Reason, ...]
     """Facts that were not observed, and would decide."""
-    contradictions: tuple[str, ...]
+    contradictions: tuple[Reason, ...]
     """Where two witnesses disagree."""
     account: Account
     wire: WireSummary
     forecast: ForecastSummary
+    premises: tuple[str, ...] = ()
+    """Ids of `lab.proof.premises` that a proof stands on; empty where nothing is proven."""

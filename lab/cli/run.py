@@ -64,6 +64,7 @@ def _play(spec: Spec, aside: "HelperProcess | None", *, hold: bool, expect: str 
         from lab.forecast import expected, forecast  # noqa: PLC0415
         from lab.proof.judge import judge  # noqa: PLC0415
         from lab.report import live  # noqa: PLC0415
+        from lab.report.contract import as_contract  # noqa: PLC0415
 
         shown = stack.enter_context(live.ProgressDisplay())
         run = store.Run.create(runs, spec)
@@ -85,7 +86,7 @@ def _play(spec: Spec, aside: "HelperProcess | None", *, hold: bool, expect: str 
         verdict = judge(evidence)
         unkept = None
         try:
-            run.finish(evidence, verdict, _host(site.notes))
+            run.finish(evidence, as_contract(verdict), _host(site.notes))
         except StoreError as error:
             unkept = error
         shown.close()

@@ -13,6 +13,7 @@ from rich.text import Text
 from lab.report import page
 from lab.report.conclusion import colour
 from lab.report.escape import plain
+from lab.report.reasons import all_words
 from lab.spec import Grade, Outcome, Pair
 from lab.verdict import Verdict
 from lab.wire.judge import PacketJudgement
@@ -129,7 +130,7 @@ def _detail(path: str, found: PacketJudgement) -> Iterator[Text]:
         yield Text(f"  frame {note.frame:<8,} {note.says.partition(WIRESHARK)[0]}")
     for leg in found.chain:
         yield Text(f"  chain          {leg}")
-    for missing in verdict.missing:
+    for missing in all_words(verdict.missing):
         yield Text(f"  not known      {missing}", "yellow")
 
 

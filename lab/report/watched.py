@@ -13,6 +13,7 @@ from rich.text import Text
 from lab.report import judged, page
 from lab.report.conclusion import colour
 from lab.report.escape import plain
+from lab.report.reasons import WANTS, all_words, words
 from lab.report.text import what_ends
 from lab.spec import Grade, Outcome
 from lab.verdict import Edge, Verdict
@@ -58,11 +59,11 @@ def _waits(verdict: Verdict) -> Iterator[str]:
     yield from (_edge(each, "waits for") for each in verdict.cycle)
     yield from (_edge(each, "hangs on, for") for each in verdict.tail)
     for each in verdict.live:
-        yield plain(f"live        {each.thread} waits for {each.waits_for}")
+        yield plain(f"live        {each.thread} waits for {words(each.waits_for)}")
 
 
 def _edge(edge: Edge, verb: str) -> str:
-    return plain(f"{edge.waiter} {verb} {edge.waits_for}: {edge.holder} would have to act")
+    return plain(f"{edge.waiter} {verb} {WANTS[edge.waits_for]}: {edge.holder} would have to act")
 
 
 def _buffers(verdict: Verdict) -> Iterator[str]:
@@ -80,11 +81,11 @@ def _buffers(verdict: Verdict) -> Iterator[str]:
 def _limits(verdict: Verdict) -> Iterator[str]:
     if verdict.holds_until_ns is not None:
         yield f"holds       until {page.clock(verdict.holds_until_ns)}, when a time limit ends a wait that it rests on"
-    for each in verdict.qualifiers:
+    for each in all_words(verdict.qualifiers):
         yield plain(f"but for     {each}")
-    for each in verdict.missing:
+    for each in all_words(verdict.missing):
         yield plain(f"not seen    {each}")
-    for each in verdict.contradictions:
+    for each in all_words(verdict.contradictions):
         yield plain(f"but         {each}")
     if end := what_ends(verdict):
         yield f"ends by     {end}"

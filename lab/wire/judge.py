@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.evidence import Event
+from lab.evidence import Event, Wants
 from lab.forecast import Range
+from lab.reason import Reason
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.tcp.address import host, port
 from lab.tcp.connection import SILENCE_NS
 from lab.verdict import Account, Edge, ForecastSummary, Testimonies, Testimony, Verdict, WireSummary, Witness
 from lab.wire.comments import first_zero_window, sent_into_closed_window
-from lab.wire.outcome import LastStall, last_stall, with_stall, without_stall
+from lab.wire.outcome import last_stall, with_stall, without_stall
 from lab.wire.packets import ConnectionFacts, StallFacts
 from lab.wire.persist_timer import SECOND
 
@@ -74,9 +74,6 @@ def judge_packets(facts: ConnectionFacts, end_ns: int) -> PacketJudgement:
     last = last_stall(facts, facts.stall, end_ns)
     found = with_stall(last)
     stalled = found.outcome in STALLED
-    missing: tuple[str, ...] = () if found.missing is None else (found.missing,)
-    if found.outcome is Outcome.DEADLOCK:
-        missing = _what_would_settle_it(last)
     since_ns, until_ns, ended = _end_of_stall(last.stall) if stalled else _longest_mutual_stall(last.stall)
     return PacketJudgement(
         _verdict(
@@ -84,7 +81,7 @@ def judge_packets(facts: ConnectionFacts, end_ns: int) -> PacketJudgement:
             found.outcome,
             seal_ns=since_ns if stalled else None,
             age_s=last.age_ns / SECOND if stalled else None,
-            missing=missing,
+            missing=found.missing,
         ),
         since_ns,
         until_ns,
@@ -115,16 +112,6 @@ def _longest_mutual_stall(stall: StallFacts) -> tuple[int | None, int | None, St
     if ended.time_ns - began.time_ns < SILENCE_NS:
         return None, None, None
     return began.time_ns, ended.time_ns, StallEnd.WENT_ON
-
-
-def _what_would_settle_it(last: LastStall) -> tuple[str, ...]:
-    ends = last.facts.ends
-    if last.stall.reset is not None:
-        return ("whether a program could still have read: the connection is gone, and nothing can tell any more",)
-    return tuple(
-        f"whether a program could still read: on {host(ends[role])}, `lab watch --port {port(ends.server)}` tells"
-        for role in Role
-    )
 
 
 def _notes(stall: StallFacts, stalled: bool) -> Iterable[Note]:
@@ -162,7 +149,7 @@ def _verdict(
     *,
     seal_ns: int | None = None,
     age_s: float | None = None,
-    missing: tuple[str, ...] = (),
+    missing: tuple[Reason, ...] = (),
 ) -> Verdict:
     deadlock = outcome is Outcome.DEADLOCK
     return Verdict(
@@ -176,7 +163,7 @@ def _verdict(
         holds_until_ns=None,
         age_s=age_s,
         witnesses=WITNESSES[_testimony(outcome)],
-        cycle=tuple(Edge(role, "room to write", role.peer, (Witness.WIRE,)) for role in Role) if deadlock else (),
+        cycle=tuple(Edge(role, Wants.WRITE, role.peer, (Witness.WIRE,)) for role in Role) if deadlock else (),
         tail=(),
         live=(),
         qualifiers=(),

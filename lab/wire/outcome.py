@@ -11,7 +11,9 @@ The connection is judged as it stood before a RST, else at the end of the captur
 
 from dataclasses import dataclass
 
+from lab.reason import Reason, Why, because
 from lab.spec import Outcome, Pair, Role
+from lab.tcp.address import host, port
 from lab.tcp.connection import SILENCE_NS
 from lab.tcp.segment import FIN, RST, SYN
 from lab.wire.packets import ConnectionFacts, StallFacts
@@ -64,7 +66,7 @@ class LastStall:
 @dataclass(frozen=True, slots=True)
 class PacketOutcome:
     outcome: Outcome
-    missing: str | None = None
+    missing: tuple[Reason, ...] = ()
     """What would have to be known to say more."""
 
 
@@ -94,8 +96,7 @@ def with_stall(last: LastStall) -> PacketOutcome:
     stall, closed = last.stall, last.stall.wire.closed
     for role in Role:
         if closed[role] is None:
-            why = f"the segments of the {role}: the capture holds one direction only"
-            return PacketOutcome(Outcome.INCONCLUSIVE, why)
+            return _inconclusive(because(Why.ONE_DIRECTION_ONLY, role))
 
     otherwise = without_stall(last.facts, last.until_ns)
     if not any(closed) or (last.age_ns < SILENCE_NS and not any(stall.probes)):
@@ -108,12 +109,23 @@ def with_stall(last: LastStall) -> PacketOutcome:
     if last.unanswered:
         return PacketOutcome(Outcome.BLACKHOLE)
     if len(last.writers) == 2:
-        return PacketOutcome(Outcome.DEADLOCK)
+        return PacketOutcome(Outcome.DEADLOCK, _what_would_settle_it(last))
     if unknown := last.perhaps_writers:
-        return PacketOutcome(Outcome.INCONCLUSIVE, f"more probes of the {unknown[0]}: {Probing.UNKNOWN}")
+        return _inconclusive(because(Why.TOO_FEW_PROBES, unknown[0]))
     if all(closed) and last.age_ns < FIRST_PROBE_NS:
-        why = f"time: mutual stall for {last.age_ns / SECOND:.1f} s, not yet probed by both"
-        return PacketOutcome(Outcome.INCONCLUSIVE, why)
+        return _inconclusive(because(Why.NOT_YET_PROBED, last.age_ns / SECOND))
     if last.writers:
         return PacketOutcome(Outcome.ONE_SIDED_STALL)
     return PacketOutcome(Outcome.IDLE if all(closed) else otherwise)
+
+
+def _inconclusive(missing: Reason) -> PacketOutcome:
+    return PacketOutcome(Outcome.INCONCLUSIVE, (missing,))
+
+
+def _what_would_settle_it(last: LastStall) -> tuple[Reason, ...]:
+    """A deadlock is never proven here: what would have to be asked, and where."""
+    if last.stall.reset is not None:
+        return (because(Why.COULD_HAVE_READ),)
+    ends = last.facts.ends
+    return tuple(because(Why.MAY_STILL_READ, host(end), port(ends.server)) for end in ends)

@@ -5,7 +5,7 @@ gaps are equal. And only a side with unsent data retransmits into the closed win
 """
 
 import itertools
-from enum import StrEnum
+from enum import Enum, auto
 
 from lab.spec import Role
 from lab.wire.packets import MAX_PROBES, StallFacts
@@ -20,13 +20,17 @@ MAX_GAP_NS = 115 * SECOND
 """Persist gaps stop growing at TCP_RTO_MAX, 120 s. The default keep-alive interval is 75 s."""
 
 
-class Probing(StrEnum):
-    """What a side's segments into a closed window show."""
+class Probing(Enum):
+    """What the segments of a side into a closed window show."""
 
-    UNSENT_DATA = "its persist timer probes: it has unsent data"
-    KEEP_ALIVE = "it sends keep-alives: equal gaps, and nothing says that it has unsent data"
-    UNKNOWN = "too few probes to tell a persist timer from keep-alives"
-    NONE = "it does not probe"
+    UNSENT_DATA = auto()
+    """Its persist timer probes: it has unsent data."""
+    KEEP_ALIVE = auto()
+    """Equal gaps, and nothing shows unsent data."""
+    UNKNOWN = auto()
+    """Too few to tell a persist timer from keep-alives."""
+    NONE = auto()
+    """It sends none."""
 
 
 def probing(stall: StallFacts, role: Role) -> Probing:

@@ -12,9 +12,11 @@ from lab.evidence import (
     Snapshot,
     SocketSample,
     ThreadSample,
+    Wants,
     WireFacts,
 )
 from lab.forecast import Range
+from lab.reason import quoted
 from lab.scenario import find
 from lab.spec import Buffers, Grade, Outcome, Pair, Role, Spec, Triple
 from lab.tcp.segment import ControlBits, Segment
@@ -183,7 +185,7 @@ def verdict(**changes: object) -> Verdict:
         holds_until_ns=None,
         age_s=0.552,
         witnesses=AGREED,
-        cycle=tuple(Edge(role, "room to write", role.peer, witnesses) for role in (Role.SERVER, Role.CLIENT)),
+        cycle=tuple(Edge(role, Wants.WRITE, role.peer, witnesses) for role in (Role.SERVER, Role.CLIENT)),
         tail=(),
         live=(),
         qualifiers=(),
@@ -263,7 +265,7 @@ INCONCLUSIVE = (
     without_freeze(
         Outcome.INCONCLUSIVE,
         account=Account(client_accepted=25040, client_send_queue=4736, server_receive_queue=6144),
-        missing=("the server's program is blocked in a send on it",),
+        missing=(quoted("the server's program is blocked in a send on it"),),
     ),
     evidence(snapshots=(snapshot(threads=(thread(Role.CLIENT, "sendto"), thread(Role.SERVER, None, inode=None))),)),
 )
@@ -291,7 +293,10 @@ CONTRADICTION = (
     verdict(
         account=Account(25040, 4736, 6144, 14144, 416, 7800, 5928, 0),
         contradictions=(
-            "client_accepted 25040 is not server_processed 14144 + server_receive_queue 6144 + client_send_queue 4736",
+            quoted(
+                "client_accepted 25040 is not "
+                "server_processed 14144 + server_receive_queue 6144 + client_send_queue 4736"
+            ),
         ),
     ),
     evidence(),
@@ -301,9 +306,9 @@ UNCAPTURED = (
         Outcome.INCONCLUSIVE,
         wire=WireSummary(None, None, Pair(None, None), Pair(None, None), Pair(None, None)),
         missing=(
-            "the client advertises a zero window on the wire",
-            "the server advertises a zero window on the wire",
-            "the wire: a packet socket needs CAP_NET_RAW in the namespace of the pair",
+            quoted("the client advertises a zero window on the wire"),
+            quoted("the server advertises a zero window on the wire"),
+            quoted("the wire: a packet socket needs CAP_NET_RAW in the namespace of the pair"),
         ),
     ),
     evidence(wire=WireFacts(), capture=None),

@@ -8,7 +8,8 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from lab.evidence import CaptureCount, Ended, Evidence
+from lab.evidence import CaptureCount, Ended, Evidence, Wants
+from lab.reason import Qualifier, quoted
 from lab.report import escape, judged, page, text, watched
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.verdict import Edge, LiveThread, Verdict, Witness
@@ -27,12 +28,12 @@ def everywhere() -> tuple[Verdict, Evidence]:
     """A frozen pair of which every word that somebody else may choose is hostile."""
     said = verdict(
         grade=Grade.PROVEN,
-        live=(LiveThread(HOSTILE, HOSTILE),),
-        qualifiers=(HOSTILE,),
-        missing=(HOSTILE,),
-        contradictions=(HOSTILE,),
-        cycle=(Edge(HOSTILE, "room to write", HOSTILE, tuple(Witness)),),
-        tail=(Edge(HOSTILE, "room to write", HOSTILE, tuple(Witness)),),
+        live=(LiveThread(HOSTILE, quoted(HOSTILE)),),
+        qualifiers=(Qualifier(quoted(HOSTILE), "no-alarm"),),
+        missing=(quoted(HOSTILE),),
+        contradictions=(quoted(HOSTILE),),
+        cycle=(Edge(HOSTILE, Wants.WRITE, HOSTILE, tuple(Witness)),),
+        tail=(Edge(HOSTILE, Wants.WRITE, HOSTILE, tuple(Witness)),),
     )
     threads = tuple(thread(role, "sendto", comm=HOSTILE) for role in Role)
     seen = evidence(

@@ -2,6 +2,7 @@
 
 import pytest
 
+from lab.report.reasons import all_words
 from lab.spec import Grade, Outcome
 from lab.verdict import Testimony as Says
 from lab.wire.judge import StallEnd
@@ -16,7 +17,7 @@ def test_a_deadlock_is_no_more_than_consistent_and_names_what_would_settle_it() 
     assert found.since_ns == found.verdict.seal_ns == 12_000_000
     assert set(found.waits) == {(CLIENT, SERVER), (SERVER, CLIENT)}
     assert [edge.holder for edge in found.verdict.cycle] == ["server", "client"]
-    on_client, on_server = found.verdict.missing
+    on_client, on_server = all_words(found.verdict.missing)
     assert "on 198.18.20.20, `lab watch --port 1060`" in on_client
     assert "on 198.18.20.10, `lab watch --port 1060`" in on_server
 
@@ -62,7 +63,7 @@ def test_the_state_is_judged_before_the_reset_that_ended_it(line: str, ended: St
     assert (found.until_ns, found.ended) == (5_000_000_000, ended)
     assert found.verdict.age_s == pytest.approx(4.988)
     assert found.evidence[-1].says == says
-    assert found.verdict.missing == (
+    assert all_words(found.verdict.missing) == (
         "whether a program could still have read: the connection is gone, and nothing can tell any more",
     )
 

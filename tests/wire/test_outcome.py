@@ -2,6 +2,7 @@
 
 import pytest
 
+from lab.report.reasons import words
 from lab.spec import Outcome
 from tests.wire.wire_flows import FROZEN, HANDSHAKE, ITS_PROBE, PROBE, exchange, judged
 
@@ -18,7 +19,7 @@ def missing(text: str, until: float = 0) -> str:
     verdict = judged(text, until).verdict
     assert verdict.outcome is Outcome.INCONCLUSIVE
     (lacks,) = verdict.missing
-    return lacks
+    return words(lacks)
 
 
 def test_one_early_probe_of_each_side_is_a_deadlock() -> None:
