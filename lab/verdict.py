@@ -44,7 +44,7 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class LiveThread:
+class LiveWait:
     """A thread that can run, or that TCP or another live thread could wake; also one of which too little is known."""
 
     thread: str
@@ -108,7 +108,7 @@ class Verdict:
     cycle: tuple[Edge, ...]
     tail: tuple[Edge, ...]
     """Waits that end on the cycle, and are not part of it."""
-    live: tuple[LiveThread, ...]
+    live: tuple[LiveWait, ...]
     qualifiers: tuple[Qualifier, ...]
     """What the proof assumes and could not observe."""
     missing: tuple[Reason, ...]

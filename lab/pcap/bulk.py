@@ -15,7 +15,7 @@ from lab.pcap.chunk import Chunk, ChunkStart, Integers, Interface, words
 from lab.pcap.layouts import MAX_BLOCK, MICRO, NANO, Pcap, Pcapng
 from lab.pcap.pcapng import BYTE_ORDER, Block
 from lab.pcap.records import PACKETS, Buffer, Damage, described_interface, pcap_packets, pcapng_packets
-from lab.pcap.source import BrokenError, Source
+from lab.pcap.source import BrokenError, CaptureSource
 from lab.pcap.walk import Offsets, run, walk
 
 CHUNK = 4 << 20
@@ -43,7 +43,7 @@ def _silent(_done: int, _size: int) -> None: ...
 class Bulk:
     """A capture file being read. Raises BadInputError if it is none."""
 
-    def __init__(self, source: Source, progress: ReadProgress = _silent, *, before: int = 0) -> None:
+    def __init__(self, source: CaptureSource, progress: ReadProgress = _silent, *, before: int = 0) -> None:
         """`before` is the number of the frame before the first: the last frame of the file that this one continues."""
         self._source = source
         self._progress = progress

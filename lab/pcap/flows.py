@@ -20,7 +20,7 @@ EMPTY = -1
 """No flow."""
 
 
-class Ends(NamedTuple):
+class FlowEnds(NamedTuple):
     """The two ends of a flow; `low` is the one with the smaller number in `Segments`."""
 
     low: str
@@ -32,7 +32,7 @@ class Flows:
 
     def __init__(self) -> None:
         self.hashing = (secrets.randbits(64) | 1, secrets.randbits(64) | 1)
-        self.ends: list[Ends] = []
+        self.ends: list[FlowEnds] = []
         self._keys = np.zeros(1 << 12, np.uint64)
         self._flows = np.full(1 << 12, EMPTY, np.int32)
         self._grow(1 << 10)
@@ -179,7 +179,7 @@ class Flows:
             slots = (slots[~settled] + np.uint64(1)) & mask
 
 
-def _ends(chunk: Chunk, segments: Segments, which: Integers, from_high: npt.NDArray[np.bool_]) -> list[Ends]:
+def _ends(chunk: Chunk, segments: Segments, which: Integers, from_high: npt.NDArray[np.bool_]) -> list[FlowEnds]:
     data, found = chunk.data, []
     for at, tcp, six, swapped in zip(
         segments.network[which].tolist(),
@@ -191,5 +191,5 @@ def _ends(chunk: Chunk, segments: Segments, which: Integers, from_high: npt.NDAr
         first, size = (at + 8, 16) if six else (at + 12, 4)
         source = endpoint(bytes(data[first : first + size]), data[tcp] << 8 | data[tcp + 1])
         destination = endpoint(bytes(data[first + size : first + 2 * size]), data[tcp + 2] << 8 | data[tcp + 3])
-        found.append(Ends(destination, source) if swapped else Ends(source, destination))
+        found.append(FlowEnds(destination, source) if swapped else FlowEnds(source, destination))
     return found

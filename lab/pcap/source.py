@@ -26,7 +26,7 @@ ZSTD_PIECE = 512
 """Bytes given to zstd at a time: 4 of them may expand to 128 KiB, which come all at once."""
 
 
-class Source:
+class CaptureSource:
     """An open capture. `read_into` fills a buffer; `skip_to` goes to an offset of the uncompressed bytes."""
 
     def __init__(self, path: Path, raw: BinaryIO) -> None:
@@ -89,7 +89,7 @@ class BrokenError(Exception):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Source]:
+def opened(path: Path) -> Iterator[CaptureSource]:
     """The capture at `path`, `-` for standard input. Raises BadInputError."""
     with ExitStack() as stack:
         try:
@@ -98,7 +98,7 @@ def opened(path: Path) -> Iterator[Source]:
                 shutil.copyfileobj(sys.stdin.buffer, raw, 1 << 20)
             else:
                 raw = stack.enter_context(path.open("rb"))
-            source = Source(path, raw)
+            source = CaptureSource(path, raw)
         except OSError as error:
             raise BadInputError(f"cannot read {path}: {error.strerror}") from None
         yield source

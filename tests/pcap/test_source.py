@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 from lab.errors import BadInputError
-from lab.pcap.source import STDIN, BrokenError, Source, opened
+from lab.pcap.source import STDIN, BrokenError, CaptureSource, opened
 
 CONTENT = bytes(range(256)) * 4096
 """1 MiB, which zstd gives back in several pieces."""
@@ -24,7 +24,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def read(source: Source, size: int) -> bytes:
+def read(source: CaptureSource, size: int) -> bytes:
     room = bytearray(size)
     return bytes(room[: source.read_into(memoryview(room))])
 

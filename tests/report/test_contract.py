@@ -90,7 +90,7 @@ def test_waits_and_reasons_are_words() -> None:
         report_samples.verdict(
             cycle=(edge,),
             tail=(),
-            live=(verdict.LiveThread("7/8 java", quoted("futex")),),
+            live=(verdict.LiveWait("7/8 java", quoted("futex")),),
             qualifiers=(Qualifier(because(Why.POSIX_TIMERS, "7 java", 2), "no-timers"),),
             missing=(because(Why.NO_SOCKET, Role.CLIENT),),
             contradictions=(),

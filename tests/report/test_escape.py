@@ -12,7 +12,7 @@ from lab.evidence import CaptureCount, Ended, Evidence, Wants
 from lab.reason import Qualifier, quoted
 from lab.report import escape, judged, page, text, watched
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.verdict import Edge, LiveThread, Verdict, Witness
+from lab.verdict import Edge, LiveWait, Verdict, Witness
 from tests.report.report_samples import FROZEN_SOCKETS, SERVER, evidence, snapshot, spec, thread, verdict
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp\u2066\x00\r\nFORGED: all is well\u2028[red]\ud800"
@@ -28,7 +28,7 @@ def everywhere() -> tuple[Verdict, Evidence]:
     """A frozen pair of which every word that somebody else may choose is hostile."""
     said = verdict(
         grade=Grade.PROVEN,
-        live=(LiveThread(HOSTILE, quoted(HOSTILE)),),
+        live=(LiveWait(HOSTILE, quoted(HOSTILE)),),
         qualifiers=(Qualifier(quoted(HOSTILE), "no-alarm"),),
         missing=(quoted(HOSTILE),),
         contradictions=(quoted(HOSTILE),),
