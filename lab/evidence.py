@@ -433,6 +433,12 @@ class Settings:
         text = self.sysctls.get("tcp_wmem")
         return int(text.split()[2]) if text else None
 
+    @property
+    def adv_win_scale(self) -> int | None:
+        """tcp_adv_win_scale; None: not read."""
+        text = self.sysctls.get("tcp_adv_win_scale")
+        return int(text) if text else None
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -461,11 +467,15 @@ class Evidence:
     """The kernel's release, as `uname -r` says."""
     max_tcp_header: int | None = None
     """Bytes: the kernel's MAX_TCP_HEADER, as a connection of the lab's own has shown it."""
+    adv_win_scale_counts: bool | None = None
+    """Whether this kernel computes windows by tcp_adv_win_scale; None: not asked, or not found out."""
     ours: bool = True
     """Whether the two programs are the lab's own, so that `client` and `server` name them."""
     roles: str = "seen"
     """`guessed` where nothing told who is the client: then the lower port is the server's."""
     wmem_max_of: dict[int, int] = field(default_factory=dict)
     """tcp_wmem[2] for each socket, by its inode, where more namespaces than the pair's own were looked into."""
+    adv_win_scale_of: dict[int, int] = field(default_factory=dict)
+    """tcp_adv_win_scale for each socket, by its inode, where more namespaces than the pair's own were looked into."""
     core_before: dict[str, str] = field(default_factory=dict)
     """`core` as it was before the spec's `host_sysctls` were written; empty if it has none."""

@@ -12,6 +12,7 @@ from lab.kernel.procfs import descendants, peak_resident
 from lab.kernel.snapshots import Scene, Target
 from lab.kernel.sockets.send_room import max_tcp_header
 from lab.kernel.sockets.sock_diag import SocketDiag
+from lab.kernel.sockets.window_share import adv_win_scale_counts
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
 from lab.testbed import Site
@@ -209,8 +210,14 @@ class Observer:
             missing=tuple(self._missing),
             release=platform.release(),
             max_tcp_header=max_tcp_header(),
+            adv_win_scale_counts=self._scale_counts(),
             core_before=dict(self._site.core_before),
         )
+
+    def _scale_counts(self) -> bool | None:
+        """Asked only where the judge needs it: where the kernel does not tell the windows."""
+        latest = self._latest.sockets if self._latest else ()
+        return adv_win_scale_counts() if any(each and each.rcv_wnd is None for each in latest) else None
 
     def settle(self) -> None:
         """Let the last frames come in, and ask how much memory the programs took."""

@@ -166,10 +166,18 @@ class ConnectionView:
         return KernelTraits(
             wmem_max=None if self.evidence.wmem_max_of else largest,
             wmem_max_of=self.evidence.wmem_max_of | ends,
+            adv_win_scale_of=self._scales() if self.evidence.adv_win_scale_counts else {},
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
             drops_beyond_window=drops_beyond_window(self.evidence.release),
             gives_up=gives_up(*(each.sysctls for each in self.evidence.settings if each)),
         )
+
+    def _scales(self) -> dict[int, int]:
+        """tcp_adv_win_scale of every socket of which it is known."""
+        settings = self.evidence.settings
+        known = {role: scale for role in Role if (each := settings[role]) and (scale := each.adv_win_scale) is not None}
+        own = {socket.inode: known[role] for role in known if (socket := self.socket(role))}
+        return self.evidence.adv_win_scale_of | own
 
     def _knot(self, snapshot: Snapshot, analysis: Analysis) -> Knot | None:
         client, server = snapshot.sockets
