@@ -7,6 +7,7 @@
 * `remedies`, `limits`, `catalogue`, `checks`, `forecast`: `lab remedies`, `lab limits`, `lab list`, `lab doctor` and
   `lab forecast`.
 * `swept`, `cliff`: a sweep while it plays and its result; its picture.
+* `reasons`: every reason in words. `contract`: a verdict as the JSON contract has it.
 * `page`: how all of it is printed: under 100 columns, in colour only on a terminal, control characters escaped.
 * `escape`: how they are escaped, here and wherever else text of other programs is quoted.
 
