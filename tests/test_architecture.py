@@ -63,8 +63,8 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "base", "misc"}
 CATALOGUES = {
     "scenario": "tests/scenario/test_scenario.py looks at every scenario",
     "remedy": "tests/remedy/test_remedy.py looks at every remedy",
-    "endpoint/client": "a behaviour of the client: scenarios and remedies name it, and tests that play those run it",
-    "endpoint/server": "a behaviour of the server, likewise",
+    "endpoint/client": "tests/remedy/test_remedy.py: a scenario or a remedy names every behaviour, and tests play it",
+    "endpoint/server": "likewise",
 }
 """Folders whose modules are entries of a catalogue, found there and tested all alike: by whom."""
 NO_ENTRIES = {"remedy/trial"}

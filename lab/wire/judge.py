@@ -1,7 +1,7 @@
 """The verdict on a connection of a capture, from packets alone: without programs and without kernels.
 
 Packets never show whether a program will read later. So a deadlock is `consistent` and no more, and the verdict names
-the command that would settle it. How the stall began and ended, and the frames that show it, are told beside it.
+the command that would settle it. Beside it stand since when the stall lasts, how it ended, and the frames that show it.
 """
 
 from collections.abc import Iterable, Mapping
