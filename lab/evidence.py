@@ -3,8 +3,10 @@
 Times are CLOCK_REALTIME in nanoseconds since the epoch. A fact that could not be read is None, never 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final
 
 from lab.spec import Pair, Role, Spec
@@ -95,11 +97,40 @@ class SocketSample:
     pacing_rate: int | None = None
     """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
     ulp: str | None = None
-    """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
+    """TCP_ULP: what lies above TCP in the kernel and moves data by itself (tls, mptcp); empty: nothing."""
+    error_queue: str | None = None
+    """The options by which something may come to its error queue and wake its thread (SO_TIMESTAMPING, IP_RECVERR,
+    SO_ZEROCOPY); empty: none."""
     window_clamp: int | None = None
     """TCP_WINDOW_CLAMP: the largest window that this end offers."""
     earlier: tuple[EarlierSample, ...] | None = None
     """Of the samples before this one those that can matter, oldest first. None: nobody has kept any."""
+
+    @property
+    def app_progress(self) -> tuple[int, int]:
+        """Bytes that its program has written, and read. A SYN and a FIN may count as one each."""
+        return self.bytes_acked + self.wqueue, self.bytes_received - self.rqueue
+
+    @property
+    def tcp_progress(self) -> tuple[int, int]:
+        """Bytes that the peer has acknowledged, and that have been received. A SYN and a FIN may count as one each."""
+        return self.bytes_acked, self.bytes_received
+
+    @property
+    def state_key(self) -> tuple[object, ...]:
+        """Two samples of one socket show the same state if this is equal: all that inet_diag tells but clocks.
+
+        A probe raises `backoff`: that is another state.
+        """
+        return _STATE(self)
+
+
+_STATE: Callable[[SocketSample], tuple[object, ...]] = attrgetter(
+    "state", "timer", "cookie", "inode", "rqueue", "wqueue", "backoff", "unacked", "notsent_bytes", "bytes_acked",
+    "bytes_received", "snd_wnd", "rcv_wnd", "snd_mss", "rcv_mss", "advmss", "rcv_wscale", "snd_cwnd", "reordering",
+    "ca_state", "congestion", "ulp", "pacing_rate", "rto_us", "rmem_alloc", "rcvbuf", "sndbuf", "wmem_queued",
+    "backlog", "drops",
+)  # fmt: skip
 
 
 class ResourceKind(StrEnum):
@@ -295,7 +326,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent cut: all threads, then both sockets, then all threads again, then both counters."""
+    """One consistent snapshot: all threads, then both sockets, then all threads again, then both counters."""
 
     number: int
     threads_before: tuple[ThreadSample, ...]
@@ -459,7 +490,7 @@ class Evidence:
     capture: CaptureCount | None
     """None: the wire could not be captured; `missing` says why."""
     logs: Pair[str]
-    memory: Pair[int | None] = UNKNOWN
+    resident_growth: Pair[int | None] = UNKNOWN
     """Bytes by which each program's resident memory has grown at its most since the connection."""
     missing: tuple[str, ...] = ()
     """What could not be observed, each with the privilege or the program that would have shown it."""
