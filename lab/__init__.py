@@ -3,9 +3,12 @@ and a pure function reads the evidence and returns a verdict.
 
 * `spec`: what is intended. `evidence`: what was observed. `errors`: whose fault it is.
 * `tcp`: a TCP connection seen from outside. `proof`: from evidence to verdict. `forecast`: where the freeze must come.
+* `wire`: what packets alone say. `verdict`: what a judge returns. `reason`: why something is so, as a value.
 * `scenario`, `remedy`: one file each; what is played, and what cures it.
 * `kernel`: every word spoken with Linux. `pcap`: capture files. `store`: a run on disk. `report`: text for people.
+* `run_format`: run directories of older versions. `version`: the version of the lab.
 * `testbed`: where a spec is played. `endpoint`: the two programs, which import nothing else of this package.
 * `experiment`: plays one spec on one testbed. `sweep`: a grid of specs, one row each. `cli`: the only door.
-* `doctor`: what works here and why not.
+* `doctor`: what works here and why not. `observer`: watches one pair and holds what was seen.
+* `comparison`: every remedy side by side. `limits`: the published table of buffers, measured here.
 """

@@ -85,7 +85,7 @@ class Pair(Generic[T]):
 
 
 class Outcome(StrEnum):
-    """What a run came to. Only `lab.proof.judge` decides one."""
+    """What a connection came to: by all evidence in `lab.proof`, by packets alone in `lab.wire.outcome`."""
 
     DEADLOCK = "deadlock"
     READ_READ = "read-read"

@@ -14,9 +14,9 @@ from lab.report.escape import escaped
 from lab.spec import Outcome
 
 if TYPE_CHECKING:
-    from lab.pcap.bulk import Progress
+    from lab.pcap.bulk import ReadProgress
     from lab.verdict import Verdict
-    from lab.wire.stalls import Judged
+    from lab.wire.judge import PacketJudgement
 
 DEADLOCK, BAD_INPUT, INCONCLUSIVE = 1, 2, 3
 STDIN = Path("-")
@@ -25,7 +25,7 @@ PACKED = (".gz", ".zst")
 
 
 class _Shown(Protocol):
-    def add(self, path: str, verdict: "Verdict", story: "Judged | None") -> None: ...
+    def add(self, path: str, verdict: "Verdict", story: "PacketJudgement | None") -> None: ...
 
     def close(self, errors: list[tuple[str, str]]) -> None: ...
 
@@ -71,9 +71,9 @@ def _json() -> _Shown:
 
 
 def _text() -> _Shown:
-    from lab.report.judged import Page  # noqa: PLC0415 - rich
+    from lab.report.judged import VerdictPage  # noqa: PLC0415 - rich
 
-    return Page()
+    return VerdictPage()
 
 
 def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | None) -> list[str]:
@@ -96,7 +96,7 @@ def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | 
     return judgement.errors
 
 
-def _progress(path: Path) -> "Progress":
+def _progress(path: Path) -> "ReadProgress":
     """A line on stderr that is overwritten, from the second second on; silent where stderr is no terminal."""
     began = time.monotonic()
 

@@ -15,10 +15,10 @@ from lab.verdict import Verdict
 
 if TYPE_CHECKING:  # of other commands than `run`, which is in a hurry
     from lab.remedy.trial import Trial, Tried
-    from lab.wire.stalls import Judged
+    from lab.wire.judge import PacketJudgement
 
 FURTHER = ("since_ns", "until_ns", "ended", "evidence", "marks", "chain")
-"""Keys of `judge` beyond the verdict's: what of `Judged` is for the reader."""
+"""Keys of `judge` beyond the verdict's: what of `PacketJudgement` is for the reader."""
 
 
 def document(value: object) -> str:
@@ -98,7 +98,7 @@ class Connections:
     def __init__(self) -> None:
         self._between = '{"connections": ['
 
-    def add(self, path: str | None, verdict: Verdict, story: "Judged | None") -> None:
+    def add(self, path: str | None, verdict: Verdict, story: "PacketJudgement | None") -> None:
         further = {name: getattr(story, name, None) for name in FURTHER}
         pieces = (
             msgspec.json.encode(_path(path)),

@@ -66,7 +66,7 @@ def _play(spec: Spec, helper: "HelperProcess | None", *, hold: bool, expect: str
         from lab.report import live  # noqa: PLC0415
         from lab.report.contract import as_contract  # noqa: PLC0415
 
-        shown = stack.enter_context(live.Live())
+        shown = stack.enter_context(live.ProgressDisplay())
         run = store.Run.create(runs, spec)
         evidence = None
         try:

@@ -3,6 +3,8 @@
 Sockets are opened here or in two throw-away namespaces that start with the sysctls of here, so a row follows a sysctl.
 No setting of the host is changed: where a rule speaks of `net.core.*`, a smaller `tcp_rmem` in a throw-away namespace
 shows the same. `lab limits --host-sysctl` shows it under other settings of the host.
+
+The claims are here. `place` is where they are measured: the namespaces and the sockets.
 """
 
 import socket

@@ -17,7 +17,7 @@ from lab.proof.standstill import Finding, balanced, kind_of_standstill, write_wr
 from lab.proof.threads import Thread
 from lab.reason import Reason, Why, because, quoted
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.verdict import Edge, ForecastSummary, Live, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.verdict import Edge, ForecastSummary, LiveWait, Testimonies, Testimony, Verdict, WireSummary, Witness
 
 REOPENINGS = 3
 """A closed window that opened again this often, while bytes moved, is a slow reader's."""
@@ -167,7 +167,7 @@ def _named(view: ConnectionView, thread: Thread) -> str:
     return f"{thread.name} [{inside}]" if inside else thread.name
 
 
-def _live(view: ConnectionView, finding: Finding) -> Iterable[Live]:
+def _live(view: ConnectionView, finding: Finding) -> Iterable[LiveWait]:
     """The live threads that keep it from being proven, and what each waits for."""
     client, server = (view.socket(role) for role in Role)
     if finding.outcome in (Outcome.COMPLETED, Outcome.ABORTED):
@@ -175,7 +175,7 @@ def _live(view: ConnectionView, finding: Finding) -> Iterable[Live]:
     if finding.knot or view.analysis is None or client is None or server is None:
         return
     for each in view.analysis.against(client.inode, server.inode):
-        yield Live(each.thread.name, because(Why.LIVE, each.waits_for, each.why))
+        yield LiveWait(each.thread.name, because(Why.LIVE, each.waits_for, each.why))
 
 
 def _unseen(view: ConnectionView, finding: Finding) -> tuple[Reason, ...]:

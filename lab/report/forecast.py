@@ -1,4 +1,4 @@
-"""Where the freeze must come, in figures: the text of `lab forecast`, and the forecast beside what a run measured."""
+"""Where the freeze must come: the text of `lab forecast`, and in a report the forecast beside what was measured."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,11 +12,12 @@ from rich.text import Text
 from lab.evidence import Evidence
 from lab.forecast import Forecast, Range, forecast
 from lab.report import page
+from lab.report.escape import plain
 from lab.spec import Outcome, Spec
 from lab.verdict import Verdict
 
 BOUNDED = ("written by the client", "read by the server")
-"""What `client_accepted` and `server_processed` are to a reader."""
+"""`client_accepted` and `server_processed` in words."""
 
 
 def show(
@@ -27,28 +28,28 @@ def show(
     stream: TextIO | None = None,
     width: int | None = None,
 ) -> None:
-    """Print the forecast for settings that were not played."""
+    """Prints the forecast for settings that were not played."""
     page.show(_alone(spec, seen, may_be), stream, width)
 
 
 def against(verdict: Verdict, evidence: Evidence) -> Iterator[RenderableType]:
-    """The forecast beside the measured bytes, where the pair froze; else what it says of this scenario."""
+    """The forecast beside the measured bytes, if the pair froze; else the forecast alone."""
     if not evidence.spec.scenario.freezes:
         return
-    told = forecast(evidence.spec, evidence.settings, evidence.core)
+    expected = forecast(evidence.spec, evidence.settings, evidence.core)
     seen = replace(
-        told, client_accepted=verdict.forecast.client_accepted, server_processed=verdict.forecast.server_processed
+        expected, client_accepted=verdict.forecast.client_accepted, server_processed=verdict.forecast.server_processed
     )
     yield Text("")
     if verdict.outcome is Outcome.DEADLOCK:
         yield _table(seen, (verdict.account.client_accepted, verdict.account.server_processed))
-        yield Padding(Text(page.plain(seen.reason), "dim"), (0, 0, 0, 1))
+        yield Padding(Text(plain(seen.reason), "dim"), (0, 0, 0, 1))
     else:
         yield Padding(Text.assemble(("forecast: ", "dim"), _in_words(seen)), (0, 0, 0, 1))
 
 
 def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:
-    """Where what was measured refutes the forecast: then one of the two is wrong, and either is ours."""
+    """Where the measurement refutes the forecast: one of the two is wrong, and both are of this lab."""
     if verdict.outcome is Outcome.DEADLOCK:
         measured = (verdict.account.client_accepted, verdict.account.server_processed)
         bounds = (verdict.forecast.client_accepted, verdict.forecast.server_processed)
@@ -57,33 +58,34 @@ def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:
             for what, number, each in zip(BOUNDED, measured, bounds, strict=True)
             if _within(number, each) is False
         )
-    most, payload = verdict.forecast.client_accepted.high, evidence.spec.scenario.load.payload
-    if verdict.outcome is Outcome.COMPLETED and evidence.spec.remedy is None and most is not None and payload > most:
-        return (f"{payload:,} bytes went through, and the forecast promised that no more than {most:,} can",)
+    maximum, payload = verdict.forecast.client_accepted.high, evidence.spec.scenario.load.payload
+    completed = verdict.outcome is Outcome.COMPLETED and evidence.spec.remedy is None
+    if completed and maximum is not None and payload > maximum:
+        return (f"{payload:,} bytes went through, and the forecast promised that no more than {maximum:,} can",)
     return ()
 
 
 def _alone(spec: Spec, seen: Forecast, may_be: Sequence[Outcome]) -> Iterator[RenderableType]:
     payload, name = spec.scenario.load.payload, spec.scenario.name
     yield Text(f"{name} with {payload:,} bytes: {' or '.join(may_be)}", "bold")
-    yield Text(_in_words(seen) if seen.client_accepted.low is not None else page.plain(seen.reason))
+    yield Text(_in_words(seen) if seen.client_accepted.low is not None else plain(seen.reason))
     if seen.client_accepted.low is None:
         return
     yield Text("")
     yield _table(seen, None)
     yield Text("")
-    yield Padding(Text(page.plain(seen.reason)), (0, 0, 0, 1))
+    yield Padding(Text(plain(seen.reason)), (0, 0, 0, 1))
 
 
 def _in_words(seen: Forecast) -> str:
     bounds = seen.client_accepted
     if bounds.low is None or bounds.high is None:
-        return page.plain(seen.reason)
+        return plain(seen.reason)
     return f"up to {bounds.low:,} bytes this can never freeze; beyond {bounds.high:,} it never completes"
 
 
 def _table(seen: Forecast, measured: tuple[int | None, ...] | None) -> Table:
-    """Low, point and high, and what was measured where a run is at hand."""
+    """Low, point and high, and what was measured, if anything was."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column(" forecast in bytes", overflow="fold")
     for heading in ("at least", "likely", "at most", *(("measured", "") if measured else ())):

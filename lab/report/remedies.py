@@ -1,4 +1,4 @@
-"""Every remedy side by side: the text of `lab remedies`, and the same as a table in Markdown."""
+"""The text of `lab remedies`: every remedy side by side; also as a table in Markdown."""
 
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -14,6 +14,7 @@ from lab.remedy import Effect
 from lab.remedy.trial import Trial, Tried, relative_speed
 from lab.report import page
 from lab.report.conclusion import colour
+from lab.report.escape import plain
 from lab.spec import Outcome
 from lab.verdict import Account
 
@@ -34,12 +35,12 @@ NOTES = (
 
 
 def show(name: str, trial: Trial, forecast: Forecast, tried: Sequence[Tried], stream: TextIO | None = None) -> None:
-    """Print the tables; `trial` is the run without a remedy."""
+    """Prints the tables; `trial` is the run without a remedy."""
     page.show(_pieces(name, trial, forecast, tried), stream)
 
 
 def markdown(name: str, trial: Trial, forecast: Forecast, tried: Sequence[Tried]) -> str:
-    """One table in Markdown, below the line on the run without a remedy."""
+    """One table in Markdown, below a line about the run without a remedy."""
     headings = (*HEADINGS, *MEMORY, *PLACES, "what had to change")
     rows = [(*_row(each, tried), *_held(each), each.remedy.changes) for each in tried]
     lines = [_without(name, trial, forecast), ""]
@@ -50,7 +51,7 @@ def markdown(name: str, trial: Trial, forecast: Forecast, tried: Sequence[Tried]
 def _pieces(name: str, trial: Trial, forecast: Forecast, tried: Sequence[Tried]) -> Iterator[RenderableType]:
     yield Text(_without(name, trial, forecast), colour(trial.outcome))
     for difference in _differences(tried):
-        yield Text(page.plain(difference), "bold red")
+        yield Text(plain(difference), "bold red")
     yield Text("")
     yield _table(tried)
     yield Text("")
@@ -63,9 +64,9 @@ def _pieces(name: str, trial: Trial, forecast: Forecast, tried: Sequence[Tried])
 
 def _without(name: str, trial: Trial, forecast: Forecast) -> str:
     number = trial.fullest.client_accepted if trial.outcome is Outcome.DEADLOCK else trial.payload
-    told = "after" if trial.outcome is Outcome.DEADLOCK else "with"
-    most = page.count(forecast.client_accepted.high)
-    return f"{name} without a remedy: {trial.outcome} {told} {page.count(number)} bytes (at most {most} fit)"
+    preposition = "after" if trial.outcome is Outcome.DEADLOCK else "with"
+    high = page.count(forecast.client_accepted.high)
+    return f"{name} without a remedy: {trial.outcome} {preposition} {page.count(number)} bytes (at most {high} fit)"
 
 
 def _differences(tried: Sequence[Tried]) -> list[str]:

@@ -1,7 +1,7 @@
 """What a sweep leaves for people: the tables, the picture of the cliff, and a count of what came of it."""
 
 from lab.errors import StoreError
-from lab.report.swept import Count, Swept
+from lab.report.swept import OutcomeCount, Swept
 from lab.sweep.table import CSV, PARQUET, Table
 
 HTML, PNG = "cliff.html", "cliff.png"
@@ -23,7 +23,7 @@ def write(table: Table) -> Swept:
         "select count(*), count(error), count(*) filter (where not as_expected), first(error) filter (where error is "
         "not null) from points"
     )
-    return Swept(points, tuple(Count(*each) for each in counts), failed, first, wrong, tuple(map(str, files)))
+    return Swept(points, tuple(OutcomeCount(*each) for each in counts), failed, first, wrong, tuple(map(str, files)))
 
 
 def _draw(table: Table) -> bool:
@@ -38,7 +38,7 @@ def _draw(table: Table) -> bool:
         )
     ]
     bounds = [
-        cliff.Bounds(*each)
+        cliff.CliffBounds(*each)
         for each in table.select(
             "select buffers_most, min(client_accepted_low), max(client_accepted_high) from points "
             "where buffers_most is not null and client_accepted_low > 0 group by all order by all"

@@ -29,7 +29,8 @@ from lab.kernel.place.netns import Namespace, program_in
 from lab.pcap import pcapng
 from lab.spec import CaptureMode, Pair, Role
 from lab.tcp.frame import Frame, dissect
-from lab.wire.witness import WireWitness, notable
+from lab.wire.comments import frame_comments
+from lab.wire.witness import WireWitness
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ADDRESSES = Pair("198.18.110.20", "198.18.110.10")
@@ -181,7 +182,7 @@ def _ours(mode: CaptureMode, host: Namespace, folder: Path, told: int, hear: int
             for segment in filter(None, map(dissect, frames)):
                 witness.feed(segment)
             if frames:
-                writer.write(frames, notable(witness.facts(), frames[0].number))
+                writer.write(frames, frame_comments(witness.facts(), frames[0].number))
 
         before = _ready(hear)
         while not select.select([told], [], [], TICK_MS / 1000)[0]:

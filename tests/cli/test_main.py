@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.version import VERSION
 from tests.commanded import LIMIT_S, ROOT, environment, is_one_line, lab
 
 
@@ -22,7 +23,7 @@ def test_help_is_for_standard_output(arguments: list[str]) -> None:
 def test_the_version_is_told() -> None:
     said = lab("--version")
     assert (said.code, said.err) == (0, "")
-    assert "0.1.0" in said.out
+    assert VERSION in said.out
 
 
 def test_no_command_shows_what_there_is() -> None:

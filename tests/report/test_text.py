@@ -12,7 +12,7 @@ from lab.evidence import CaptureCount, Evidence
 from lab.reason import Qualifier, Why, because, quoted
 from lab.report import text
 from lab.spec import Grade, Outcome
-from lab.verdict import Live, Verdict
+from lab.verdict import LiveWait, Verdict
 from tests.report.report_samples import (
     ABORTED,
     AUTOTUNED,
@@ -102,7 +102,8 @@ def test_a_consistent_deadlock_says_in_its_first_line_that_it_is_not_proven_and_
     first = told(FROZEN).splitlines()[0]
     assert "NOT PROVEN" in first
     assert "would decide" in first
-    waiting = verdict(live=(Live("21442/21450 worker", quoted("futex")), Live("21442/21451 worker", quoted("futex"))))
+    workers = ("21442/21450 worker", "21442/21451 worker")
+    waiting = verdict(live=tuple(LiveWait(worker, quoted("futex")) for worker in workers))
     first, *rest = told((waiting, evidence())).splitlines()
     assert "2 live threads" in first
     assert any("21442/21450 worker" in line for line in rest)
