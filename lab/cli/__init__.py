@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.terminal import complain, say
+from lab.cli import terminal
 from lab.errors import LabError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def main(aside: "HelperProcess | None" = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
-        complain(f"cannot write the output: {error.strerror}")
+        terminal.error(f"cannot write the output: {error.strerror}")
         return 4
     return code
 
@@ -78,19 +78,19 @@ def _called(aside: "HelperProcess | None") -> int:
         return 2
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "lab"
-        complain(f"{error.format_message()} (`{path} --help` says more)")
+        terminal.error(f"{error.format_message()} (`{path} --help` says more)")
         return 2
     except click.ClickException as error:
-        complain(error.format_message())
+        terminal.error(error.format_message())
         return 2
     except click.exceptions.Exit as exit_:
         return exit_.exit_code
     except LabError as error:
-        complain(str(error))
+        terminal.error(str(error))
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _be_deaf()
-        complain("interrupted")
+        terminal.error("interrupted")
         return 130
     except Terminated as signal_:
         _be_deaf()
@@ -111,13 +111,15 @@ def _called(aside: "HelperProcess | None") -> int:
 
 
 def _too_little(why: str | None) -> int:
-    complain(f"a limit of this place is too low for it ({why}): `ulimit -a` shows them, `ulimit -n 1024` raises one")
+    terminal.error(
+        f"a limit of this place is too low for it ({why}): `ulimit -a` shows them, `ulimit -n 1024` raises one"
+    )
     return 4
 
 
 def _defect() -> int:
-    say(traceback.format_exc(), err=True)
-    complain("this is a defect of the lab; please report it with the lines above")
+    terminal.echo(traceback.format_exc(), err=True)
+    terminal.error("this is a defect of the lab; please report it with the lines above")
     return 5
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.cli import terminal
 from lab.cli.options import Playing, RunOptions, scenario_flags, table_format_flag
-from lab.cli.terminal import complain, say
 from lab.errors import EnvironmentLacksError, SpecError
 
 if TYPE_CHECKING:
@@ -40,12 +40,14 @@ def command(*, form: str, **flags: Any) -> int:
     if not spec.scenario.freezes:
         raise SpecError(f"scenario '{spec.scenario.name}' does not freeze: upper and echo do")
     tried = []
-    with host_settings.applied(spec.host_sysctls, say=complain):  # for all the runs at once
+    with host_settings.applied(spec.host_sysctls, say=terminal.error):  # for all the runs at once
         without = comparison.plain(replace(spec, host_sysctls={}))
         for each in comparison.compared(without, only):
             tried.append(each)
             if sys.stderr.isatty():
-                say(f"{each.remedy.name}: {each.effect or 'undecided'} after {each.last.seconds:.1f} s", err=True)
+                terminal.echo(
+                    f"{each.remedy.name}: {each.effect or 'undecided'} after {each.last.seconds:.1f} s", err=True
+                )
     _print(form, without, tried)
     return 0
 
@@ -60,6 +62,6 @@ def _print(form: str, without: "Plain", tried: "list[Tried]") -> None:
 
     name = without.spec.scenario.name
     if form == "markdown":
-        say(report.markdown(name, without.trial, without.forecast, tried))
+        terminal.echo(report.markdown(name, without.trial, without.forecast, tried))
     else:
         report.show(name, without.trial, without.forecast, tried)

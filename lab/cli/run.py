@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lab.cli import terminal
 from lab.cli.options import Playing, RunOptions, flag, format_flag, host_sysctls, run_flags, scenario_flags
-from lab.cli.terminal import complain, say
 from lab.errors import EnvironmentLacksError, SpecError, StoreError
 from lab.spec import Outcome, Spec
 
@@ -58,7 +58,7 @@ def _play(spec: Spec, aside: "HelperProcess | None", *, hold: bool, expect: str 
     aid = testbed.Startup(partial(_load, form, aside), aside)
     document = ""
     with ExitStack() as stack:
-        site = stack.enter_context(testbed.find(spec.testbed).site(spec, complain, aid))
+        site = stack.enter_context(testbed.find(spec.testbed).site(spec, terminal.error, aid))
         from lab import store  # noqa: PLC0415
         from lab.experiment import play  # noqa: PLC0415
         from lab.forecast import expected, forecast  # noqa: PLC0415
@@ -144,7 +144,7 @@ def chosen_testbed(wish: RunOptions) -> str:
     except SpecError as error:
         raise EnvironmentLacksError(f"{why}, so there is loopback only, and {error}") from None
     sysctl.require_writable_core(host_sysctls(wish.host_sysctl))
-    complain(f"{why}: playing on loopback, with socket options instead of sysctls")
+    terminal.error(f"{why}: playing on loopback, with socket options instead of sysctls")
     return "loopback"
 
 
@@ -191,7 +191,7 @@ def _versions() -> dict[str, str]:
 
 def _hold(standing: str) -> None:
     try:
-        say(f"The pair stands: {standing}. Ctrl-C ends it.", err=True)
+        terminal.echo(f"The pair stands: {standing}. Ctrl-C ends it.", err=True)
         signal.pause()
     except KeyboardInterrupt:
         return

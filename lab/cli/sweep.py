@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli import run
+from lab.cli import run, terminal
 from lab.cli.options import RunOptions, flag, format_flag
-from lab.cli.terminal import complain
 from lab.errors import BadInputError, EnvironmentLacksError, SpecError
 from lab.spec import Spec
 
@@ -67,7 +66,7 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
             # Interrupted, or the disk is full: what was played is left ready for use.
             if kept:
                 results.write(table)
-                complain(f"{len(table.played)} of {len(wanted)} points are in {folder}; --resume goes on")
+                terminal.error(f"{len(table.played)} of {len(wanted)} points are in {folder}; --resume goes on")
             raise
         seconds = time.monotonic() - began
         swept = results.write(table)

@@ -5,8 +5,8 @@ from functools import partial
 
 import click
 
+from lab.cli import terminal
 from lab.cli.options import Repeated, RepeatedNumber, flag, format_flag
-from lab.cli.terminal import complain
 from lab.spec import Outcome
 
 DEADLOCK, INCONCLUSIVE = 1, 3
@@ -50,9 +50,11 @@ def command(
         find = partial(docker.main_pids_now, containers, projects)
         inside = Containers(docker.main_pids(containers, projects), find)
     targets = Targets(pids, namespaces, ports, inside)
-    with closing(Watch(targets, docker.names_of, complain)) as watch:
+    with closing(Watch(targets, docker.names_of, terminal.error)) as watch:
         if watch.unseen > HIDDEN_FROM_ROOT and (targets.everything or ports):
-            complain(f"not looked at: the network namespaces of {watch.unseen} processes, if not ours: run as root")
+            terminal.error(
+                f"not looked at: the network namespaces of {watch.unseen} processes, if not ours: run as root"
+            )
         if once:
             verdicts = watch.once()
             _print(form, verdicts, everything=True)
