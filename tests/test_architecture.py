@@ -20,6 +20,7 @@ STOREYS = [
     {"testbed", "report"},
     {"observer"},
     {"experiment"},
+    {"playing"},
     {"doctor", "watch", "comparison", "limits", "sweep"},
     {"cli"},
 ]

@@ -1,8 +1,9 @@
 """The flags that say what to play, and the spec that they make: shared by every command that takes a scenario."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeVar
 
 import click
@@ -279,6 +280,38 @@ def _until(text: str) -> Until | float:
         return parse_duration(text)
     except SpecError:
         raise SpecError(f"--until '{text}': needs proof, probes, or seconds, for example 5") from None
+
+
+@cache
+def flags() -> Mapping[str, click.Parameter]:
+    """The flags that make a spec, by their names in `RunOptions`: all but --testbed."""
+
+    @click.command()
+    @scenario_flags
+    @run_flags
+    def command() -> None:
+        """Only its flags are used."""
+
+    return {each.name: each for each in command.params if each.name and each.name != "testbed"}
+
+
+def specify(values: Mapping[str, str], testbed: str = "netns") -> Spec:
+    """The spec that `lab run` makes of these flags, given by name; the values of a repeated flag are joined by `;`.
+
+    The environment has no say in it. Raises SpecError.
+    """
+    context = click.Context(click.Command("run"))
+    given: dict[str, Any] = {}
+    for name, text in values.items():
+        if name not in flags():
+            raise SpecError(f"unknown option '{name[:80]}': there are {', '.join(sorted(flags()))}")
+        parameter = flags()[name]
+        value = text.split(";") if parameter.multiple else text
+        try:
+            given[name] = parameter.type_cast_value(context, value)
+        except click.BadParameter as error:
+            raise SpecError(error.message) from None
+    return RunOptions(**given).spec(testbed)
 
 
 def format_flag(command: Command) -> Command:

@@ -32,11 +32,11 @@ def command(*, form: str, **flags: Any) -> int:
 
     asked = flags.pop("remedy")
     only = [find(asked).name] if asked else []
-    wish = RunOptions(**flags)
-    testbed = chosen_testbed(wish)
+    options = RunOptions(**flags)
+    testbed = chosen_testbed(options)
     if testbed == "compose" and os.geteuid() != 0:
         raise EnvironmentLacksError("lab remedies on compose needs root: it brings the pair up for each run; use netns")
-    spec = comparison.bounded(wish.spec(testbed))
+    spec = comparison.bounded(options.spec(testbed))
     if not spec.scenario.freezes:
         raise SpecError(f"scenario '{spec.scenario.name}' does not freeze: upper and echo do")
     tried = []

@@ -52,12 +52,12 @@ class Finding:
     knot: Knot | None = None
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """The one opinion of the house, on the evidence so far."""
+def judge(evidence: Evidence, foretold: Forecast | None = None) -> Verdict:
+    """The one opinion of the house, on the evidence so far; `foretold` is its forecast, if that was made already."""
     view = ConnectionView(evidence)
     finding = _find(view)
     knot = finding.knot
-    seen: Forecast = forecast(evidence.spec, evidence.settings, evidence.core)
+    seen = foretold or forecast(evidence.spec, evidence.settings, evidence.core)
     return Verdict(
         outcome=finding.outcome,
         grade=_grade(finding),

@@ -1,7 +1,6 @@
 """Where the freeze must come, in figures: the text of `lab forecast`, and the forecast beside what a run measured."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TextIO
 
 from rich.console import RenderableType
@@ -10,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.evidence import Evidence
-from lab.forecast import Forecast, Range, forecast
+from lab.forecast import Forecast, Range
 from lab.report import page
 from lab.spec import Outcome, Spec
 from lab.verdict import Verdict
@@ -31,20 +30,16 @@ def show(
     page.show(_alone(spec, seen, may_be), stream, width)
 
 
-def against(verdict: Verdict, evidence: Evidence) -> Iterator[RenderableType]:
+def against(verdict: Verdict, evidence: Evidence, foretold: Forecast) -> Iterator[RenderableType]:
     """The forecast beside the measured bytes, where the pair froze; else what it says of this scenario."""
     if not evidence.spec.scenario.freezes:
         return
-    told = forecast(evidence.spec, evidence.settings, evidence.core)
-    seen = replace(
-        told, client_accepted=verdict.forecast.client_accepted, server_processed=verdict.forecast.server_processed
-    )
     yield Text("")
     if verdict.outcome is Outcome.DEADLOCK:
-        yield _table(seen, (verdict.account.client_accepted, verdict.account.server_processed))
-        yield Padding(Text(page.plain(seen.reason), "dim"), (0, 0, 0, 1))
+        yield _table(foretold, (verdict.account.client_accepted, verdict.account.server_processed))
+        yield Padding(Text(page.plain(foretold.reason), "dim"), (0, 0, 0, 1))
     else:
-        yield Padding(Text.assemble(("forecast: ", "dim"), _in_words(seen)), (0, 0, 0, 1))
+        yield Padding(Text.assemble(("forecast: ", "dim"), _in_words(foretold)), (0, 0, 0, 1))
 
 
 def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.evidence import Evidence
+from lab.forecast import Forecast
 from lab.proof.account import SUMS
 from lab.report import forecast, page
 from lab.report.conclusion import colour, conclusion, explanation
@@ -66,15 +67,16 @@ def show(
     run: Path | None,
     expected: Sequence[Outcome],
     *,
+    foretold: Forecast,
     stream: TextIO | None = None,
     width: int | None = None,
 ) -> None:
-    """Print the report of one run; `expected` is empty where nothing was."""
-    page.show(_pieces(verdict, evidence, run, expected), stream, width)
+    """Print the report of one run; `expected` is empty where nothing was, `foretold` the forecast of the run."""
+    page.show(_pieces(verdict, evidence, run, expected, foretold), stream, width)
 
 
 def _pieces(
-    verdict: Verdict, evidence: Evidence, run: Path | None, expected: Sequence[Outcome]
+    verdict: Verdict, evidence: Evidence, run: Path | None, expected: Sequence[Outcome], foretold: Forecast
 ) -> Iterator[RenderableType]:
     yield Text(conclusion(verdict, evidence), colour(verdict.outcome))
     if words := explanation(verdict):
@@ -91,7 +93,7 @@ def _pieces(
     if evidence.snapshots:
         yield Text("")
         yield witnesses(verdict, evidence, pair, standing=verdict.outcome in STANDING)
-    yield from forecast.against(verdict, evidence)
+    yield from forecast.against(verdict, evidence, foretold)
     yield from _next(verdict, evidence, run)
 
 

@@ -26,7 +26,7 @@ from lab.errors import EnvironmentLacksError, LabError, SpecError, TestbedError
 from lab.kernel.place.netns import signals_held
 from lab.sweep import cluster_worker
 from lab.sweep.grid import Point, by_reach
-from lab.sweep.playing import failed
+from lab.sweep.player import failed
 from lab.sweep.row import Row
 
 HOST = "host"

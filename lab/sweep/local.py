@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from lab.kernel.place import machine
 from lab.kernel.place.netns import HELD, die_with, signals_held
 from lab.sweep.grid import Point, by_reach
-from lab.sweep.playing import Player, failed
+from lab.sweep.player import Player, failed
 from lab.sweep.row import Row
 
 GROWTH_S = 0.5

@@ -14,7 +14,7 @@ from lab.evidence import (
     ThreadSample,
     WireFacts,
 )
-from lab.forecast import Range
+from lab.forecast import Forecast, Range, forecast
 from lab.scenario import find
 from lab.spec import Buffers, Grade, Outcome, Pair, Role, Spec, Triple
 from lab.tcp.segment import ControlBits, Segment
@@ -194,6 +194,12 @@ def verdict(**changes: object) -> Verdict:
         forecast=ForecastSummary(Range(8776, 27010, 164864), Range(4892, 13505, 82944)),
     )
     return replace(frozen, **changes)  # type: ignore[arg-type]
+
+
+def foretold(verdict: Verdict, evidence: Evidence) -> Forecast:
+    """The ranges of the verdict, and the reason that the settings give for them."""
+    reason = forecast(evidence.spec, evidence.settings, evidence.core).reason
+    return Forecast(verdict.forecast.client_accepted, verdict.forecast.server_processed, reason)
 
 
 def without_freeze(outcome: Outcome, **changes: object) -> Verdict:

@@ -12,7 +12,7 @@ from lab.evidence import CaptureCount, Ended, Evidence
 from lab.report import escape, judged, page, text, watched
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.verdict import Edge, Live, Verdict, Witness
-from tests.report.report_samples import FROZEN_SOCKETS, SERVER, evidence, snapshot, spec, thread, verdict
+from tests.report.report_samples import FROZEN_SOCKETS, SERVER, evidence, foretold, snapshot, spec, thread, verdict
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp\u2066\x00\r\nFORGED: all is well\u2028[red]\ud800"
 STEERING = set("\x1b\x07\x9b\u202e\u2066\x00\r\u2028\ud800")
@@ -50,7 +50,8 @@ def test_the_report_of_a_run(outcome: Outcome) -> None:
     end = Ended(Role.SERVER, 5, 1, 1, HOSTILE) if outcome is Outcome.ABORTED else None
     stream = StringIO()
     told = replace(said, outcome=outcome)
-    text.show(told, replace(seen, ended=Pair(None, end)), None, (), stream=stream)
+    ended = replace(seen, ended=Pair(None, end))
+    text.show(told, ended, None, (), foretold=foretold(told, ended), stream=stream)
     assert is_shown_safely(stream.getvalue())
     assert "\\x1b[2J" in stream.getvalue()
 

@@ -24,6 +24,7 @@ from tests.report.report_samples import (
     READ_READ,
     UNCAPTURED,
     evidence,
+    foretold,
     spec,
     verdict,
 )
@@ -46,7 +47,7 @@ CASES: dict[str, Case] = {
 
 def told(case: Case, *, width: int = 99, expected: tuple[Outcome, ...] = (), run: Path | None = RUN) -> str:
     stream = StringIO()
-    text.show(*case, run, expected, stream=stream, width=width)
+    text.show(*case, run, expected, foretold=foretold(*case), stream=stream, width=width)
     return stream.getvalue()
 
 

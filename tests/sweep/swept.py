@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from lab.cli.sweep import FLAGS, specify
+from lab.cli.options import flags, specify
 from lab.sweep import grid
 from lab.sweep.grid import Grid, Point
 from lab.sweep.row import Row
@@ -23,7 +23,7 @@ SQUEEZED = 'scenario = "upper"\ntcp_rmem = "4096 8192 8192"\ntcp_wmem = "4096 81
 
 
 def parsed(text: str) -> Grid:
-    return grid.parse(text, FLAGS, specify)
+    return grid.parse(text, flags(), specify)
 
 
 def points(text: str) -> list[Point]:

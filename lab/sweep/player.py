@@ -10,9 +10,8 @@ from typing import Any
 
 from lab.errors import LabError
 from lab.evidence import Evidence
-from lab.experiment import play
-from lab.forecast import expected, forecast, most_buffered
-from lab.proof.judge import judge
+from lab.forecast import most_buffered
+from lab.playing import Played, play_and_judge
 from lab.spec import Outcome, Role, Spec
 from lab.sweep.grid import Point
 from lab.sweep.row import Row
@@ -40,7 +39,7 @@ class Player:
         started_ns, began = time.time_ns(), time.monotonic()
         known: dict[str, Any] = {}
         try:
-            known = _of_evidence(self._played(point))
+            known = _of_run(self._played(point))
         except LabError as error:
             known["error"] = str(error)
         except Exception as error:  # noqa: BLE001 - a point that fails is a row with its reason, never a crash
@@ -49,11 +48,10 @@ class Player:
             self._start_anew()
         return _row(point, started_ns, known | {"seconds": time.monotonic() - began})
 
-    def _played(self, point: Point) -> Evidence:
+    def _played(self, point: Point) -> Played:
         spec = replace(point.spec, limits=replace(point.spec.limits, tick_s=TICK_S))
         with self._site(point, spec) as site:
-            *_, evidence = play(spec, site)
-        return evidence
+            return play_and_judge(spec, site=site)
 
     def _site(self, point: Point, spec: Spec) -> AbstractContextManager[Site]:
         if point.host_global:
@@ -116,23 +114,24 @@ def _of_spec(spec: Spec) -> dict[str, Any]:
     return known
 
 
-def _of_evidence(evidence: Evidence) -> dict[str, Any]:
+def _of_run(played: Played) -> dict[str, Any]:
     """What was seen, the verdict on it, and what the forecast had said."""
-    spec, verdict = evidence.spec, judge(evidence)
-    seen = forecast(spec, evidence.settings, evidence.core)
-    may_be = expected(spec, seen)
+    spec, evidence, verdict, foretold = played.spec, played.evidence, played.verdict, played.forecast
     known: dict[str, Any] = {
         "outcome": verdict.outcome.value,
         "grade": verdict.grade and verdict.grade.value,
-        "expected": " or ".join(may_be),
-        "as_expected": verdict.outcome in may_be if _is_foretold(spec, verdict.outcome) else None,
+        "expected": " or ".join(played.expected),
+        "as_expected": verdict.outcome in played.expected if _is_foretold(spec, verdict.outcome) else None,
         "client_accepted": verdict.account.client_accepted,
         "server_processed": verdict.account.server_processed,
         "seal_ns": verdict.seal_ns,
         "proved_ns": verdict.proved_ns,
         "buffers_most": most_buffered(spec, evidence.settings, evidence.core),
     }
-    for name, bounds in (("client_accepted", seen.client_accepted), ("server_processed", seen.server_processed)):
+    for name, bounds in (
+        ("client_accepted", foretold.client_accepted),
+        ("server_processed", foretold.server_processed),
+    ):
         known |= {f"{name}_low": bounds.low, f"{name}_point": bounds.point, f"{name}_high": bounds.high}
     for role in Role:
         known |= _of_side(evidence, role)
