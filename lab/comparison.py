@@ -9,7 +9,7 @@ from lab.forecast import Forecast
 from lab.playing import Played, play_and_judge
 from lab.proof.account import fullest
 from lab.remedy import Remedy
-from lab.remedy.trial import Trial, Tried, ladder
+from lab.remedy.trial import RemedyResult, Trial, ladder
 from lab.spec import Buffers, Limits, Outcome, Pair, Role, SocketOptions, Spec, Triple, Until
 
 LIMITS = Limits(run_s=600.0)
@@ -62,10 +62,10 @@ def plain(spec: Spec) -> Plain:
     return Plain(played.spec, _trial(played), foretold)
 
 
-def compared(without: Plain, names: Sequence[str] = ()) -> Iterator[Tried]:
+def compared(without: Plain, names: Sequence[str] = ()) -> Iterator[RemedyResult]:
     """Each remedy, or each of `names`: at a payload that must freeze, and at a much larger one if it does not."""
     for each in [remedy.find(name) for name in names] or remedy.catalogue().values():
-        yield Tried(each, tuple(_trials(without, each)))
+        yield RemedyResult(each, tuple(_trials(without, each)))
 
 
 def _trials(without: Plain, each: Remedy) -> Iterator[Trial]:

@@ -71,9 +71,9 @@ def _json() -> _Shown:
 
 
 def _text() -> _Shown:
-    from lab.report.judged import Page  # noqa: PLC0415 - rich
+    from lab.report.judged import VerdictPage  # noqa: PLC0415 - rich
 
-    return Page()
+    return VerdictPage()
 
 
 def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | None) -> list[str]:

@@ -13,7 +13,7 @@ from lab.spec import Outcome, Role
 from lab.verdict import Verdict
 
 if TYPE_CHECKING:  # of other commands than `run`, which is in a hurry
-    from lab.remedy.trial import Trial, Tried
+    from lab.remedy.trial import RemedyResult, Trial
     from lab.wire.stalls import Judged
 
 FURTHER = ("since_ns", "until_ns", "ended", "evidence", "marks", "chain")
@@ -65,12 +65,12 @@ def _errors(errors: Sequence[tuple[str, str]]) -> list[dict[str, str | None]]:
     return [_path(path) | {"message": encodable(message)} for path, message in errors]
 
 
-def remedies_json(without: "Trial", tried: "Sequence[Tried]") -> str:
+def remedies_json(without: "Trial", tried: "Sequence[RemedyResult]") -> str:
     """The contract of `remedies`; each remedy is told by the run that decided, and `runs` has all."""
     return document({"without": _trial(without), "remedies": [_remedy(each, tried) for each in tried]})
 
 
-def _remedy(each: "Tried", tried: "Sequence[Tried]") -> dict[str, Any]:
+def _remedy(each: "RemedyResult", tried: "Sequence[RemedyResult]") -> dict[str, Any]:
     from lab.remedy.trial import relative_speed  # noqa: PLC0415
 
     told = {

@@ -13,7 +13,7 @@ from lab.errors import EnvironmentLacksError, SpecError
 
 if TYPE_CHECKING:
     from lab.comparison import Plain
-    from lab.remedy.trial import Tried
+    from lab.remedy.trial import RemedyResult
 
 
 @click.command("remedies", cls=Playing)
@@ -52,7 +52,7 @@ def command(*, form: str, **flags: Any) -> int:
     return 0
 
 
-def _print(form: str, without: "Plain", tried: "list[Tried]") -> None:
+def _print(form: str, without: "Plain", tried: "list[RemedyResult]") -> None:
     if form == "json":
         from lab.cli.output import remedies_json  # noqa: PLC0415
 

@@ -52,7 +52,7 @@ def command(*, hold: bool, expect: str | None, form: str, runs: Path | None, **f
         from lab.playing import play_and_judge  # noqa: PLC0415
         from lab.report import live  # noqa: PLC0415
 
-        with live.Live() as display:
+        with live.ProgressDisplay() as display:
 
             def show(evidence: "Evidence") -> None:
                 if helper is not None:

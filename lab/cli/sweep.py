@@ -35,13 +35,15 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
     """
     from lab.report import swept as report  # noqa: PLC0415 - rich
     from lab.sweep import results  # noqa: PLC0415
-    from lab.sweep.table import Table, check_installed  # noqa: PLC0415
+    from lab.sweep.table import RowTable, check_installed  # noqa: PLC0415
 
     check_installed()
     play_all = _on_cluster(cluster) if cluster else _locally()
     wanted, text = _read(grid)
     folder = out or grid.with_suffix("")
-    with closing(Table(folder, text, lambda kept: _parsed(kept).identity == wanted.identity, resume=resume)) as table:
+    with closing(
+        RowTable(folder, text, lambda kept: _parsed(kept).identity == wanted.identity, resume=resume)
+    ) as table:
         points = [point for point in wanted.points(options.specify) if point.key not in table.played]
         began, kept = time.monotonic(), 0
         try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from lab.kernel.place import sysctl
 from lab.kernel.place.netns import Namespace
-from lab.limits.place import PUMP_S, Place, fill, place_of, pumped
+from lab.limits.place import PUMP_S, MeasuringPlace, fill, place_of, pumped
 from lab.spec import Triple
 
 SCALE = struct.Struct("6xB")
@@ -39,7 +39,7 @@ def measured(here: Namespace | None = None) -> Iterator[Limit]:
             yield from claim(place)
 
 
-def _triples(place: Place) -> Iterator[Limit]:
+def _triples(place: MeasuringPlace) -> Iterator[Limit]:
     whys = {
         "tcp_rmem": "the default was raised in Linux 4.20; the most follows the version and the memory",
         "tcp_wmem": "the least and the default have stayed; the most follows the version and the memory",
@@ -50,7 +50,7 @@ def _triples(place: Place) -> Iterator[Limit]:
         yield Limit(f"{key} is {published}", published, found, holds, whys[key], "namespace")
 
 
-def _core(place: Place) -> Iterator[Limit]:
+def _core(place: MeasuringPlace) -> Iterator[Limit]:
     for key, published in (("rmem_max", "131071"), ("wmem_max", "131071")):
         found = place.core.get(key)
         why = "what setsockopt() may ask for; set by the distribution, or by whoever runs the host"
@@ -58,7 +58,7 @@ def _core(place: Place) -> Iterator[Limit]:
         yield Limit(f"net.core.{key} is {published}", published, found, holds, why, "host")
 
 
-def _udp(place: Place) -> Iterator[Limit]:
+def _udp(place: MeasuringPlace) -> Iterator[Limit]:
     for key, option in (("rmem_default", socket.SO_RCVBUF), ("wmem_default", socket.SO_SNDBUF)):
         found = place.core.get(key)
         with place.here.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as udp:
@@ -69,7 +69,7 @@ def _udp(place: Place) -> Iterator[Limit]:
         yield Limit(f"net.core.{key} is 111616, for UDP", "111616", told, holds, why, "host")
 
 
-def _start(place: Place) -> Iterator[Limit]:
+def _start(place: MeasuringPlace) -> Iterator[Limit]:
     default = place.default("tcp_rmem")
     found = place.asked(socket.SO_RCVBUF, None)
     yield Limit(
@@ -82,7 +82,7 @@ def _start(place: Place) -> Iterator[Limit]:
     )
 
 
-def _doubled(place: Place) -> Iterator[Limit]:
+def _doubled(place: MeasuringPlace) -> Iterator[Limit]:
     for name, option, cap in (("SO_RCVBUF", socket.SO_RCVBUF, "rmem_max"), ("SO_SNDBUF", socket.SO_SNDBUF, "wmem_max")):
         most = place.known(cap)
         ask = 65536 if most is None else min(65536, most)
@@ -96,14 +96,14 @@ def _doubled(place: Place) -> Iterator[Limit]:
         yield Limit(f"{name} is cut to net.core.{cap}", "131071 -> 262142", told, holds, why, "host")
 
 
-def _least(place: Place) -> Iterator[Limit]:
+def _least(place: MeasuringPlace) -> Iterator[Limit]:
     why = "SOCK_MIN_RCVBUF and SOCK_MIN_SNDBUF have grown with struct sk_buff: room for one packet with its bookkeeping"
     for name, option, published in (("SO_RCVBUF", socket.SO_RCVBUF, 256), ("SO_SNDBUF", socket.SO_SNDBUF, 2048)):
         got = place.asked(option, 1)
         yield Limit(f"the least {name} is {published}", str(published), str(got), got == published, why, "socket")
 
 
-def _connected_start(place: Place) -> Iterator[Limit]:
+def _connected_start(place: MeasuringPlace) -> Iterator[Limit]:
     claim, published = "a connected socket's send buffer starts with the second number of tcp_wmem", "16384"
     why = (
         "tcp_init_buffer_space() raises it on connect to two initial windows of segments (three under bbr): "
@@ -120,7 +120,7 @@ def _connected_start(place: Place) -> Iterator[Limit]:
     yield Limit(claim, published, told, after == default, why, "namespace")
 
 
-def _belongs_to_a_namespace(place: Place) -> Iterator[Limit]:
+def _belongs_to_a_namespace(place: MeasuringPlace) -> Iterator[Limit]:
     for key in ("tcp_rmem", "tcp_wmem"):
         claim = f"{key} belongs to a network namespace"
         if place.pair is None:
@@ -135,7 +135,7 @@ def _belongs_to_a_namespace(place: Place) -> Iterator[Limit]:
         yield Limit(claim, None, told, there == "4096 12345 54321" and here == before, why, "namespace")
 
 
-def _belongs_to_the_host(place: Place) -> Iterator[Limit]:
+def _belongs_to_the_host(place: MeasuringPlace) -> Iterator[Limit]:
     for key in ("rmem_max", "wmem_max", "rmem_default", "wmem_default"):
         claim = f"net.core.{key} is one for the whole host"
         if place.pair is None:
@@ -153,7 +153,7 @@ def _writable(key: str) -> bool | None:
     return bool(path.stat().st_mode & 0o222) if path.exists() else None
 
 
-def _autotuning(place: Place) -> Iterator[Limit]:
+def _autotuning(place: MeasuringPlace) -> Iterator[Limit]:
     claim = "autotuning lets a receive buffer grow up to the third number of tcp_rmem while its program reads"
     stays = "the buffer of a program that does not read stays as it was"
     if place.pair is None:
@@ -173,7 +173,7 @@ def _autotuning(place: Place) -> Iterator[Limit]:
     yield Limit(stays, None, f"from {start} to {left}", left == start, why, "namespace")
 
 
-def _sending_grows(place: Place) -> Iterator[Limit]:
+def _sending_grows(place: MeasuringPlace) -> Iterator[Limit]:
     claim = "autotuning lets a send buffer grow up to the third number of tcp_wmem"
     if place.pair is None:
         yield _unseen(place, claim, None, "namespace")
@@ -189,7 +189,7 @@ def _sending_grows(place: Place) -> Iterator[Limit]:
     )
 
 
-def _fixed_by_option(place: Place) -> Iterator[Limit]:
+def _fixed_by_option(place: MeasuringPlace) -> Iterator[Limit]:
     claim = "SO_RCVBUF ends autotuning, and tcp_rmem does not bound it"
     if place.pair is None:
         yield _unseen(place, claim, None, "socket")
@@ -203,7 +203,7 @@ def _fixed_by_option(place: Place) -> Iterator[Limit]:
     yield Limit(claim, None, told, start == left == 2 * ask, why, "socket")
 
 
-def _uncapped(place: Place) -> Iterator[Limit]:
+def _uncapped(place: MeasuringPlace) -> Iterator[Limit]:
     claim, cap = "net.core.rmem_max does not bound autotuning", place.known("rmem_max")
     if place.pair is None or cap is None:
         yield _unseen(place, claim, None, "host")
@@ -215,7 +215,7 @@ def _uncapped(place: Place) -> Iterator[Limit]:
     yield Limit(claim, None, f"{grown} under rmem_max {cap}", grown > cap, why, "host")
 
 
-def _scale(place: Place) -> Iterator[Limit]:
+def _scale(place: MeasuringPlace) -> Iterator[Limit]:
     claim, cap = "net.core.rmem_max sets the window scale, if it is more than tcp_rmem's most", place.known("rmem_max")
     if place.pair is None or cap is None:
         yield _unseen(place, claim, None, "host")
@@ -235,12 +235,12 @@ def _scale_for(space: int) -> int:
     return max(0, min(14, space.bit_length() - 16))
 
 
-def _unseen(place: Place, claim: str, published: str | None, scope: str) -> Limit:
+def _unseen(place: MeasuringPlace, claim: str, published: str | None, scope: str) -> Limit:
     why = place.why_no_pair or "this namespace does not show net.core.*: needs the host's"
     return Limit(claim, published, None, None, f"not measured: {why}", scope)
 
 
-CLAIMS: tuple[Callable[[Place], Iterator[Limit]], ...] = (
+CLAIMS: tuple[Callable[[MeasuringPlace], Iterator[Limit]], ...] = (
     _triples,
     _start,
     _connected_start,

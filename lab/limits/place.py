@@ -50,7 +50,7 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class MeasuringPlace:
     """Where it is measured."""
 
     here: Namespace
@@ -79,7 +79,7 @@ class Place:
 
 
 @contextmanager
-def place_of(here: Namespace) -> Iterator[Place]:
+def place_of(here: Namespace) -> Iterator[MeasuringPlace]:
     core = sysctl.read_core()
     with ExitStack() as stack:
         try:
@@ -88,10 +88,10 @@ def place_of(here: Namespace) -> Iterator[Place]:
             client, server = (stack.enter_context(Namespace.create()) for _ in range(2))
             link.lay(client, server, (f"{CLIENT}/24", f"{SERVER}/24"))
         except EnvironmentLacksError as error:
-            yield Place(here, None, core, str(error))
+            yield MeasuringPlace(here, None, core, str(error))
             return
         own = sysctl.read(here, ("tcp_rmem", "tcp_wmem", "tcp_moderate_rcvbuf"))
-        yield Place(here, Link(client, server, own), core)
+        yield MeasuringPlace(here, Link(client, server, own), core)
 
 
 def pumped(client: socket.socket, server: socket.socket, enough: int, limit_s: float = PUMP_S) -> int:

@@ -31,7 +31,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class RemedyResult:
     """A remedy and its runs, the smallest payload first; the last is the one that decided."""
 
     remedy: Remedy
@@ -69,7 +69,7 @@ def ladder(cliff: int, payload: int, moved_cliff: int | None) -> tuple[int, int]
     return cliff + 1, max(10 * cliff, payload, (moved_cliff or 0) + 1)
 
 
-def relative_speed(each: Tried, tried: Sequence[Tried]) -> float | None:
+def relative_speed(each: RemedyResult, tried: Sequence[RemedyResult]) -> float | None:
     """Throughput relative to the fastest of all that completed, from 0 to 1."""
     fastest = max((speed for other in tried if (speed := other.last.bytes_per_s)), default=None)
     own = each.last.bytes_per_s

@@ -10,7 +10,7 @@ from rich.text import Text
 from lab.report import page
 
 
-class Check(Protocol):
+class ShownCheck(Protocol):
     """One question to this machine; `remedy` says what to do, and may be there for a check that is well."""
 
     @property
@@ -23,12 +23,14 @@ class Check(Protocol):
     def remedy(self) -> str | None: ...
 
 
-def show(checks: Sequence[Check], *, may_run: bool, stream: TextIO | None = None, width: int | None = None) -> None:
+def show(
+    checks: Sequence[ShownCheck], *, may_run: bool, stream: TextIO | None = None, width: int | None = None
+) -> None:
     """`may_run`: whether `lab run` works here, for all that is not well."""
     page.show(_pieces(checks, may_run), stream, width)
 
 
-def _pieces(checks: Sequence[Check], may_run: bool) -> Iterator[RenderableType]:
+def _pieces(checks: Sequence[ShownCheck], may_run: bool) -> Iterator[RenderableType]:
     bad, many = sum(not check.ok for check in checks), page.several(len(checks), "check")
     works, colour = ("lab run works here", "yellow") if may_run else ("lab run cannot work here", "bold red")
     if bad:
@@ -45,7 +47,7 @@ def _pieces(checks: Sequence[Check], may_run: bool) -> Iterator[RenderableType]:
     yield table
 
 
-def _found(check: Check) -> Text:
+def _found(check: ShownCheck) -> Text:
     """What is there, and on a line of its own what to do about it."""
     text = Text(page.plain(check.found))
     if check.remedy and not check.ok:

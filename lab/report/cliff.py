@@ -42,7 +42,7 @@ class Dot:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class CliffBounds:
     """What the forecast says for these buffers, in bytes; of several settings the least and the greatest."""
 
     buffers: int
@@ -50,7 +50,7 @@ class Bounds:
     high: int
 
 
-def write(dots: Sequence[Dot], bounds: Sequence[Bounds], html: Path, png: Path) -> None:
+def write(dots: Sequence[Dot], bounds: Sequence[CliffBounds], html: Path, png: Path) -> None:
     """One drawing, twice: interactive, with all its scripts inside, and as an image that no browser was needed for."""
     chart = drawing(dots, bounds)
     actions = {"export": True, "source": False, "compiled": False, "editor": False}  # the editor is somebody's site
@@ -58,7 +58,7 @@ def write(dots: Sequence[Dot], bounds: Sequence[Bounds], html: Path, png: Path) 
     chart.save(png)
 
 
-def drawing(dots: Sequence[Dot], bounds: Sequence[Bounds]) -> alt.LayerChart:
+def drawing(dots: Sequence[Dot], bounds: Sequence[CliffBounds]) -> alt.LayerChart:
     points, wrong = sum(dot.points for dot in dots), sum(dot.wrong for dot in dots)
     title = alt.TitleParams(
         f"{points:,} points, {wrong:,} on the wrong side of the forecast",
@@ -68,7 +68,7 @@ def drawing(dots: Sequence[Dot], bounds: Sequence[Bounds]) -> alt.LayerChart:
     return alt.LayerChart(layer=[*_band(bounds), _dots(dots)], title=title, width=WIDTH, height=HEIGHT)
 
 
-def _band(bounds: Sequence[Bounds]) -> list[alt.Chart]:
+def _band(bounds: Sequence[CliffBounds]) -> list[alt.Chart]:
     chart = alt.Chart(_data(bounds)).encode(x="buffers:Q")
     # An area has no width where all points have the same buffers: there the rule shows.
     filled = [
@@ -101,7 +101,7 @@ def _dots(dots: Sequence[Dot]) -> alt.Chart:
 _TOLD = (("payload", "Q"), ("buffers", "Q"), ("outcome", "N"), ("points", "Q"), ("wrong", "Q"))
 
 
-def _data(values: Sequence[Dot] | Sequence[Bounds]) -> alt.Data:
+def _data(values: Sequence[Dot] | Sequence[CliffBounds]) -> alt.Data:
     return alt.Data(values=[asdict(each) for each in values])  # type: ignore[no-untyped-call]
 
 

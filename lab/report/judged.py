@@ -16,7 +16,7 @@ from lab.spec import Grade, Outcome, Pair
 from lab.verdict import Verdict
 from lab.wire.stalls import Judged as Story
 
-Judged = tuple[str | None, Verdict]
+FoundVerdict = tuple[str | None, Verdict]
 """Where a connection was found (None: alive on this machine), and what was said of it."""
 
 URGENCY = (
@@ -40,12 +40,12 @@ WIRESHARK = "; Wireshark calls"
 LEGEND = Text("zero windows and probes: the client's, the server's", "dim")
 
 
-class Page:
+class VerdictPage:
     """Takes connections as they come, and keeps those that a reader can take in."""
 
     def __init__(self) -> None:
         self._counts: Counter[Outcome] = Counter()
-        self._kept: list[Judged] = []
+        self._kept: list[FoundVerdict] = []
         self._stories: list[tuple[str, Story]] = []
 
     def add(self, path: str | None, verdict: Verdict, story: Story | None) -> None:
@@ -77,7 +77,7 @@ class Page:
 
 
 def show(
-    verdicts: Sequence[Judged],
+    verdicts: Sequence[FoundVerdict],
     errors: Sequence[tuple[str, str]],
     *,
     stream: TextIO | None = None,
@@ -86,7 +86,7 @@ def show(
     page.show(_pieces(verdicts, errors), stream, width)
 
 
-def _pieces(verdicts: Sequence[Judged], errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
+def _pieces(verdicts: Sequence[FoundVerdict], errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
     unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in verdicts)
     yield conclusion(Counter(verdict.outcome for _, verdict in verdicts), unproven, len(errors))
     if verdicts:
@@ -132,7 +132,7 @@ def _story(path: str, story: Story) -> Iterator[Text]:
         yield Text(f"  not known      {missing}", "yellow")
 
 
-def _urgency(judged: Judged) -> int:
+def _urgency(judged: FoundVerdict) -> int:
     return rank(judged[1].outcome)
 
 
@@ -140,7 +140,7 @@ def rank(outcome: Outcome) -> int:
     return URGENCY.index(outcome) if outcome in URGENCY else len(URGENCY)
 
 
-def _table(verdicts: Sequence[Judged]) -> Table:
+def _table(verdicts: Sequence[FoundVerdict]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     table.add_column("path", overflow="fold")
     table.add_column("client\nserver", no_wrap=True)

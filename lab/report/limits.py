@@ -10,7 +10,7 @@ from rich.text import Text
 from lab.report import page
 
 
-class Limit(Protocol):
+class ShownLimit(Protocol):
     """One claim of the text, and what became of it; None is not measured."""
 
     @property
@@ -30,11 +30,11 @@ class Limit(Protocol):
 WORDS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("?", "yellow")}
 
 
-def show(limits: Sequence[Limit], stream: TextIO | None = None, width: int | None = None) -> None:
+def show(limits: Sequence[ShownLimit], stream: TextIO | None = None, width: int | None = None) -> None:
     page.show(_pieces(limits), stream, width)
 
 
-def markdown(limits: Sequence[Limit]) -> str:
+def markdown(limits: Sequence[ShownLimit]) -> str:
     lines = ["| claim | published | measured here | true here | scope | why |", "|---|---|---|---|---|---|"]
     for limit in limits:
         cells = (
@@ -49,7 +49,7 @@ def markdown(limits: Sequence[Limit]) -> str:
     return "\n".join(lines)
 
 
-def _pieces(limits: Sequence[Limit]) -> Iterator[RenderableType]:
+def _pieces(limits: Sequence[ShownLimit]) -> Iterator[RenderableType]:
     counted = {holds: sum(limit.holds is holds for limit in limits) for holds in WORDS}
     unseen = f", {counted[None]} could not be measured" if counted[None] else ""
     yield Text(f"{counted[True]} of {len(limits)} claims hold on this kernel, {counted[False]} do not{unseen}", "bold")

@@ -20,7 +20,7 @@ STILL_S = 0.1
 """Shown as still from here on: two looks in a row may well see the same bytes of a pair that moves."""
 
 
-class Live:
+class ProgressDisplay:
     """On `stream` (standard error), if that is a terminal; leaves nothing behind."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
@@ -30,7 +30,7 @@ class Live:
         self._moved: object = None
         self._moved_ns = 0
 
-    def __enter__(self) -> "Live":
+    def __enter__(self) -> "ProgressDisplay":
         if self._stream.isatty() and os.environ.get("TERM") != "dumb":
             from rich.console import Console  # noqa: PLC0415 - 20 ms, which a run without a terminal does not pay
             from rich.live import Live as Display  # noqa: PLC0415

@@ -9,7 +9,7 @@ from lab.spec import Pair, Role
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class ShownSide:
     role: Role
     socket: SocketSample | None
     threads: tuple[ThreadSample, ...]
@@ -34,12 +34,12 @@ class Side:
         return self.socket is not None and thread.socket_inode == self.socket.inode
 
 
-def sides(evidence: Evidence) -> Pair[Side]:
+def sides(evidence: Evidence) -> Pair[ShownSide]:
     """Of the last cut with both sockets, which is the one that the account is drawn from; else of the last."""
     cut = last_with_both(evidence) or (evidence.snapshots[-1] if evidence.snapshots else None)
     found = []
     for role in Role:
         threads = tuple(thread for thread in cut.threads_after if thread.role is role) if cut else ()
         socket = cut.sockets[role] if cut else None
-        found.append(Side(role, socket, threads, evidence.connected[role], evidence.ended[role]))
+        found.append(ShownSide(role, socket, threads, evidence.connected[role], evidence.ended[role]))
     return Pair(found[0], found[1])

@@ -8,12 +8,12 @@ from rich.text import Text
 from lab.evidence import Evidence, SocketSample, ThreadSample
 from lab.report.conclusion import began_ns
 from lab.report.page import count, duration, plain
-from lab.report.side import Side
+from lab.report.side import ShownSide
 from lab.spec import Pair, Role
 from lab.verdict import Testimony, Verdict, Witness
 from lab.wire.witness import Kind, Moment
 
-Row = tuple[str, str, str]
+WitnessRow = tuple[str, str, str]
 """What it is, and what it is at the client and at the server."""
 
 SHOWN_THREADS = 4
@@ -25,7 +25,7 @@ COLOURS = {
 }
 
 
-def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[Side], *, standing: bool) -> Table:
+def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[ShownSide], *, standing: bool) -> Table:
     """Of a pair that does not stand still, only what outlasts the instant."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for heading in (" witness", "", f"client {verdict.client or ''}", f"server {verdict.server or ''}"):
@@ -37,7 +37,7 @@ def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[Side], *, standi
     return table
 
 
-def _add(table: Table, name: Witness, testimony: Testimony, rows: list[Row]) -> None:
+def _add(table: Table, name: Witness, testimony: Testimony, rows: list[WitnessRow]) -> None:
     """The witness' name stands on its first line, and its word on the second."""
     heads = [Text(f" {name}", "bold"), Text(f" {testimony}", COLOURS[testimony])]
     rows = rows + [("", "", "")] * (len(heads) - len(rows))
@@ -46,7 +46,7 @@ def _add(table: Table, name: Witness, testimony: Testimony, rows: list[Row]) -> 
         table.add_row(head, Text(what, "dim"), Text(client), Text(server), end_section=number == len(rows) - 1)
 
 
-def _program_rows(sides: Pair[Side]) -> list[Row]:
+def _program_rows(sides: Pair[ShownSide]) -> list[WitnessRow]:
     columns = [_threads(side) for side in sides]
     height = max(len(column) for column in columns)
     client, server = ([*column, *[""] * (height - len(column))] for column in columns)
@@ -54,7 +54,7 @@ def _program_rows(sides: Pair[Side]) -> list[Row]:
     return list(zip(labels, client, server, strict=False))
 
 
-def _threads(side: Side) -> list[str]:
+def _threads(side: ShownSide) -> list[str]:
     """Two lines a thread."""
     if side.ended:
         counted = f"wrote {count(side.ended.sent)}, read {count(side.ended.received)}"
@@ -65,13 +65,13 @@ def _threads(side: Side) -> list[str]:
     return texts or ["not known"]
 
 
-def _waiting(side: Side, thread: ThreadSample) -> tuple[str, str]:
+def _waiting(side: ShownSide, thread: ThreadSample) -> tuple[str, str]:
     where = " on this connection" if side.on_connection(thread) else ""
     number = "" if thread.pid == thread.tid else f", tid {thread.tid}"
     return f"{thread.syscall or 'not known'}{where}", f"{plain(thread.comm)}, pid {thread.pid}{number}"
 
 
-def _kernel_rows(sides: Pair[Side], *, standing: bool) -> list[Row]:
+def _kernel_rows(sides: Pair[ShownSide], *, standing: bool) -> list[WitnessRow]:
     momentary: dict[str, Callable[[SocketSample], str]] = {
         "state": lambda socket: socket.state,
         "Recv-Q, Send-Q": lambda socket: f"{socket.rqueue:,}, {socket.wqueue:,}",
@@ -82,12 +82,12 @@ def _kernel_rows(sides: Pair[Side], *, standing: bool) -> list[Row]:
     return rows + [_row(name, [_buffer(side, name) for side in sides]) for name in ("rcvbuf", "sndbuf")]
 
 
-def _row(what: str, ends: Sequence[str]) -> Row:
+def _row(what: str, ends: Sequence[str]) -> WitnessRow:
     client, server = ends
     return what, client, server
 
 
-def _of(side: Side, fact: Callable[[SocketSample], str]) -> str:
+def _of(side: ShownSide, fact: Callable[[SocketSample], str]) -> str:
     return fact(side.socket) if side.socket else "not known"
 
 
@@ -97,7 +97,7 @@ def _timer(socket: SocketSample) -> str:
     return f"{socket.timer}, backoff {socket.backoff}, in {socket.expires_ms} ms"
 
 
-def _buffer(side: Side, name: str) -> str:
+def _buffer(side: ShownSide, name: str) -> str:
     """As getsockopt() gave it after connect() or accept(), and what autotuning has made of it since."""
     first = getattr(side.connected, name) if side.connected else None
     last = getattr(side.socket, name) if side.socket else None
@@ -106,7 +106,7 @@ def _buffer(side: Side, name: str) -> str:
     return f"{first:,} at first, now {last:,}"
 
 
-def _wire_rows(verdict: Verdict, evidence: Evidence, *, standing: bool) -> list[Row]:
+def _wire_rows(verdict: Verdict, evidence: Evidence, *, standing: bool) -> list[WitnessRow]:
     taken, wire = evidence.capture, verdict.wire
     if taken is None:
         return [("not captured", "", "")]

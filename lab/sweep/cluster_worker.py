@@ -70,7 +70,7 @@ class Players:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._free: list[Player] = []
+        self._free: list[PlayerProcess] = []
         self._parent: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._why_not = ""
@@ -82,7 +82,7 @@ class Players:
             return self._why_not
 
     @contextmanager
-    def one(self) -> Iterator["Player"]:
+    def one(self) -> Iterator["PlayerProcess"]:
         """A free player, or a new one; it serves again unless it was lost."""
         with self._lock:
             player = self._free.pop() if self._free else None
@@ -95,7 +95,7 @@ class Players:
         with self._lock:
             self._free.append(player)
 
-    def _new(self) -> "Player":
+    def _new(self) -> "PlayerProcess":
         ours, theirs = Pipe()
         with theirs, self._lock:
             control = self._ready()
@@ -103,7 +103,7 @@ class Players:
                 socket.send_fds(control, [b"player"], [theirs.fileno()])
             except OSError:
                 raise PlayerLostError("the parent of its players ended") from None
-        return Player(ours)
+        return PlayerProcess(ours)
 
     def _ready(self) -> socket.socket:
         """The socket to a parent that lives: the one from before, or a new one."""
@@ -135,7 +135,7 @@ class Players:
 READY = "ready"
 
 
-class Player:
+class PlayerProcess:
     """The worker's end of one. Belongs to one thread at a time."""
 
     def __init__(self, connection: Connection) -> None:

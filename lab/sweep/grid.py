@@ -22,10 +22,10 @@ MAX_POINTS = 100_000
 DEFAULTS = {"until": "proof"}
 """What a sweep takes where its grid says nothing, and `lab run` something else: nobody waits for probes."""
 
-Settings = Mapping[str, str]
+FlagValues = Mapping[str, str]
 """Flags of `lab run`, with underscores, and their values as text; the values of both sides joined by `;`."""
 
-Specify = Callable[[Settings], Spec]
+Specify = Callable[[FlagValues], Spec]
 """What the command line makes of such flags: handed in, so that a flag has one meaning in the house."""
 
 
@@ -35,7 +35,7 @@ class Point:
 
     key: str
     """The same for the same settings and repetition, in every sweep and on every host: a row is kept once by it."""
-    settings: Settings
+    settings: FlagValues
     repetition: int
     spec: Spec
 

@@ -2,12 +2,12 @@
 
 from lab.errors import StoreError
 from lab.report.swept import Count, Swept
-from lab.sweep.table import CSV, PARQUET, Table
+from lab.sweep.table import CSV, PARQUET, RowTable
 
 HTML, PNG = "cliff.html", "cliff.png"
 
 
-def write(table: Table) -> Swept:
+def write(table: RowTable) -> Swept:
     """Write all files anew, from what the table holds. Raises StoreError."""
     files = [table.folder / name for name in (CSV, PARQUET)]
     try:
@@ -26,7 +26,7 @@ def write(table: Table) -> Swept:
     return Swept(points, tuple(Count(*each) for each in counts), failed, first, wrong, tuple(map(str, files)))
 
 
-def _draw(table: Table) -> bool:
+def _draw(table: RowTable) -> bool:
     """Whether there was something to draw: buffers that are known."""
     from lab.report import cliff  # noqa: PLC0415 - altair: a second
 
@@ -38,7 +38,7 @@ def _draw(table: Table) -> bool:
         )
     ]
     bounds = [
-        cliff.Bounds(*each)
+        cliff.CliffBounds(*each)
         for each in table.select(
             "select buffers_most, min(client_accepted_low), max(client_accepted_high) from points "
             "where buffers_most is not null and client_accepted_low > 0 group by all order by all"

@@ -30,7 +30,7 @@ LOCK_S = 3.0
 INSTALL = "lab sweep needs duckdb, altair and vl-convert-python: scripts/setup --venv sweep installs them"
 
 
-class Table:
+class RowTable:
     """The rows of one sweep, each kept once by its key. One process holds it at a time."""
 
     def __init__(self, folder: Path, grid: str, is_same: Callable[[str], bool], *, resume: bool) -> None:

@@ -8,13 +8,13 @@ import pytest
 
 from lab.errors import SpecError, StoreError
 from lab.sweep import results
-from lab.sweep.table import GRID, LOG, Table
+from lab.sweep.table import GRID, LOG, RowTable
 from tests.sweep.swept import row, table
 
 
 @contextmanager
-def opened(folder: Path, grid: str = "ip = 4\n", *, resume: bool = True) -> Iterator[Table]:
-    with closing(Table(folder, grid, lambda kept: kept == grid, resume=resume)) as found:
+def opened(folder: Path, grid: str = "ip = 4\n", *, resume: bool = True) -> Iterator[RowTable]:
+    with closing(RowTable(folder, grid, lambda kept: kept == grid, resume=resume)) as found:
         yield found
 
 
@@ -56,14 +56,14 @@ def test_a_folder_with_results_is_gone_on_with_on_wish_only(tmp_path: Path) -> N
     with opened(tmp_path, resume=False) as rows:
         rows.add(row())
     with pytest.raises(SpecError, match=r"has results of this grid already: --resume goes on"):
-        Table(tmp_path, "ip = 4\n", lambda _: True, resume=False)
+        RowTable(tmp_path, "ip = 4\n", lambda _: True, resume=False)
 
 
 def test_another_grids_results_are_refused(tmp_path: Path) -> None:
     with opened(tmp_path) as rows:
         rows.add(row())
     with pytest.raises(SpecError, match=r"holds the results of another grid .*grid.toml\): another --out"):
-        Table(tmp_path, "ip = 6\n", lambda kept: kept == "ip = 6\n", resume=True)
+        RowTable(tmp_path, "ip = 6\n", lambda kept: kept == "ip = 6\n", resume=True)
     assert (tmp_path / GRID).read_text() == "ip = 4\n"
 
 
