@@ -43,7 +43,8 @@ LEGEND = Text("zero windows and probes: the client's, the server's", "dim")
 class VerdictPage:
     """Takes connections as they come, and keeps those that a reader can take in."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None, width: int | None = None) -> None:
+        self._stream, self._width = stream, width
         self._counts: Counter[Outcome] = Counter()
         self._kept: list[FoundVerdict] = []
         self._stories: list[tuple[str, Story]] = []
@@ -60,7 +61,7 @@ class VerdictPage:
                 self._stories.append((path or "", story))
 
     def close(self, errors: Sequence[tuple[str, str]]) -> None:
-        page.show(self._pieces(errors), None, None)
+        page.show(self._pieces(errors), self._stream, self._width)
 
     def _pieces(self, errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
         unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in self._kept)
@@ -74,25 +75,6 @@ class VerdictPage:
         for path, story in sorted(self._stories, key=lambda each: _urgency((each[0], each[1].verdict))):
             yield from _story(path, story)
         yield from _errors(errors)
-
-
-def show(
-    verdicts: Sequence[FoundVerdict],
-    errors: Sequence[tuple[str, str]],
-    *,
-    stream: TextIO | None = None,
-    width: int | None = None,
-) -> None:
-    page.show(_pieces(verdicts, errors), stream, width)
-
-
-def _pieces(verdicts: Sequence[FoundVerdict], errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
-    unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in verdicts)
-    yield conclusion(Counter(verdict.outcome for _, verdict in verdicts), unproven, len(errors))
-    if verdicts:
-        yield _table(sorted(verdicts, key=_urgency))
-        yield LEGEND
-    yield from _errors(errors)
 
 
 def _errors(errors: Sequence[tuple[str, str]]) -> Iterator[Text]:

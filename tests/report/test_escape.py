@@ -59,7 +59,9 @@ def test_the_report_of_a_run(outcome: Outcome) -> None:
 def test_the_reports_of_many_connections() -> None:
     said, _ = everywhere()
     stream = StringIO()
-    judged.show([(HOSTILE, said)], [(HOSTILE, HOSTILE), ("x", HOSTILE)], stream=stream)
+    shown = judged.VerdictPage(stream)
+    shown.add(HOSTILE, said, None)
+    shown.close([(HOSTILE, HOSTILE), ("x", HOSTILE)])
     watched.show([said], stream=stream)
     assert is_shown_safely(stream.getvalue())
     assert stream.getvalue().count("\\x1b[2J") > 5
