@@ -4,7 +4,8 @@ import os
 import select
 import signal
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from lab.cli.options import flags, specify
 from lab.sweep import grid
 from lab.sweep.grid import Grid, Point
 from lab.sweep.row import Row
+from lab.sweep.table import RowTable
 from tests.commanded import LIMIT_S, Said, ending, started
 from tests.commanded import below as below_it
 
@@ -40,6 +42,12 @@ def row(key: str = "a", **more: Any) -> Row:  # noqa: ANN401 - any column
         "kernel": "6", "host": "here",
     }  # fmt: skip
     return Row(**values | more)
+
+
+@contextmanager
+def opened(folder: Path, grid: str = "ip = 4\n", *, resume: bool = True) -> Iterator[RowTable]:
+    with closing(RowTable(folder, grid, lambda kept: kept == grid, resume=resume)) as found:
+        yield found
 
 
 def table(folder: Path) -> list[tuple[Any, ...]]:
