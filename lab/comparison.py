@@ -56,7 +56,7 @@ def _sized(buffers: Buffers, options: SocketOptions) -> Buffers:
 def plain(spec: Spec) -> Plain:
     """Play it without a remedy. Raises SpecError where no forecast says what would freeze for certain."""
     played = play_and_judge(replace(spec, until=Until.PROBES, limits=LIMITS))
-    foretold = played.forecast
+    foretold = played.verdict.forecast
     if foretold.client_accepted.high is None:
         raise SpecError(f"remedies are compared at a payload that must freeze, and it is not known: {foretold.reason}")
     return Plain(played.spec, _trial(played), foretold)
@@ -77,7 +77,7 @@ def _trials(without: Plain, each: Remedy) -> Iterator[Trial]:
         wanted = ladder(cliff, min(spec.scenario.load.payload, remedy.PAYLOAD), moved)[step]
         load = replace(spec.scenario.load, payload=wanted)
         played = play_and_judge(replace(spec, scenario=replace(spec.scenario, load=load)))
-        moved = played.forecast.client_accepted.high
+        moved = played.verdict.forecast.client_accepted.high
         trial = _trial(played)
         yield trial
         if trial.outcome is not Outcome.COMPLETED:

@@ -15,6 +15,7 @@ from lab.forecast import Forecast, expected, forecast, tuned
 from lab.kernel.place import sysctl
 from lab.kernel.place.netns import Namespace
 from lab.proof.judge import judge
+from lab.report.contract import as_contract
 from lab.spec import Outcome, Pair, Spec
 from lab.store import Run
 from lab.testbed import Site, find
@@ -31,7 +32,6 @@ class Played:
     spec: Spec
     evidence: Evidence
     verdict: Verdict
-    forecast: Forecast
     expected: tuple[Outcome, ...]
     """The outcomes that the forecast allows: one, or two if the payload lies between its bounds."""
     run: Path | None
@@ -55,15 +55,14 @@ def play_and_judge(
     with nullcontext(site) if site else find(spec.testbed).site(spec) as place:
         run = Run.create(runs, spec) if runs else None
         evidence = _observed(spec, place, run, on_progress)
-        foretold = forecast(spec, evidence.settings, evidence.core)
-        verdict = judge(evidence, foretold)
+        verdict = judge(evidence)
         unkept = None
         try:
             if run:
-                run.finish(evidence, verdict, _host(place.notes))
+                run.finish(evidence, as_contract(verdict), _host(place.notes))
         except StoreError as error:
             unkept = error
-    return Played(spec, evidence, verdict, foretold, expected(spec, foretold), run.path if run else None, unkept)
+    return Played(spec, evidence, verdict, expected(spec, verdict.forecast), run.path if run else None, unkept)
 
 
 def foretell(spec: Spec) -> Forecast:

@@ -36,6 +36,7 @@ from lab.evidence import (
     Evidence,
     ProcessSample,
     Progress,
+    Resource,
     Settings,
     Snapshot,
     SocketSample,
@@ -43,10 +44,9 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.pcap import pcapng
-from lab.proof.send_buffer import MAX_TCP_HEADERS
+from lab.proof.stack.traits import MAX_TCP_HEADERS
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
-from lab.verdict import Verdict
 from lab.wire.witness import SEALED, WireWitness
 
 T = TypeVar("T")
@@ -99,7 +99,14 @@ class Holders:
 
     processes: tuple[ProcessSample, ...] | None
     peers: Mapping[str, str]
+    """`Snapshot.peers` as text: the keys of a JSON object are."""
     unreadable: int
+
+    def __post_init__(self) -> None:
+        self.resources()  # a ValueError is the line's, where it is read
+
+    def resources(self) -> dict[Resource, Resource]:
+        return {Resource.parse(one): Resource.parse(other) for one, other in self.peers.items()}
 
 
 SAMPLES = {"sockets": SocketSample, "threads": ThreadSample, "progress": Progress, "holders": Holders}
@@ -175,13 +182,16 @@ class Run:
         except StoreError as error:
             self._failure = error
 
-    def finish(self, evidence: Evidence, verdict: Verdict | None, host: Mapping[str, str]) -> None:
-        """All that is written once, the manifest last but for the verdict. Raises StoreError, after all that fits."""
+    def finish(self, evidence: Evidence, verdict: Mapping[str, Any] | None, host: Mapping[str, str]) -> None:
+        """All that is written once, the manifest last but for the verdict. Raises StoreError, after all that fits.
+
+        `verdict` is as the JSON contract has it.
+        """
         self._room.truncate(ROOM_FOR_MANIFEST)
         unwritten = [
             *self._finish_logs(evidence.logs),
             *self._finish_samples(evidence.snapshots),
-            *self._finish_wire(evidence.wire.ends, verdict.seal_ns if verdict else None),
+            *self._finish_wire(evidence.wire.ends, verdict["seal_ns"] if verdict else None),
         ]
         self._room.close()
         self._write(MANIFEST, _json(_manifest(evidence, host, unwritten=tuple(unwritten))))
@@ -406,13 +416,24 @@ def _add_lines(lines: dict[str, list[bytes]], snapshot: Snapshot) -> None:
     for after, threads in ((False, snapshot.threads_before), (True, snapshot.threads_after)):
         lines["threads"] += [_line(number, thread, after) for thread in threads]
     lines["sockets"] += [_line(number, socket) for socket in (*snapshot.sockets, *snapshot.others) if socket]
-    holders = Holders(snapshot.processes, snapshot.peers, snapshot.unreadable)
+    peers = {str(one): str(other) for one, other in snapshot.peers.items()}
+    holders = Holders(snapshot.processes, peers, snapshot.unreadable)
     lines["holders"].append(_line(number, holders))
     lines["progress"] += [_line(number, progress) for progress in snapshot.progress if progress]
 
 
 def _line(number: int, sample: object, after: bool | None = None) -> bytes:
-    return msgspec.json.encode(_Line(number, sample, after)) + b"\n"
+    return msgspec.json.encode(_Line(number, sample, after), enc_hook=_text_of) + b"\n"
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, Resource):
+        return str(value)
+    raise NotImplementedError(f"no form on disk for {type(value)}")
+
+
+def _resource(_: type, text: str) -> Resource:
+    return Resource.parse(text)
 
 
 def _snapshots(samples: Mapping[str, tuple[_Line, ...]]) -> Iterable[Snapshot]:
@@ -436,7 +457,7 @@ def _snapshots(samples: Mapping[str, tuple[_Line, ...]]) -> Iterable[Snapshot]:
             progress=Pair(*(progress.get((number, role)) for role in Role)),
             others=tuple(others.get(number, ())),
             processes=around.processes,
-            peers=dict(around.peers),
+            peers=around.resources(),
             unreadable=around.unreadable,
         )
 
@@ -523,7 +544,7 @@ def _read_lines(path: Path, kind: type) -> Iterable[_Line]:
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
             read = decoder.decode(line)
-            yield _Line(read.snapshot, msgspec.convert(read.sample, kind), read.after)
+            yield _Line(read.snapshot, msgspec.convert(read.sample, kind, dec_hook=_resource), read.after)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise BadInputError(f"{path}: line {number}: {error}") from None
 

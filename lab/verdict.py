@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.forecast import Range
+from lab.evidence import Wants
+from lab.forecast import Forecast
+from lab.reason import Qualifier, Reason
 from lab.spec import Grade, Outcome, Pair
 
 
@@ -30,17 +32,18 @@ class Testimonies:
 @dataclass(frozen=True, slots=True)
 class Edge:
     waiter: str
-    waits_for: str
+    waits_for: Wants
     holder: str
     witnesses: tuple[Witness, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """A thread that is not known to wait for ever, and what it waits for."""
+    """A thread that is not known to wait forever."""
 
     thread: str
-    waits_for: str
+    waits_for: Reason
+    """What it waits for, and why it is live."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,10 @@ class WireSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class ForecastSummary:
-    client_accepted: Range
-    server_processed: Range
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """The JSON contract, key by key."""
+    """The JSON contract, key by key; reasons become sentences there, and the forecast has no reason
+    (`lab.report.contract`).
+    """
 
     outcome: Outcome
     grade: Grade | None
@@ -89,9 +88,11 @@ class Verdict:
     cycle: tuple[Edge, ...]
     tail: tuple[Edge, ...]
     live: tuple[Live, ...]
-    qualifiers: tuple[str, ...]
-    missing: tuple[str, ...]
-    contradictions: tuple[str, ...]
+    qualifiers: tuple[Qualifier, ...]
+    missing: tuple[Reason, ...]
+    contradictions: tuple[Reason, ...]
     account: Account
     wire: WireSummary
-    forecast: ForecastSummary
+    forecast: Forecast
+    premises: tuple[str, ...] = ()
+    """Ids of `lab.proof.premises` that a proof stands on; empty where nothing is proven."""

@@ -17,6 +17,7 @@ from lab.evidence import (
     Connected,
     Evidence,
     ProcessSample,
+    Resource,
     Settings,
     Snapshot,
     SocketSample,
@@ -30,13 +31,13 @@ from lab.kernel.procfs import has_ended, newest, start_of
 from lab.kernel.snapshots import Cut, Scene, Target
 from lab.kernel.sockets.conntrack import Conntrack
 from lab.kernel.sockets.counters import Counters
-from lab.kernel.sockets.looks import SocketHistory
+from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.peers import PeerLookup
 from lab.kernel.sockets.send_room import max_tcp_header
 from lab.kernel.sockets.sock_diag import Located, SocketDiag, TcpEntry
 from lab.kernel.sockets.stall_poller import SocketQueries, StallPoller
 from lab.proof.judge import judge
-from lab.proof.send_buffer import GIVING_UP
+from lab.proof.stack.traits import GIVING_UP
 from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
 from lab.verdict import Verdict
 
@@ -309,7 +310,7 @@ class Watch:
 
     def _judge_all(self, connections: list[Connection]) -> list[tuple[Connection, Verdict]]:
         self._settings.clear()
-        memory = SocketHistory()
+        memory = EarlierSamples()
         first = self._sampled(connections, memory)
         time.sleep(STILL_S * 1.2)
         second = self._sampled(connections, memory)
@@ -384,10 +385,10 @@ class Watch:
             return True
         return any(_port(address) in targets.ports for address in (end.entry.local, end.entry.remote))
 
-    def _sampled(self, connections: list[Connection], memory: SocketHistory) -> list[Pair[SocketSample | None]]:
+    def _sampled(self, connections: list[Connection], memory: EarlierSamples) -> list[Pair[SocketSample | None]]:
         """Both sockets of each, by one dump a namespace. `memory` is told of all."""
         diags = dict.fromkeys(end.diag for each in connections for end in each.ends if end)
-        found = {(diag, sample.cookie): memory.told(sample) for diag in diags for sample in diag.samples()}
+        found = {(diag, sample.cookie): memory.added_to(sample) for diag in diags for sample in diag.samples()}
 
         def sampled(connection: Connection, role: Role) -> SocketSample | None:
             end = connection.ends[role]
@@ -397,7 +398,7 @@ class Watch:
 
         return [Pair(sampled(each, Role.CLIENT), sampled(each, Role.SERVER)) for each in connections]
 
-    def _looked_at(self, still: list[Connection], memory: SocketHistory, calm: bool) -> list[Snapshot]:
+    def _looked_at(self, still: list[Connection], memory: EarlierSamples, calm: bool) -> list[Snapshot]:
         """One cut of all of them and of everybody around, told once for each connection."""
         if not still:
             return []
@@ -481,7 +482,7 @@ def _beside(cut: Cut, pair: Pair[SocketSample | None]) -> Snapshot:
         process.pid: role
         for process in cut.processes
         for inode, role in role_of.items()
-        if f"socket:{inode}" in (process.resources or ())
+        if Resource.socket(inode) in (process.resources or ())
     }
 
     def concerned(threads: Iterable[ThreadSample]) -> tuple[ThreadSample, ...]:

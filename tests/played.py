@@ -10,6 +10,7 @@ from lab.evidence import Evidence
 from lab.experiment import play
 from lab.observer import Record
 from lab.proof.judge import judge
+from lab.report.contract import as_contract
 from lab.spec import Spec
 from lab.store import Run
 from lab.tcp.frame import Frame, dissect
@@ -87,5 +88,5 @@ def recorded(runs: Path, evidences: tuple[Evidence, ...]) -> Path:
     """The run directory of it, written as `lab run` writes it."""
     run = Run.create(runs, evidences[-1].spec)
     keep(run, evidences)
-    run.finish(evidences[-1], judge(evidences[-1]), {})
+    run.finish(evidences[-1], as_contract(judge(evidences[-1])), {})
     return run.path

@@ -14,6 +14,7 @@ STOREYS = [
     {"spec"},
     {"evidence"},
     {"forecast"},
+    {"reason"},
     {"verdict"},
     {"wire", "proof"},
     {"store", "pcap", "kernel", "scenario", "remedy"},
@@ -29,7 +30,7 @@ STOREYS = [
 KNOWN_NEIGHBOURS = {("store", "pcap")}
 """A run directory holds a capture file."""
 
-PURE = {"tcp", "spec", "evidence", "forecast", "verdict", "wire", "proof", "scenario", "remedy"}
+PURE = {"tcp", "spec", "evidence", "forecast", "reason", "verdict", "wire", "proof", "scenario", "remedy"}
 IMPURE_MODULES = {"os", "socket", "time", "pathlib", "random", "subprocess", "threading", "select", "mmap", "ctypes"}
 
 DOORS = {

@@ -197,8 +197,7 @@ def test_a_capture_that_nobody_reads_loses_packets_and_the_verdict_says_so() -> 
     assert evidence.capture is not None
     assert verdict.wire.dropped == evidence.capture.dropped
     shown = io.StringIO()
-    foretold = forecast.forecast(spec, evidence.settings, evidence.core)
-    text.show(verdict, evidence, None, (), foretold=foretold, stream=shown)
+    text.show(verdict, evidence, None, (), stream=shown)
     assert f"not observed: {evidence.capture.dropped:,} packets that the capture dropped" in shown.getvalue()
 
 

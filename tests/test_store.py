@@ -15,6 +15,8 @@ import pytest
 from lab.cli.output import connections_json
 from lab.errors import BadInputError, StoreError
 from lab.proof.judge import judge
+from lab.report.contract import as_contract
+from lab.report.reasons import all_words
 from lab.spec import Grade, Outcome, Pair, Spec
 from lab.store import SAMPLES, Run, is_run, load
 from tests.commanded import small_disk
@@ -108,7 +110,7 @@ def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: P
     assert seen.snapshots == evidences[-1].snapshots[: len(seen.snapshots)]
     verdict = judge(seen)
     assert (verdict.outcome, verdict.witnesses.wire) == (Outcome.ONE_SIDED_STALL, "missing")
-    assert verdict.missing == ("what came later: the run was killed before its end",)
+    assert all_words(verdict.missing) == ("what came later: the run was killed before its end",)
     assert (verdict.age_s or 0) > 0
     assert verdict.wire.frames == len(frames(evidences[-1]))
     assert verdict.wire.dropped is None
@@ -191,6 +193,30 @@ def test_a_damaged_line_is_named(frozen: Path, name: str, damage: bytes) -> None
     lines = file.read_bytes().splitlines()
     file.write_bytes(b"\n".join([*lines[:2], damage, *lines[3:]]) + b"\n")
     with pytest.raises(BadInputError, match=rf"{name}\.jsonl: line 3: "):
+        load(frozen)
+
+
+def test_a_run_holds_resources_as_texts(frozen: Path) -> None:
+    lines = (json.loads(line)["sample"] for line in (frozen / "holders.jsonl").read_text().splitlines())
+    held = {text for holders in lines for process in holders["processes"] or () for text in process["resources"]}
+    inodes = {sample.inode for shot in load(frozen).snapshots for sample in shot.sockets if sample}
+    assert {f"socket:{inode}" for inode in inodes} <= held
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("threads", "wait", {"call": "read", "items": [{"resource": "tube:1", "wants": "read"}]}),
+        ("holders", "peers", {"unix:1": "unix:x"}),
+        ("holders", "peers", {"": "unix:1"}),
+    ],
+)
+def test_what_is_no_resource_is_bad_input(frozen: Path, name: str, key: str, value: object) -> None:
+    file = frozen / f"{name}.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[1]["sample"][key] = value
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(BadInputError, match=rf"{name}\.jsonl: line 2: "):
         load(frozen)
 
 
@@ -305,7 +331,7 @@ def test_a_disk_that_fills_up_ends_the_capture_and_not_the_judgement(tmp_path: P
         run = Run.create(runs, evidences[-1].spec)
         keep(run, evidences)
         with pytest.raises(StoreError, match=r"cannot write .*: No space left on device; not kept: .* packets"):
-            run.finish(evidences[-1], judge(evidences[-1]), {})
+            run.finish(evidences[-1], as_contract(judge(evidences[-1])), {})
         assert json.loads((run.path / "verdict.json").read_text())["grade"] == "proven"
         assert not [path.name for path in run.path.iterdir() if path.name.startswith(".")]
         assert all((run.path / f"{name}.jsonl").read_bytes()[-1:] in (b"\n", b"") for name in SAMPLES)
@@ -317,7 +343,8 @@ def test_a_disk_that_fills_up_ends_the_capture_and_not_the_judgement(tmp_path: P
         assert evidence.snapshots[-1] == evidences[-1].snapshots[-1]
         assert (verdict.outcome, verdict.grade, verdict.witnesses.wire) == ("deadlock", "proven", "missing")
         assert any(
-            f"of {captured:,} captured packets, for which the disk had no room" in each for each in verdict.missing
+            f"of {captured:,} captured packets, for which the disk had no room" in each
+            for each in all_words(verdict.missing)
         )
 
 

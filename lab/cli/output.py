@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from lab.evidence import Evidence, SocketSample
+from lab.report.contract import as_contract
 from lab.report.escape import encodable, escaped_json
 from lab.spec import Outcome, Role
 from lab.verdict import Verdict
@@ -26,9 +27,8 @@ def document(value: object) -> str:
 
 def run_json(verdict: Verdict, evidence: Evidence, run: Path, expected: tuple[Outcome, ...]) -> str:
     """The verdict with what a run adds to it."""
-    values: dict[str, Any] = msgspec.to_builtins(verdict)
     return document(
-        values
+        as_contract(verdict)
         | {
             "scenario": evidence.spec.scenario.name,
             "expected": expected,
@@ -51,7 +51,7 @@ def connections_json(
 ) -> str:
     """The contract of `watch`; with `lines` on one line, as a live watch prints them."""
     value = {
-        "connections": [_path(path) | msgspec.to_builtins(verdict) for path, verdict in verdicts],
+        "connections": [_path(path) | as_contract(verdict) for path, verdict in verdicts],
         "errors": _errors(errors),
     }
     return escaped_json(msgspec.json.encode(value).decode()) if lines else document(value)
@@ -100,7 +100,11 @@ class Connections:
 
     def add(self, path: str | None, verdict: Verdict, story: "Judged | None") -> None:
         further = {name: getattr(story, name, None) for name in FURTHER}
-        pieces = (msgspec.json.encode(_path(path)), msgspec.json.encode(verdict), msgspec.json.encode(further))
+        pieces = (
+            msgspec.json.encode(_path(path)),
+            msgspec.json.encode(as_contract(verdict)),
+            msgspec.json.encode(further),
+        )
         joined = ",".join(escaped_json(piece.decode())[1:-1] for piece in pieces)
         click.echo(f"{self._between}\n  {{{joined}}}", nl=False)
         self._between = ","

@@ -80,7 +80,7 @@ def _report(played: "Played", expected: tuple[Outcome, ...], form: str) -> str:
     if form == "text":
         from lab.report import text  # noqa: PLC0415
 
-        text.show(verdict, evidence, run, expected, foretold=played.forecast)
+        text.show(verdict, evidence, run, expected)
     elif played.unkept is None:
         from lab.cli.output import run_json  # noqa: PLC0415
 

@@ -9,7 +9,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lab.evidence import Item, ProcessSample, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import (
+    Item,
+    ProcessSample,
+    Resource,
+    ResourceKind,
+    SocketSample,
+    ThreadSample,
+    Wait,
+    Wants,
+)
 from lab.kernel.processes.deadlines import Deadlines
 from lab.kernel.processes.descriptor_tables import Processes, Tables, scan, sees_whole_host
 from lab.kernel.processes.descriptors import Descriptors
@@ -20,17 +29,15 @@ from lab.kernel.processes.threads import Thread, Threads
 from lab.kernel.processes.waits import READS, WRITES, Waits
 from lab.kernel.procfs import descendants
 from lab.kernel.sockets.conntrack import Conntrack
-from lab.kernel.sockets.looks import SocketHistory
+from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.sock_diag import SocketDiag
-from lab.kernel.sockets.socket_index import SocketIndex
+from lab.kernel.sockets.socket_index import SOCKETS, SocketIndex, is_unlisted
 from lab.spec import Role
 
 MAX_PROCESSES, MAX_OTHERS = 256, 256
 """Of one look. Who is beyond is not described, and the proof takes what is not described to be live."""
 NAMES_A_SOCKET = READS | WRITES | {"accept", "accept4", "connect"}
 """The calls whose first argument is the descriptor that they wait on."""
-UNLISTED = "other:socket-"
-"""A socket of another kind, or one that is younger than the list (`SocketIndex.resource`)."""
 SEARCHES = 4
 """At most, for one look, while each finds somebody new."""
 IT_RAN = "it ran while the sockets were read"
@@ -57,7 +64,7 @@ class Cut:
     threads_after: tuple[ThreadSample, ...]
     others: tuple[SocketSample, ...]
     processes: tuple[ProcessSample, ...]
-    peers: dict[str, str]
+    peers: dict[Resource, Resource]
     unreadable: int
     everywhere: bool
     """Whether holders were looked for in all of /proc."""
@@ -76,7 +83,7 @@ class Scene:
         targets: Sequence[Target],
         diags: Sequence[SocketDiag] = (),
         roots: Mapping[Role, int] | None = None,
-        memory: SocketHistory | None = None,
+        memory: EarlierSamples | None = None,
         conntracks: Sequence[Conntrack] = (),
     ) -> None:
         self.targets, self._roots = tuple(targets), roots
@@ -95,7 +102,7 @@ class Scene:
         self._described: dict[int, ProcessSample] = {}
         self._known: dict[Target, SocketSample] = {}
         self._options: dict[int, SocketOptions | None] = {}
-        self._memory_of_looks = memory or SocketHistory()
+        self._earlier = memory or EarlierSamples()
 
     def close(self) -> None:
         self._threads.close()
@@ -104,7 +111,7 @@ class Scene:
         """The targets' sockets alone, without the options that their programs have set: 30 us each."""
         samples = tuple(self._glance(target) for target in self.targets)
         for sample in filter(None, samples):
-            self._memory_of_looks.note(sample)
+            self._earlier.keep(sample)
         return samples
 
     def look(self, fresh: bool = False, calm: bool = False) -> Cut:
@@ -171,7 +178,7 @@ class Scene:
         roles_of: dict[int, set[Role | None]] = {}
         for target in self.targets:
             if target in self._known:
-                for pid in self._tables.holders([f"socket:{self._known[target].inode}"]):
+                for pid in self._tables.holders([Resource.socket(self._known[target].inode)]):
                     roles_of.setdefault(pid, set()).add(target.role)
         return {pid: roles.pop() if len(roles) == 1 else None for pid, roles in roles_of.items()}
 
@@ -239,13 +246,13 @@ class Scene:
         thread.suspended = suspended(thread)
         thread.wait, thread.dynamic = self._waits.of(thread)
         if thread.wait is not None:
-            thread.dynamic |= any(item.resource.startswith(UNLISTED) for item in thread.wait.items)
-            sharers = (Item(f"process:{pid}", Wants.WAKE) for pid in sorted(self._sharers(thread, thread.wait)))
+            thread.dynamic |= any(is_unlisted(item.resource) for item in thread.wait.items)
+            sharers = (Item(Resource.process(pid), Wants.WAKE) for pid in sorted(self._sharers(thread, thread.wait)))
             thread.wait = replace(thread.wait, items=(*thread.wait.items, *sharers))
 
     def _sharers(self, thread: Thread, wait: Wait) -> set[int]:
         """The other processes that may end its wait by what they share with it: an epoll set, a timerfd, a futex."""
-        own = Item(f"process:{thread.pid}", Wants.WAKE)
+        own = Item(Resource.process(thread.pid), Wants.WAKE)
         found = self._in_one_memory(thread) if own in wait.items else set()
         for kind, fd in thread.rests_on:
             for pid, table in self._tables.by_pid.items():
@@ -263,7 +270,7 @@ class Scene:
 
     def _wakers(self, pids: set[int]) -> set[int]:
         items = {item for thread in self._all(pids) if thread.wait for item in thread.wait.items}
-        found = {int(item.resource.partition(":")[2]) for item in items if item.wants in (Wants.WAKE, Wants.END)}
+        found = {item.resource.number for item in items if item.wants in (Wants.WAKE, Wants.END)}
         ends = {end for item in items for end in self._ends(item)}
         if ends and not self._everywhere:
             self._scan()
@@ -274,20 +281,25 @@ class Scene:
         waited = {item for thread in self._all(members) if thread.wait for item in thread.wait.items}
         accepting = {each.resource for each in waited if each.wants is Wants.ACCEPT}
         found = self._tables.with_descriptors_in_flight() | self._tables.holders(accepting)
-        if any(each.resource.startswith("eventfd:") for each in waited):
+        if any(each.resource.kind is ResourceKind.EVENTFD for each in waited):
             found |= self._tables.that_signal()
         return found
 
-    def _ends(self, item: Item) -> list[str]:
+    def _ends(self, item: Item) -> list[Resource]:
         """The resources whose holders could end a wait on this one. In a run the pair's holders are known."""
-        kind, _, number = item.resource.partition(":")
-        if kind == "socket" and int(number) not in self._target_inodes():
-            peer = self._index.peer(int(number))
-            return [item.resource, f"socket:{peer.entry.inode}"] if peer else [item.resource]
-        if kind == "unix":
-            entry = self._index.unix(int(number))
-            return [item.resource, f"unix:{entry.peer}"] if entry and entry.peer else [item.resource]
-        return [item.resource] if kind in ("pipe", "eventfd") else []
+        resource = item.resource
+        if resource.kind is ResourceKind.SOCKET and resource.number not in self._target_inodes():
+            peer = self._index.peer(resource.number)
+            return [resource, Resource.socket(peer.entry.inode)] if peer else [resource]
+        if resource.kind is ResourceKind.UNIX:
+            other = self._unix_peer(resource)
+            return [resource, other] if other else [resource]
+        return [resource] if resource.kind in (ResourceKind.PIPE, ResourceKind.EVENTFD) else []
+
+    def _unix_peer(self, resource: Resource) -> Resource | None:
+        """The Unix socket that this one is connected to."""
+        entry = self._index.unix(resource.number)
+        return Resource(ResourceKind.UNIX, entry.peer) if entry and entry.peer else None
 
     def _target_inodes(self) -> set[int]:
         return {sample.inode for sample in self._known.values()}
@@ -304,8 +316,8 @@ class Scene:
     def _thread_sample(self, thread: Thread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:
         inode = None
         if thread.wait is not None and len(thread.wait.items) == 1 and thread.line.syscall in NAMES_A_SOCKET:
-            kind, _, number = thread.wait.items[0].resource.partition(":")
-            inode = int(number) if kind in ("socket", "listener", "unix") else None
+            resource = thread.wait.items[0].resource
+            inode = resource.number if resource.kind in SOCKETS else None
         return thread.as_sample(now_ns, roles.get(thread.pid), inode)
 
     def _read_again(self, members: set[int], roles: Mapping[int, Role | None]) -> tuple[ThreadSample, ...]:
@@ -340,8 +352,8 @@ class Scene:
         wanted: dict[int, None] = {}
         for thread in self._all(members):
             for item in thread.wait.items if thread.wait else ():
-                if item.resource.startswith("socket:"):
-                    inode = int(item.resource.partition(":")[2])
+                if item.resource.kind is ResourceKind.SOCKET:
+                    inode = item.resource.number
                     peer = self._index.peer(inode)
                     wanted |= {inode: None} | ({peer.entry.inode: None} if peer else {})
         for inode in [each for each in wanted if each not in self._target_inodes()][:MAX_OTHERS]:
@@ -357,7 +369,7 @@ class Scene:
         if self._ran or sample.inode not in self._options:
             self._options[sample.inode] = self._read_options(sample.inode)
         options = self._options[sample.inode]
-        sample = self._index.without_nat(self._memory_of_looks.told(sample))
+        sample = self._index.without_nat(self._earlier.added_to(sample))
         if options is None:
             return sample
         return replace(
@@ -371,22 +383,18 @@ class Scene:
         )
 
     def _read_options(self, inode: int) -> SocketOptions | None:
-        resource = f"socket:{inode}"
-        for pid in self._tables.holders([resource]):
-            place = self._tables.by_pid[pid].place_of(resource)
-            options = options_of(*place) if place is not None else None
+        for place in self._tables.places(Resource.socket(inode)):
+            options = options_of(*place)
             if isinstance(options, SocketOptions):
                 return options
         return None
 
-    def _peers(self, members: set[int]) -> dict[str, str]:
+    def _peers(self, members: set[int]) -> dict[Resource, Resource]:
         peers = {}
         for thread in self._all(members):
             for item in thread.wait.items if thread.wait else ():
-                if item.resource.startswith("unix:"):
-                    entry = self._index.unix(int(item.resource.partition(":")[2]))
-                    if entry is not None and entry.peer:
-                        peers[item.resource] = f"unix:{entry.peer}"
+                if item.resource.kind is ResourceKind.UNIX and (other := self._unix_peer(item.resource)):
+                    peers[item.resource] = other
         return peers
 
     def _unreadable(self) -> int:

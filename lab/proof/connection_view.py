@@ -1,19 +1,17 @@
 """The evidence looked at once, for every rule of the verdict: the last cut, how long it is still, what is proven."""
 
-import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import pairwise
 
-from lab.evidence import Evidence, Snapshot, SocketSample, ThreadSample
+from lab.evidence import Evidence, Resource, Snapshot, SocketSample, ThreadSample
 from lab.proof.deadlock import Analysis, Knot, analyse
-from lab.proof.send_buffer import MAX_TCP_HEADERS, KernelTraits, gives_up
+from lab.proof.stack.traits import MAX_TCP_HEADERS, KernelTraits, drops_beyond_window, gives_up
+from lab.reason import Reason, Why, because
 from lab.spec import Pair, Role
 
 SENDING = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg"})
 RECEIVING = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg"})
-DROPS_BEYOND_WINDOW = (6, 17)
-"""The Linux release since which a segment that ends beyond the window is dropped with its acknowledgment."""
 FUTILE_RUNS = 3
 """Context switches of one thread, while no byte moves, that make it one which runs in vain."""
 
@@ -72,8 +70,8 @@ class ConnectionView:
         seen = [each for each in self.last.sockets if each] if self.last else []
         return seen[0] if len(seen) == 1 else None
 
-    def not_its_own(self) -> tuple[str, ...]:
-        """Whose socket, as its program names it, no process of that program holds: then it is some other connection's.
+    def not_its_own(self) -> tuple[Reason, ...]:
+        """The sockets that their programs name and do not hold: each is some other connection's.
 
         In the lab's own runs, whose holders are the programs; a socket without an inode is held by nobody any more.
         """
@@ -81,16 +79,16 @@ class ConnectionView:
             return ()
         if any(process.resources is None for process in self.last.processes):
             return ()
-        texts = []
+        found = []
         for role in Role:
             socket, own = self.socket(role), {t.pid for t in self.last.threads_after if t.role is role}
             if socket is None or not socket.inode:
                 continue
-            name = f"socket:{socket.inode}"
-            holders = {process.pid for process in self.last.processes if name in (process.resources or ())}
+            resource = Resource.socket(socket.inode)
+            holders = {process.pid for process in self.last.processes if resource in (process.resources or ())}
             if not holders or (own and not own & holders):
-                texts.append(f"the {role} says that {socket.local} is its socket, and its program does not hold it")
-        return tuple(texts)
+                found.append(because(Why.NOT_ITS_SOCKET, role, socket.local))
+        return tuple(found)
 
     def threads(self, role: Role) -> tuple[ThreadSample, ...]:
         """The threads that did not run while the sockets were read, so that all was seen at one instant."""
@@ -155,22 +153,21 @@ class ConnectionView:
         return counts[1], counts[0]  # a side's window is what its peer may send
 
     def _analysed(self, snapshot: Snapshot) -> Analysis:
-        return analyse(snapshot, snapshot.time_ns, self._stack)
+        return analyse(snapshot, snapshot.time_ns, self._kernel)
 
     @cached_property
-    def _stack(self) -> KernelTraits:
+    def _kernel(self) -> KernelTraits:
         """tcp_wmem[2] of each end, and the larger where both are known; and what this kernel does."""
         settings = self.evidence.settings
         most = {role: size for role in Role if (each := settings[role]) and (size := each.wmem_max)}
         ends = {socket.inode: most[role] for role in most if (socket := self.socket(role))}
         largest = max(most.values()) if len(most) == len(tuple(Role)) else None
         header = self.evidence.max_tcp_header
-        release = re.match(r"(\d+)\.(\d+)", self.evidence.release or "")
         return KernelTraits(
             wmem_max=None if self.evidence.wmem_max_of else largest,
             wmem_max_of=self.evidence.wmem_max_of | ends,
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
-            drops_beyond_window=release is not None and (int(release[1]), int(release[2])) >= DROPS_BEYOND_WINDOW,
+            drops_beyond_window=drops_beyond_window(self.evidence.release),
             gives_up=gives_up(*(each.sysctls for each in self.evidence.settings if each)),
         )
 

@@ -2,6 +2,7 @@
 
 from lab.evidence import Evidence
 from lab.report.page import count, cut, duration, plain, several
+from lab.report.reasons import words
 from lab.spec import Answer, Grade, Outcome
 from lab.verdict import Verdict
 
@@ -61,7 +62,7 @@ def began_ns(evidence: Evidence) -> int:
 
 def _deadlock(verdict: Verdict) -> str:
     if verdict.grade is not Grade.CONSISTENT:
-        qualified = f"; but for: {plain(verdict.qualifiers[0])}" if verdict.qualifiers else ""
+        qualified = f"; but for: {plain(words(verdict.qualifiers[0]))}" if verdict.qualifiers else ""
         return f"deadlock ({verdict.grade}): each program waits to write until the other reads{qualified}"
     if verdict.missing:
         decides = "what was not observed would decide"
@@ -93,8 +94,8 @@ def _aborted(evidence: Evidence) -> str:
 
 def _inconclusive(verdict: Verdict) -> str:
     if verdict.contradictions:
-        return f"inconclusive, the witnesses disagree: {plain(verdict.contradictions[0])}"
-    first = f": {plain(verdict.missing[0])}" if verdict.missing else ""
+        return f"inconclusive, the witnesses disagree: {plain(words(verdict.contradictions[0]))}"
+    first = f": {plain(words(verdict.missing[0]))}" if verdict.missing else ""
     return f"inconclusive, {several(len(verdict.missing), 'fact')} not observed{first}"
 
 

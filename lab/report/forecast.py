@@ -30,10 +30,11 @@ def show(
     page.show(_alone(spec, seen, may_be), stream, width)
 
 
-def against(verdict: Verdict, evidence: Evidence, foretold: Forecast) -> Iterator[RenderableType]:
+def against(verdict: Verdict, evidence: Evidence) -> Iterator[RenderableType]:
     """The forecast beside the measured bytes, where the pair froze; else what it says of this scenario."""
     if not evidence.spec.scenario.freezes:
         return
+    foretold = verdict.forecast
     yield Text("")
     if verdict.outcome is Outcome.DEADLOCK:
         yield _table(foretold, (verdict.account.client_accepted, verdict.account.server_processed))

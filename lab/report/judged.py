@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lab.report import page
 from lab.report.conclusion import colour
+from lab.report.reasons import all_words
 from lab.spec import Grade, Outcome, Pair
 from lab.verdict import Verdict
 from lab.wire.stalls import Judged as Story
@@ -110,7 +111,7 @@ def _story(path: str, story: Story) -> Iterator[Text]:
         yield Text(f"  frame {note.frame:<8,} {note.says.partition(WIRESHARK)[0]}")
     for leg in story.chain:
         yield Text(f"  chain          {leg}")
-    for missing in verdict.missing:
+    for missing in all_words(verdict.missing):
         yield Text(f"  not known      {missing}", "yellow")
 
 

@@ -11,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.evidence import Evidence
-from lab.forecast import Forecast
 from lab.proof.account import SUMS
+from lab.reason import Why
 from lab.report import forecast, page
 from lab.report.conclusion import colour, conclusion, explanation
 from lab.report.picture import Picture, answers
+from lab.report.reasons import all_words, words
 from lab.report.side import sides
 from lab.report.witnesses import witnesses
 from lab.spec import Grade, Outcome
@@ -67,16 +68,15 @@ def show(
     run: Path | None,
     expected: Sequence[Outcome],
     *,
-    foretold: Forecast,
     stream: TextIO | None = None,
     width: int | None = None,
 ) -> None:
-    """Print the report of one run; `expected` is empty where nothing was, `foretold` the forecast of the run."""
-    page.show(_pieces(verdict, evidence, run, expected, foretold), stream, width)
+    """Print the report of one run; `expected` is empty where nothing was."""
+    page.show(_pieces(verdict, evidence, run, expected), stream, width)
 
 
 def _pieces(
-    verdict: Verdict, evidence: Evidence, run: Path | None, expected: Sequence[Outcome], foretold: Forecast
+    verdict: Verdict, evidence: Evidence, run: Path | None, expected: Sequence[Outcome]
 ) -> Iterator[RenderableType]:
     yield Text(conclusion(verdict, evidence), colour(verdict.outcome))
     if words := explanation(verdict):
@@ -93,7 +93,7 @@ def _pieces(
     if evidence.snapshots:
         yield Text("")
         yield witnesses(verdict, evidence, pair, standing=verdict.outcome in STANDING)
-    yield from forecast.against(verdict, evidence, foretold)
+    yield from forecast.against(verdict, evidence)
     yield from _next(verdict, evidence, run)
 
 
@@ -109,10 +109,10 @@ def _warnings(verdict: Verdict, evidence: Evidence, expected: Sequence[Outcome])
         )
     live = verdict.live if verdict.outcome in STANDING else ()
     for heading, style, texts in (
-        ("contradiction", "bold red", verdict.contradictions),
-        ("not observed", "yellow", verdict.missing),
-        ("true but for", "yellow", verdict.qualifiers),
-        ("live thread", "yellow", tuple(f"{each.thread}, which waits in {each.waits_for}" for each in live)),
+        ("contradiction", "bold red", all_words(verdict.contradictions)),
+        ("not observed", "yellow", all_words(verdict.missing)),
+        ("true but for", "yellow", all_words(verdict.qualifiers)),
+        ("live thread", "yellow", tuple(f"{each.thread}, which waits in {words(each.waits_for)}" for each in live)),
     ):
         for text in texts:
             yield Text.assemble((f"{heading}: ", style), page.plain(text))
@@ -125,7 +125,7 @@ def what_ends(verdict: Verdict) -> str | None:
     if verdict.holds_until_ns is not None:
         until = f"a time limit that ends a wait, but not before {page.clock(verdict.holds_until_ns)}"
         return f"a read by either program, or the end of one; else {until}."
-    if any("tcp_retries2" in each for each in verdict.qualifiers):
+    if any(each.reason.why is Why.TCP_GIVES_UP for each in verdict.qualifiers):
         return "a read by either program, or the end of one; else TCP itself, after tcp_retries2."
     if verdict.grade is Grade.CONSISTENT:
         return "a read by either program, which is not ruled out, or the end of one. TCP itself does not end it."

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lab.report import judged, page
 from lab.report.conclusion import colour
+from lab.report.reasons import WANTS, all_words, words
 from lab.report.text import what_ends
 from lab.spec import Grade, Outcome
 from lab.verdict import Edge, Verdict
@@ -56,11 +57,11 @@ def _waits(verdict: Verdict) -> Iterator[str]:
     yield from (_edge(each, "waits for") for each in verdict.cycle)
     yield from (_edge(each, "hangs on, for") for each in verdict.tail)
     for each in verdict.live:
-        yield page.plain(f"live        {each.thread} waits for {each.waits_for}")
+        yield page.plain(f"live        {each.thread} waits for {words(each.waits_for)}")
 
 
 def _edge(edge: Edge, verb: str) -> str:
-    return page.plain(f"{edge.waiter} {verb} {edge.waits_for}: {edge.holder} would have to act")
+    return page.plain(f"{edge.waiter} {verb} {WANTS[edge.waits_for]}: {edge.holder} would have to act")
 
 
 def _buffers(verdict: Verdict) -> Iterator[str]:
@@ -78,11 +79,11 @@ def _buffers(verdict: Verdict) -> Iterator[str]:
 def _limits(verdict: Verdict) -> Iterator[str]:
     if verdict.holds_until_ns is not None:
         yield f"holds       until {page.clock(verdict.holds_until_ns)}, when a time limit ends a wait that it rests on"
-    for each in verdict.qualifiers:
+    for each in all_words(verdict.qualifiers):
         yield page.plain(f"but for     {each}")
-    for each in verdict.missing:
+    for each in all_words(verdict.missing):
         yield page.plain(f"not seen    {each}")
-    for each in verdict.contradictions:
+    for each in all_words(verdict.contradictions):
         yield page.plain(f"but         {each}")
     if end := what_ends(verdict):
         yield f"ends by     {end}"

@@ -116,7 +116,7 @@ def _of_spec(spec: Spec) -> dict[str, Any]:
 
 def _of_run(played: Played) -> dict[str, Any]:
     """What was seen, the verdict on it, and what the forecast had said."""
-    spec, evidence, verdict, foretold = played.spec, played.evidence, played.verdict, played.forecast
+    spec, evidence, verdict, foretold = played.spec, played.evidence, played.verdict, played.verdict.forecast
     known: dict[str, Any] = {
         "outcome": verdict.outcome.value,
         "grade": verdict.grade and verdict.grade.value,

@@ -16,10 +16,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.forecast import Range
+from lab.evidence import Wants
+from lab.forecast import Forecast, Range
+from lab.reason import quoted
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.tcp.connection import SILENCE_NS
-from lab.verdict import Account, Edge, ForecastSummary, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.verdict import Account, Edge, Testimonies, Testimony, Verdict, WireSummary, Witness
 from lab.wire.packets import FIN, PROBES_KEPT, RST, SYN, Facts, Stall
 from lab.wire.witness import Event, Kind
 
@@ -38,7 +40,7 @@ RECENT_NS = SECOND
 REOPENINGS = 3
 UNANSWERED = 3
 NO_ACCOUNT = Account()
-NO_FORECAST = ForecastSummary(Range(None, None, None), Range(None, None, None))
+NO_FORECAST = Forecast(Range(None, None, None), Range(None, None, None), "no bounds without the settings of both hosts")
 WITNESSES = {each: Testimonies(Testimony.MISSING, Testimony.MISSING, each) for each in Testimony}
 
 NOTES = 4
@@ -286,11 +288,11 @@ def _verdict(
         holds_until_ns=None,
         age_s=age_s,
         witnesses=WITNESSES[_testimony(outcome)],
-        cycle=tuple(Edge(role, "room to write", role.peer, (Witness.WIRE,)) for role in Role) if deadlock else (),
+        cycle=tuple(Edge(role, Wants.WRITE, role.peer, (Witness.WIRE,)) for role in Role) if deadlock else (),
         tail=(),
         live=(),
         qualifiers=(),
-        missing=missing,
+        missing=tuple(map(quoted, missing)),
         contradictions=(),
         account=NO_ACCOUNT,
         wire=_summary(facts),

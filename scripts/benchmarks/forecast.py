@@ -111,7 +111,7 @@ def with_payload(spec: Spec, payload: int) -> Spec:
 def measure(spec: Spec) -> Measured:
     """Play it and hold it against the forecast that its own settings give."""
     played = play_and_judge(spec)
-    verdict, foretold = played.verdict, played.forecast
+    verdict, foretold = played.verdict, played.verdict.forecast
     went = all(end is not None and end.error is None for end in played.evidence.ended)
     return Measured(spec, verdict.outcome, verdict.account, foretold.client_accepted, foretold.server_processed, went)
 

@@ -17,7 +17,7 @@ import pytest
 
 from lab.evidence import Snapshot
 from lab.kernel.place.netns import Namespace, program_in
-from lab.kernel.sockets.looks import SocketHistory
+from lab.kernel.sockets.earlier import EarlierSamples
 from lab.spec import Outcome
 from lab.watch import REFRESH_S, Connection, Targets, Watch
 from tests import unprivileged
@@ -232,7 +232,7 @@ def test_a_connection_that_ends_while_it_is_looked_at_is_no_connection_any_more(
         server, _ = listener.accept()
 
         class Late(Watch):
-            def _looked_at(self, still: list[Connection], memory: SocketHistory, calm: bool) -> list[Snapshot]:
+            def _looked_at(self, still: list[Connection], memory: EarlierSamples, calm: bool) -> list[Snapshot]:
                 assert len(still) == 1
                 for end in (client, server):
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, and gone

@@ -5,7 +5,6 @@ Both look from outside, at all of /proc: they are told the two namespaces, and n
 
 import json
 import platform
-import re
 import subprocess
 import sys
 import time
@@ -17,7 +16,8 @@ from lab.kernel.place import sysctl
 from lab.kernel.snapshots import Scene, Target
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.proof.deadlock import Analysis, analyse
-from lab.proof.send_buffer import GIVING_UP, KernelTraits, gives_up
+from lab.proof.stack.traits import GIVING_UP, KernelTraits, drops_beyond_window, gives_up
+from lab.report.reasons import all_words, words
 from lab.spec import Pair, Role
 from tests.corpus.case import PROOFS
 from tests.corpus.root import ROOT
@@ -26,7 +26,6 @@ from tests.corpus.stage import Connection, Stage
 LIMIT_S = 60.0
 COUNTED_NS = 60_000_000
 """After it whatever had moved before is in the counters, which are read each 20 ms."""
-DROPS_BEYOND_WINDOW = (6, 17)
 """The first Linux that drops a segment beyond the window, acknowledgment and all (facts/proof.md 4.4)."""
 
 Position = tuple[int, int, int, int]
@@ -88,10 +87,9 @@ class Structure:
     def _stack(self) -> KernelTraits:
         """As the settings are now: a program of a case may have written them."""
         settings = [sysctl.read(self._namespaces[role], ("tcp_wmem", *GIVING_UP)) for role in Role]
-        release = tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
         return KernelTraits(
-            max(int(each["tcp_wmem"].split()[2]) for each in settings),
-            release >= DROPS_BEYOND_WINDOW,
+            wmem_max=max(int(each["tcp_wmem"].split()[2]) for each in settings),
+            drops_beyond_window=drops_beyond_window(platform.release()),
             gives_up=gives_up(*settings),
         )
 
@@ -128,7 +126,7 @@ def _told(connection: Connection, sockets: Pair[SocketSample | None], analysis: 
     knot = analysis.knot(client.inode, server.inode)
     if knot is None:
         against = analysis.against(client.inode, server.inode)
-        live = tuple(f"{each.thread.name}: {each.waits_for}: {each.why}" for each in against)
+        live = tuple(f"{each.thread.name}: {words(each.waits_for)}: {words(each.why)}" for each in against)
         return Claim("structure", connection, now_ns, "no knot", live=live)
     return Claim(
         "structure",
@@ -137,7 +135,7 @@ def _told(connection: Connection, sockets: Pair[SocketSample | None], analysis: 
         "deadlock",
         knot.grade.value,
         knot.holds_until_ns,
-        (*knot.qualifiers, *knot.closed_world),
+        all_words((*knot.qualifiers, *knot.closed_world)),
         position=position(sockets),
     )
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lab.evidence import ThreadSample
+from lab.evidence import ResourceKind, ThreadSample
 from lab.kernel.place.netns import Namespace, program_in
 from lab.kernel.procfs import descendants
 from lab.kernel.snapshots import IT_RAN, Cut, Scene, Target
@@ -160,8 +160,15 @@ b.close(); say(inode(a)); a.recv(1)
         cut = settled(scene, programs, Pair("recvfrom", "recvfrom"))
         calls = {t.syscall for t in cut.threads_after}
         assert calls == {"recvfrom", "wait4", "clock_nanosleep"}
-        (unix,) = [r for t in cut.threads_after if t.wait for i in t.wait.items for r in [i.resource] if "unix" in r]
-        assert cut.peers[unix].startswith("unix:")
+        (unix,) = [
+            r
+            for t in cut.threads_after
+            if t.wait
+            for i in t.wait.items
+            for r in [i.resource]
+            if r.kind is ResourceKind.UNIX
+        ]
+        assert cut.peers[unix].kind is ResourceKind.UNIX
         assert any(cut.peers[unix] in (p.resources or ()) for p in cut.processes)
         kill_children(programs.server.pid)
 
@@ -209,7 +216,7 @@ threading.Thread(target=change, daemon=True).start(); p.poll()
 
 def kinds(cut: Cut, call: str) -> set[str]:
     waits = [t.wait for t in cut.threads_after if t.wait and t.syscall == call]
-    return {item.resource.partition(":")[0] for wait in waits for item in wait.items}
+    return {str(item.resource.kind) for wait in waits for item in wait.items}
 
 
 def test_a_stopped_holder_is_suspended_and_again_not() -> None:

@@ -13,6 +13,7 @@ import zstandard
 from lab.errors import BadInputError
 from lab.pcap.bulk import CHUNK
 from lab.pcap.connections import every_segment, judge_capture
+from lab.report.reasons import all_words
 from lab.spec import Grade, Outcome
 from lab.wire.stalls import Ended, Judged
 from tests.captures import recorded
@@ -101,7 +102,7 @@ def test_a_deadlock_is_no_more_than_consistent_and_says_what_would_settle_it() -
     verdict = found.verdict
     assert verdict.grade is Grade.CONSISTENT
     assert [edge.holder for edge in verdict.cycle] == ["server", "client"]
-    assert all("lab watch --port 7777" in text for text in verdict.missing)
+    assert all("lab watch --port 7777" in text for text in all_words(verdict.missing))
     assert found.since_ns is not None
     assert verdict.age_s is not None
     assert 2 < verdict.age_s < 4

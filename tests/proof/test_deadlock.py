@@ -5,17 +5,19 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import Item, ProcessSample, Resource, Snapshot, SocketSample, ThreadSample, Wait, Wants
 from lab.proof.cycles import Kind
 from lab.proof.deadlock import Knot, analyse
-from lab.proof.send_buffer import KernelTraits
+from lab.proof.stack.traits import KernelTraits
+from lab.report.reasons import all_words, words
 from lab.spec import Grade, Pair, Role
 from tests.proof.frozen_pair import (
     NOW,
     SECOND,
-    SLEPT,
     client,
+    earlier,
     item,
+    on,
     polls,
     process,
     reads,
@@ -48,7 +50,9 @@ def grade(shot: Snapshot) -> Grade | None:
 def against(shot: Snapshot) -> str:
     """The diagnosis of a `no`, in one text."""
     found = analyse(shot, NOW)
-    return "; ".join([*(f"{live.thread.name}: {live.why}" for live in found.against(11, 22)), *found.missing])
+    return "; ".join(
+        [*(f"{live.thread.name}: {words(live.why)}" for live in found.against(11, 22)), *all_words(found.missing)]
+    )
 
 
 def beside(*threads: ThreadSample, processes: list[ProcessSample] | None = None, **facts: Any) -> Snapshot:  # noqa: ANN401
@@ -61,12 +65,12 @@ def test_two_blocked_senders_are_proven_with_both_edges() -> None:
     assert found is not None
     assert found.grade is Grade.PROVEN
     assert [(e.waiter.name, e.waits_for, e.holder.name, e.resource) for e in found.edges] == [
-        ("1/1 program", "room to write", "2/2 program", "socket:11"),
-        ("2/2 program", "room to write", "1/1 program", "socket:22"),
+        ("1/1 program", Wants.WRITE, "2/2 program", Resource.socket(11)),
+        ("2/2 program", Wants.WRITE, "1/1 program", Resource.socket(22)),
     ]
     assert found.connections == {frozenset({11, 22})}
     assert (found.tail, found.qualifiers, found.closed_world, found.holds_until_ns) == ((), (), (), None)
-    assert len(found.why) == 2
+    assert len(found.arguments) == 2
     assert analyse(snapshot(), NOW).live == ()
 
 
@@ -79,7 +83,7 @@ def test_a_fact_of_a_socket_that_was_not_read_is_missing_by_name(field: str, rol
     names = {"user_timeout_ms": "TCP_USER_TIMEOUT", "send_timeout_ns": "SO_SNDTIMEO"}
     shot = with_socket(role, **{field: None})
     assert knot(shot) is None
-    assert names.get(field, field) in " ".join(analyse(shot, NOW).missing)
+    assert names.get(field, field) in " ".join(all_words(analyse(shot, NOW).missing))
 
 
 @pytest.mark.parametrize("role", Role)
@@ -176,14 +180,14 @@ def test_what_cannot_be_seen_of_a_process_qualifies(facts: dict[str, Any], word:
     found = knot(snapshot(processes=[HOLDS[0], replace(HOLDS[1], **facts)]))
     assert found is not None
     assert found.grade is Grade.QUALIFIED
-    assert word in found.qualifiers[0]
+    assert word in words(found.qualifiers[0])
 
 
 def test_unreadable_tables_of_strangers_qualify() -> None:
     assert grade(snapshot(unreadable=2)) is Grade.QUALIFIED
     found = knot(beside(processes=[process(9, resources=None)]))
     assert found is not None
-    assert found.qualifiers == ("the descriptors of 9 program could not be read",)
+    assert all_words(found.qualifiers) == ("the descriptors of 9 program could not be read",)
 
 
 def test_the_unreadable_table_of_an_end_itself_is_no_qualifier() -> None:
@@ -192,7 +196,7 @@ def test_the_unreadable_table_of_an_end_itself_is_no_qualifier() -> None:
 
 def test_who_holds_an_end_and_cannot_be_seen_is_missing_by_the_capability_that_would_show_him() -> None:
     unseen = replace(snapshot(unreadable=2), processes=(), threads_before=(), threads_after=())
-    (said, *_) = analyse(unseen, NOW).missing
+    (said, *_) = all_words(analyse(unseen, NOW).missing)
     assert said.startswith("who holds the client's socket: 2 descriptor tables could not be read (CAP_SYS_PTRACE")
 
 
@@ -224,10 +228,10 @@ def test_a_record_of_a_socket_that_is_missing_is_named() -> None:
         (Wait("clock_nanosleep", (), NOW - 1, timed=True), "by itself"),
         (Wait("pause", ()), "signal"),
         (Wait("connect", (), unknown="connect is not understood"), "not understood"),
-        (polls(Item("inotify:2/5", Wants.READ)), "nobody knows"),
-        (polls(Item("signalfd:2/5", Wants.READ)), "nobody knows"),
-        (polls(Item("timerfd:2/5", Wants.READ)), "timerfd"),
-        (polls(Item("other:tty", Wants.READ)), "nobody knows"),
+        (polls(on("inotify:2/5", Wants.READ)), "nobody knows"),
+        (polls(on("signalfd:2/5", Wants.READ)), "nobody knows"),
+        (polls(on("timerfd:2/5", Wants.READ)), "timerfd"),
+        (polls(on("other:tty", Wants.READ)), "nobody knows"),
         (polls(item(22, Wants.READ), item(22)), "readable"),
         (reads(22), "readable"),
     ],
@@ -277,35 +281,36 @@ def test_a_writer_that_a_signal_may_wake_is_judged_by_a_full_queue() -> None:
 
 def test_a_write_that_may_go_on_by_itself_is_live_where_its_buffer_has_room() -> None:
     """A proxy's writer at 7872 of 8192 went on 0.2 s later, woken by nobody; who polls is woken by the stack alone."""
-    may = replace(SLEPT, may_retry=True)
-    room = server(wmem_queued=7872, looks=may)
+    room = server(wmem_queued=7872)
+    room = replace(room, earlier=earlier(room, may_retry=True))
     assert knot(snapshot(sockets=Pair(client(), room))) is None
     assert "may try again by itself" in against(snapshot(sockets=Pair(client(), room)))
-    assert grade(snapshot(sockets=Pair(client(looks=may), server(looks=may)))) is Grade.PROVEN, "both are full"
+    assert grade(snapshot(sockets=Pair(client(earlier=()), server(earlier=())))) is Grade.PROVEN, "both are full"
     assert grade(snapshot([CLIENT, thread(2, polls(item(22)))], sockets=Pair(client(), room))) is Grade.PROVEN
-    unknown = snapshot(sockets=Pair(client(), replace(room, looks=None)))
+    unknown = snapshot(sockets=Pair(client(), replace(room, earlier=None)))
     assert knot(unknown) is None
-    assert "earlier looks" in against(unknown)
+    assert "earlier samples" in against(unknown)
 
 
 def test_a_write_that_fits_one_packet_has_gone_to_sleep_for_good() -> None:
-    may = replace(SLEPT, may_retry=True)
-
     def proves(size: int, socket: SocketSample) -> bool:
         writer = replace(SERVER, args=(4, 0, size))
         return knot(snapshot([CLIENT, writer], sockets=Pair(client(), socket))) is not None
 
-    room = server(wmem_queued=7872, looks=may)
-    assert proves(1408, room)
-    assert not proves(1409, room)
-    assert not proves(1408, replace(room, looks=replace(may, mss=1447))), "the MSS was less when it began"
-    assert not proves(1408, replace(room, looks=replace(may, written=1407))), "it may have begun before the first look"
+    def after(socket: SocketSample, **seen: Any) -> SocketSample:  # noqa: ANN401
+        return replace(socket, earlier=earlier(socket, may_retry=True, **seen))
+
+    room = server(wmem_queued=7872)
+    assert proves(1408, after(room))
+    assert not proves(1409, after(room))
+    assert not proves(1408, after(room, mss=1447)), "the MSS was less when it began"
+    assert not proves(1408, after(room, written=1407)), "it may have begun before the first sample"
     queued = 476_136
     wide = server(sndbuf=490_752, wmem_queued=488_616, wqueue=queued, notsent_bytes=queued)
-    assert proves(4096, replace(wide, looks=replace(may, window=65_536))), "packets of 25 kB"
-    assert not proves(4096, replace(wide, looks=replace(may, window=8192))), "half a window a packet"
-    many = replace(wide, sndbuf=650_000, wmem_queued=queued + 640 * 100, looks=replace(may, window=65_536))
-    assert not proves(4096, many), "packets of 5 kB, less an MSS"
+    assert proves(4096, after(wide, window=65_536)), "packets of 25 kB"
+    assert not proves(4096, after(wide, window=8192)), "half a window a packet"
+    many = replace(wide, sndbuf=650_000, wmem_queued=queued + 640 * 100)
+    assert not proves(4096, after(many, window=65_536)), "packets of 5 kB, less an MSS"
 
 
 def test_a_writer_whose_peer_waits_for_something_else_is_no_knot() -> None:
@@ -319,7 +324,7 @@ def test_two_readers_of_an_empty_connection_are_the_other_knot() -> None:
     found = knot(shot, Kind.READ_READ)
     assert found is not None
     assert found.grade is Grade.PROVEN
-    assert {edge.waits_for for edge in found.edges} == {"data to read"}
+    assert {edge.waits_for for edge in found.edges} == {Wants.READ}
     on_its_way: Ends = Pair(client(**EMPTY), server(**{**EMPTY, "wqueue": 1}))
     assert knot(replace(shot, sockets=on_its_way), Kind.READ_READ) is None
     limited: Ends = Pair(client(**EMPTY, receive_timeout_ns=1), server(**EMPTY))
@@ -335,9 +340,9 @@ def test_a_starved_sender_and_the_reader_of_what_it_cannot_deliver_are_a_circle_
     assert knot(shot) is None, "not of every kernel"
     found = knot(shot, drops_beyond_window=True)
     assert found is not None
-    assert {edge.waits_for for edge in found.edges} == {"room to write", "data to read"}
+    assert {edge.waits_for for edge in found.edges} == {Wants.WRITE, Wants.READ}
     assert found.grade is Grade.QUALIFIED
-    assert "tcp_retries2" in " ".join(found.qualifiers)
+    assert "tcp_retries2" in " ".join(all_words(found.qualifiers))
     both = snapshot(sockets=Pair(here, there))
     ends = knot(both, drops_beyond_window=True)
     assert ends is not None
@@ -348,27 +353,27 @@ def test_a_starved_sender_and_the_reader_of_what_it_cannot_deliver_are_a_circle_
 
 
 def test_a_listener_closes_the_world() -> None:
-    accepts = thread(2, Wait("accept4", (Item("listener:5", Wants.ACCEPT),)), tid=3)
+    accepts = thread(2, Wait("accept4", (on("listener:5", Wants.ACCEPT),)), tid=3)
     found = knot(beside(accepts))
     assert found is not None
     assert found.grade is Grade.PROVEN_CLOSED_WORLD
-    assert found.closed_world == ("2/3 program waits for a new connection too (listener:5)",)
-    loop = polls(item(22), Item("listener:5", Wants.READ))
+    assert all_words(found.closed_world) == ("2/3 program waits for a new connection too (listener:5)",)
+    loop = polls(item(22), Item(Resource.parse("listener:5"), Wants.READ))
     assert grade(snapshot([CLIENT, thread(2, loop)])) is Grade.PROVEN_CLOSED_WORLD
 
 
 def test_a_stranger_that_has_the_listener_too_may_shut_it_down() -> None:
-    accepts = thread(2, Wait("accept4", (Item("listener:5", Wants.ACCEPT),)), tid=3)
+    accepts = thread(2, Wait("accept4", (on("listener:5", Wants.ACCEPT),)), tid=3)
     found = knot(beside(accepts, processes=[process(9, "listener:5")]))
     assert found is not None
-    assert found.qualifiers == ("9 program has listener:5 too, and may shut it down",)
+    assert all_words(found.qualifiers) == ("9 program has listener:5 too, and may shut it down",)
     elsewhere = knot(beside(accepts, processes=[process(9, "listener:6")]))
     assert elsewhere is not None
     assert elsewhere.grade is Grade.PROVEN_CLOSED_WORLD
 
 
 def test_the_kernel_may_signal_an_eventfd_for_a_stranger() -> None:
-    loop = polls(item(22), Item("eventfd:7", Wants.READ))
+    loop = polls(item(22), on("eventfd:7", Wants.READ))
     held = [HOLDS[0], process(2, "socket:22", "eventfd:7")]
     for signals, grade in ((True, Grade.QUALIFIED), (False, Grade.PROVEN)):
         found = knot(snapshot([CLIENT, thread(2, loop)], [*held, process(9, signals=signals)]))
@@ -377,19 +382,22 @@ def test_the_kernel_may_signal_an_eventfd_for_a_stranger() -> None:
 
 
 def test_an_event_loop_with_a_self_pipe_is_understood() -> None:
-    loop = polls(item(22), Item("unix:7", Wants.READ))
+    loop = polls(item(22), on("unix:7", Wants.READ))
     held = [HOLDS[0], process(2, "socket:22", "unix:7", "unix:8")]
-    assert grade(snapshot([CLIENT, thread(2, loop)], held, peers={"unix:7": "unix:8"})) is Grade.PROVEN
+    assert (
+        grade(snapshot([CLIENT, thread(2, loop)], held, peers={Resource.parse("unix:7"): Resource.parse("unix:8")}))
+        is Grade.PROVEN
+    )
     lost = snapshot([CLIENT, thread(2, loop)], held)
     assert knot(lost) is None
     assert "unix_diag" in against(lost)
-    elsewhere = snapshot([CLIENT, thread(2, loop)], held, peers={"unix:7": "unix:9"})
+    elsewhere = snapshot([CLIENT, thread(2, loop)], held, peers={Resource.parse("unix:7"): Resource.parse("unix:9")})
     assert knot(elsewhere) is None
 
 
 def test_edge_triggered_interest_that_is_always_armed_is_understood() -> None:
     """Go and tokio: IN and OUT for ever, with 3000 unread bytes, and an eventfd that nobody else holds."""
-    loop = polls(item(22, Wants.READ, edge=True), item(22, edge=True), Item("eventfd:3", Wants.READ, edge=True))
+    loop = polls(item(22, Wants.READ, edge=True), item(22, edge=True), on("eventfd:3", Wants.READ, edge=True))
     held = [HOLDS[0], process(2, "socket:22", "eventfd:3")]
     shot = snapshot([CLIENT, thread(2, loop), thread(2, wakes(2), tid=9)], held)
     assert grade(shot) is Grade.PROVEN
@@ -415,7 +423,7 @@ def test_housekeeping_of_a_jvm_is_a_named_assumption() -> None:
     found = knot(snapshot([CLIENT, SERVER, keeper], jvm))
     assert found is not None
     assert found.grade is Grade.QUALIFIED
-    assert found.qualifiers == ("2/9 VM Periodic Tas is taken for housekeeping of the JVM",)
+    assert all_words(found.qualifiers) == ("2/9 VM Periodic Tas is taken for housekeeping of the JVM",)
     assert knot(snapshot([CLIENT, SERVER, keeper])) is None, "the name alone is nothing"
     worker = replace(keeper, comm="pool-1-thread-1")
     assert knot(snapshot([CLIENT, SERVER, worker], jvm)) is None
@@ -423,11 +431,11 @@ def test_housekeeping_of_a_jvm_is_a_named_assumption() -> None:
 
 def test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer() -> None:
     go = [HOLDS[0], replace(HOLDS[1], runtime="go", catches_alarm=True)]
-    sysmon = thread(2, Wait("futex", (Item("process:2", Wants.WAKE),), NOW + SECOND // 2, timed=True), tid=9)
+    sysmon = thread(2, Wait("futex", (on("process:2", Wants.WAKE),), NOW + SECOND // 2, timed=True), tid=9)
     found = knot(snapshot([CLIENT, SERVER, sysmon], go))
     assert found is not None
     assert found.grade is Grade.QUALIFIED
-    assert any("sysmon" in text for text in found.qualifiers)
+    assert any("sysmon" in text for text in all_words(found.qualifiers))
     timer = thread(2, polls(item(22), deadline_ns=NOW + SECOND // 2, timed=True))
     assert knot(snapshot([CLIENT, timer, sysmon], go)) is None
     late = replace(sysmon, wait=Wait("futex", (), NOW + 3600 * SECOND, timed=True))
@@ -436,24 +444,24 @@ def test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer() -> None:
 
 def test_a_child_that_inherited_the_socket_and_reads_a_pipe_is_in_nobodys_way() -> None:
     """ncat --exec cat: cat waits for ncat, which waits for the client."""
-    cat = thread(3, Wait("read", (Item("pipe:6", Wants.READ),)))
+    cat = thread(3, Wait("read", (on("pipe:6", Wants.READ),)))
     held = [HOLDS[0], process(2, "socket:22", "pipe:6"), process(3, "socket:22", "pipe:6")]
     shot = snapshot([CLIENT, SERVER, cat], held)
     assert grade(shot) is Grade.PROVEN
     found = knot(shot)
     assert found is not None
     assert [(edge.waiter.tid, edge.holder.tid) for edge in found.edges] == [(1, 2), (2, 1)]
-    assert [(edge.waiter.tid, edge.waits_for) for edge in found.tail] == [(3, "data to read")]
-    shell = thread(4, Wait("read", (Item("other:tty", Wants.READ),)))
+    assert [(edge.waiter.tid, edge.waits_for) for edge in found.tail] == [(3, Wants.READ)]
+    shell = thread(4, Wait("read", (Item(Resource.parse("other:tty"), Wants.READ),)))
     typed = snapshot([CLIENT, SERVER, cat, shell], [*held, process(4, "pipe:6")])
     assert knot(typed) is None
 
 
 def test_a_parent_that_waits_for_its_blocked_child_holds_the_socket_in_vain() -> None:
-    bash = thread(3, Wait("wait4", (Item("process:1", Wants.END),)))
+    bash = thread(3, Wait("wait4", (on("process:1", Wants.END),)))
     shot = beside(bash, processes=[process(3, "socket:11")])
     assert grade(shot) is Grade.PROVEN
-    sleeper = thread(3, Wait("wait4", (Item("process:8", Wants.END),)))
+    sleeper = thread(3, Wait("wait4", (on("process:8", Wants.END),)))
     assert knot(beside(sleeper, processes=[process(3, "socket:11")])) is None
 
 
@@ -469,7 +477,7 @@ def test_a_suspended_holder_is_told_and_leaves_no_knot() -> None:
     shot = snapshot([replace(CLIENT, state="T"), SERVER])
     found = analyse(shot, NOW)
     assert found.knots == ()
-    assert found.suspended == ("1/1 program is stopped",)
+    assert all_words(found.suspended) == ("1/1 program is stopped",)
 
 
 def test_mapped_addresses_find_their_peer() -> None:
@@ -519,19 +527,19 @@ def test_tcp_gives_up_a_peer_that_does_not_answer(facts: dict[str, Any]) -> None
     found = knot(snapshot(sockets=Pair(client(**facts), server())))
     assert found is not None
     assert found.grade is Grade.QUALIFIED
-    assert any("tcp_retries2" in each for each in found.qualifiers)
+    assert any("tcp_retries2" in each for each in all_words(found.qualifiers))
 
 
 def test_a_child_that_may_end_runs_a_handler_and_one_that_is_stuck_itself_does_not() -> None:
     catching = [process(1, "socket:11", reaps=(3,)), process(2, "socket:22")]
     unseen = knot(snapshot(processes=catching))
     assert unseen is not None
-    assert any("SIGCHLD" in each for each in unseen.qualifiers)
+    assert any("SIGCHLD" in each for each in all_words(unseen.qualifiers))
     sleeps = thread(3, Wait("nanosleep", (), deadline_ns=NOW + 9 * SECOND, timed=True))
     for child, word in ((thread(3, wakes(3)), None), (sleeps, None), (thread(3, None, syscall="running"), "SIGCHLD")):
         found = knot(snapshot([CLIENT, SERVER, child], [*catching, process(3)]))
         assert found is not None
-        assert any("SIGCHLD" in each for each in found.qualifiers) is (word is not None)
+        assert any("SIGCHLD" in each for each in all_words(found.qualifiers)) is (word is not None)
         assert (found.holds_until_ns is not None) is (child is sleeps)
 
 
@@ -539,4 +547,4 @@ def test_what_may_signal_a_process_of_its_own_accord_is_named() -> None:
     found = knot(snapshot(processes=[process(1, "socket:11", hidden=("has a secret",)), process(2, "socket:22")]))
     assert found is not None
     assert found.grade is Grade.QUALIFIED
-    assert "1 program has a secret" in found.qualifiers
+    assert "1 program has a secret" in all_words(found.qualifiers)

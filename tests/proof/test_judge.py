@@ -15,6 +15,7 @@ from lab.evidence import (
     Evidence,
     Item,
     Progress,
+    Resource,
     Snapshot,
     SocketSample,
     ThreadSample,
@@ -22,6 +23,7 @@ from lab.evidence import (
     Wants,
 )
 from lab.proof.judge import judge
+from lab.report.reasons import all_words, words
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.tcp.segment import ControlBits, Segment
 from lab.verdict import Testimony as Says
@@ -168,7 +170,7 @@ def test_without_a_fact_of_the_kernels_it_is_inconclusive_and_the_fact_is_named(
     change, says = REMOVED[name]
     verdict = fallen(change)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert any(says in each for each in verdict.missing), verdict.missing
+    assert any(says in each for each in all_words(verdict.missing)), verdict.missing
 
 
 def ran_meanwhile(role: Role) -> Change:
@@ -211,7 +213,7 @@ def test_the_proof_does_not_need_the_wire_and_says_that_it_is_missing(change: Ch
 def test_what_the_observer_missed_is_passed_on() -> None:
     why = "cannot capture on eth0: needs CAP_NET_RAW"
     verdict = judge(replace(frozen(), capture=None, missing=(why,)))
-    assert why in verdict.missing
+    assert why in all_words(verdict.missing)
     assert (verdict.wire.frames, verdict.wire.zero_windows.client, verdict.wire.probes.server) == (None, None, None)
 
 
@@ -229,20 +231,27 @@ def test_an_open_window_or_an_empty_queue_is_no_deadlock_and_the_contradiction_i
 @pytest.mark.parametrize("role", ROLES)
 def test_a_writer_with_room_is_not_blocked_for_good(role: Role) -> None:
     verdict = fallen(lambda e: every_snapshot(e, socket(role, wmem_queued=0)))
-    assert any("has room" in each.waits_for for each in verdict.live)
+    assert any("has room" in words(each.waits_for) for each in verdict.live)
 
 
 WAITS: dict[str, Callable[[SocketSample], dict[str, Any]]] = {
-    "it reads": lambda s: {"syscall": "recvfrom", "wait": Wait("recvfrom", (Item(f"socket:{s.inode}", Wants.READ),))},
+    "it reads": lambda s: {
+        "syscall": "recvfrom",
+        "wait": Wait("recvfrom", (Item(Resource.socket(s.inode), Wants.READ),)),
+    },
     "it sleeps": lambda _: {
         "syscall": "clock_nanosleep",
         "socket_inode": None,
         "wait": Wait("clock_nanosleep", (), timed=True),
     },
     "it runs": lambda _: {"syscall": "running", "args": (), "socket_inode": None, "wait": None, "state": "R"},
-    "it has a time limit": lambda s: {"wait": Wait("sendto", (Item(f"socket:{s.inode}", Wants.WRITE),), timed=True)},
+    "it has a time limit": lambda s: {
+        "wait": Wait("sendto", (Item(Resource.socket(s.inode), Wants.WRITE),), timed=True)
+    },
     "it waits for a stranger as well": lambda s: {
-        "wait": Wait("poll", (Item(f"socket:{s.inode}", Wants.WRITE), Item("other:what", Wants.READ)))
+        "wait": Wait(
+            "poll", (Item(Resource.socket(s.inode), Wants.WRITE), Item(Resource.parse("other:what"), Wants.READ))
+        )
     },
 }
 
@@ -277,7 +286,7 @@ def test_where_nothing_is_proven_a_wire_without_zero_windows_of_one_side_speaks_
     verdict = fallen(both(blind, without(role, lambda segment: segment.wnd == 0)))
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.witnesses.wire is Says.DISAGREES
-    assert any(f"the {role} advertises a zero window" in each for each in verdict.contradictions)
+    assert any(f"the {role} advertises a zero window" in each for each in all_words(verdict.contradictions))
 
 
 def opened(role: Role) -> Change:
@@ -348,7 +357,7 @@ def test_accounts_that_do_not_balance_make_it_inconclusive(role: Role, total: st
     verdict = fallen(lambda e: every_snapshot(e, progress(role, lambda p: replace(p, received=p.received + surplus))))
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.cycle == ()
-    assert any(total in each for each in verdict.contradictions)
+    assert any(total in each for each in all_words(verdict.contradictions))
 
 
 @pytest.mark.parametrize("facts", [{"state": "T"}, {"state": "t"}, {"suspended": "frozen"}])
@@ -377,7 +386,9 @@ def test_a_wrong_byte_is_loud(role: Role) -> None:
 
     verdict = fallen(change)
     assert verdict.outcome is Outcome.ABORTED
-    assert any(f"the {role} read a wrong byte" in each and "at byte 7" in each for each in verdict.contradictions)
+    assert any(
+        f"the {role} read a wrong byte" in each and "at byte 7" in each for each in all_words(verdict.contradictions)
+    )
 
 
 def well(role: Role, count: int) -> Ended:
@@ -399,15 +410,15 @@ def test_both_say_that_they_ended_well_and_their_sockets_refute_it() -> None:
     assert verdict.outcome is Outcome.INCONCLUSIVE
     for role in Role:
         assert any(f"the {role} says it wrote {PAYLOAD}" in each and "by its socket" in each
-                   for each in verdict.contradictions), verdict.contradictions  # fmt: skip
+                   for each in all_words(verdict.contradictions)), verdict.contradictions  # fmt: skip
 
 
 def test_an_end_before_the_payload_was_through_is_no_good_end() -> None:
     verdict = fallen(claimed(0))
     assert verdict.outcome is Outcome.INCONCLUSIVE
     due = frozen().spec.scenario.load.payload
-    assert f"the client says it wrote 0 and read 0, of {due} and {due}" in verdict.contradictions
-    assert f"the server says it wrote 0 and read 0, of 0 and {due}" in verdict.contradictions
+    assert f"the client says it wrote 0 and read 0, of {due} and {due}" in all_words(verdict.contradictions)
+    assert f"the server says it wrote 0 and read 0, of 0 and {due}" in all_words(verdict.contradictions)
 
 
 def test_where_the_sockets_are_gone_the_wire_refutes_it() -> None:
@@ -418,7 +429,9 @@ def test_where_the_sockets_are_gone_the_wire_refutes_it() -> None:
 
     verdict = fallen(both(claimed(PAYLOAD), gone))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert any("shows no conversation of this client's to its end" in each for each in verdict.contradictions)
+    assert any(
+        "shows no conversation of this client's to its end" in each for each in all_words(verdict.contradictions)
+    )
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -436,7 +449,7 @@ def test_a_completion_stands_on_what_the_wire_carried(role: Role) -> None:
     more = witness(map(one_byte_more, segments(evidence)), evidence.wire.ends)
     verdict = judge(replace(evidence, wire=more))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert verdict.contradictions == (
+    assert all_words(verdict.contradictions) == (
         f"the wire carried {PAYLOAD + 1} bytes of the {role}'s, and the client tells of {PAYLOAD}",
     )
 
@@ -453,7 +466,7 @@ def test_a_socket_that_the_program_does_not_hold_tells_nothing_of_it(role: Role)
             return replace(
                 shot,
                 processes=tuple(
-                    replace(p, resources=tuple(r for r in p.resources or () if r != f"socket:{socket.inode}"))
+                    replace(p, resources=tuple(r for r in p.resources or () if r != Resource.socket(socket.inode)))
                     for p in shot.processes or ()
                 ),
             )
@@ -462,7 +475,7 @@ def test_a_socket_that_the_program_does_not_hold_tells_nothing_of_it(role: Role)
 
     verdict = fallen(change)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert any(f"the {role} says that" in each for each in verdict.contradictions)
+    assert any(f"the {role} says that" in each for each in all_words(verdict.contradictions))
 
 
 def test_one_that_ended_well_is_not_enough() -> None:
@@ -512,7 +525,7 @@ def test_read_read_needs_no_wire() -> None:
     verdict = judge(replace(evidence, capture=None))
     assert (verdict.outcome, verdict.witnesses.wire) == (Outcome.READ_READ, Says.MISSING)
     assert judge(evidence).witnesses.wire is Says.SILENT
-    assert {edge.waits_for for edge in verdict.cycle} == {"data to read"}
+    assert {edge.waits_for for edge in verdict.cycle} == {Wants.READ}
 
 
 def test_a_one_sided_stall_is_none_when_the_server_writes_too() -> None:

@@ -8,11 +8,12 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from lab.evidence import CaptureCount, Ended, Evidence
+from lab.evidence import CaptureCount, Ended, Evidence, Wants
+from lab.reason import Qualifier, quoted
 from lab.report import escape, judged, page, text, watched
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.verdict import Edge, Live, Verdict, Witness
-from tests.report.report_samples import FROZEN_SOCKETS, SERVER, evidence, foretold, snapshot, spec, thread, verdict
+from tests.report.report_samples import FROZEN_SOCKETS, SERVER, evidence, snapshot, spec, thread, verdict
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp\u2066\x00\r\nFORGED: all is well\u2028[red]\ud800"
 STEERING = set("\x1b\x07\x9b\u202e\u2066\x00\r\u2028\ud800")
@@ -27,12 +28,12 @@ def everywhere() -> tuple[Verdict, Evidence]:
     """A frozen pair of which every word that somebody else may choose is hostile."""
     said = verdict(
         grade=Grade.PROVEN,
-        live=(Live(HOSTILE, HOSTILE),),
-        qualifiers=(HOSTILE,),
-        missing=(HOSTILE,),
-        contradictions=(HOSTILE,),
-        cycle=(Edge(HOSTILE, "room to write", HOSTILE, tuple(Witness)),),
-        tail=(Edge(HOSTILE, "room to write", HOSTILE, tuple(Witness)),),
+        live=(Live(HOSTILE, quoted(HOSTILE)),),
+        qualifiers=(Qualifier(quoted(HOSTILE), "no-alarm"),),
+        missing=(quoted(HOSTILE),),
+        contradictions=(quoted(HOSTILE),),
+        cycle=(Edge(HOSTILE, Wants.WRITE, HOSTILE, tuple(Witness)),),
+        tail=(Edge(HOSTILE, Wants.WRITE, HOSTILE, tuple(Witness)),),
     )
     threads = tuple(thread(role, "sendto", comm=HOSTILE) for role in Role)
     seen = evidence(
@@ -51,7 +52,7 @@ def test_the_report_of_a_run(outcome: Outcome) -> None:
     stream = StringIO()
     told = replace(said, outcome=outcome)
     ended = replace(seen, ended=Pair(None, end))
-    text.show(told, ended, None, (), foretold=foretold(told, ended), stream=stream)
+    text.show(told, ended, None, (), stream=stream)
     assert is_shown_safely(stream.getvalue())
     assert "\\x1b[2J" in stream.getvalue()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lab.evidence import CaptureCount, Evidence
+from lab.reason import Qualifier, Why, because, quoted
 from lab.report import text
 from lab.spec import Grade, Outcome
 from lab.verdict import Live, Verdict
@@ -24,7 +25,6 @@ from tests.report.report_samples import (
     READ_READ,
     UNCAPTURED,
     evidence,
-    foretold,
     spec,
     verdict,
 )
@@ -47,7 +47,7 @@ CASES: dict[str, Case] = {
 
 def told(case: Case, *, width: int = 99, expected: tuple[Outcome, ...] = (), run: Path | None = RUN) -> str:
     stream = StringIO()
-    text.show(*case, run, expected, foretold=foretold(*case), stream=stream, width=width)
+    text.show(*case, run, expected, stream=stream, width=width)
     return stream.getvalue()
 
 
@@ -86,7 +86,10 @@ def test_the_first_line_is_the_conclusion(name: str) -> None:
         ({"grade": Grade.CONSISTENT}, "a read by either program, which is not ruled out"),
         ({"grade": Grade.PROVEN_UNTIL, "holds_until_ns": 86_400 * 10**9}, "not before 1970-01-02 00:00:00.000 UTC."),
         (
-            {"grade": Grade.QUALIFIED, "qualifiers": ("TCP itself ends the wait of 1/1 a after tcp_retries2",)},
+            {
+                "grade": Grade.QUALIFIED,
+                "qualifiers": (Qualifier(because(Why.TCP_GIVES_UP, "1/1 a"), "probes-keep-connection"),),
+            },
             "else TCP itself, after tcp_retries2.",
         ),
     ],
@@ -99,7 +102,7 @@ def test_a_consistent_deadlock_says_in_its_first_line_that_it_is_not_proven_and_
     first = told(FROZEN).splitlines()[0]
     assert "NOT PROVEN" in first
     assert "would decide" in first
-    waiting = verdict(live=(Live("21442/21450 worker", "futex"), Live("21442/21451 worker", "futex")))
+    waiting = verdict(live=(Live("21442/21450 worker", quoted("futex")), Live("21442/21451 worker", quoted("futex"))))
     first, *rest = told((waiting, evidence())).splitlines()
     assert "2 live threads" in first
     assert any("21442/21450 worker" in line for line in rest)

@@ -25,7 +25,7 @@ from lab.store import load
 from lab.testbed.barrier import Program
 from tests.captures.mutants import Failure
 from tests.played import recorded
-from tests.report.report_samples import CLIENT, SERVER, evidence, foretold
+from tests.report.report_samples import CLIENT, SERVER, evidence
 
 JOB: dict[str, object] = {"address": "198.18.20.10", "port": 1060}
 ENDS = {Role.CLIENT: (CLIENT, SERVER), Role.SERVER: (SERVER, CLIENT)}
@@ -149,7 +149,7 @@ def check(believed: Evidence, runs: Path | None) -> None:
             kept = load(recorded(runs, (told,)))
             assert (kept.connected, kept.ended, kept.snapshots) == (told.connected, told.ended, told.snapshots)
             stream = StringIO()
-            text.show(verdict, told, None, (), foretold=foretold(verdict, told), stream=stream)
+            text.show(verdict, told, None, (), stream=stream)
             assert all(line.isprintable() for line in stream.getvalue().split("\n"))
 
 
