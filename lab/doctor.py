@@ -61,7 +61,7 @@ class Findings:
         return all(check.ok for check in self.checks if check.name in NEEDED)
 
 
-Fact = tuple[str, str | None]
+Answer = tuple[str, str | None]
 """What was found, and what to do about it: None when all is well."""
 
 
@@ -69,7 +69,7 @@ def examine(net: str, runs: Path) -> Findings:
     """Look at everything: two seconds or so. Never raises."""
     tried = self_test.run_needs()
     late = Tried(False, f"no answer within {self_test.LIMIT_S:g} s")
-    facts: list[tuple[str, Callable[[], Fact]]] = [("python", _python), ("kernel", _kernel)]
+    facts: list[tuple[str, Callable[[], Answer]]] = [("python", _python), ("kernel", _kernel)]
     for name, remedy in _REMEDIES.items():
         facts.append((name, _told(tried.get(name, late), remedy)))
     facts += [
@@ -97,7 +97,7 @@ _REMEDIES = {
 }
 
 
-def _check(name: str, ask: Callable[[], Fact]) -> Check:
+def _check(name: str, ask: Callable[[], Answer]) -> Check:
     try:
         found, remedy = ask()
     except LabError as error:
@@ -108,22 +108,22 @@ def _check(name: str, ask: Callable[[], Fact]) -> Check:
     return Check(name, remedy is None, found, remedy)
 
 
-def _told(tried: Tried, remedy: str) -> Callable[[], Fact]:
+def _told(tried: Tried, remedy: str) -> Callable[[], Answer]:
     return lambda: (tried.found, None if tried.works else remedy)
 
 
-def _python() -> Fact:
+def _python() -> Answer:
     version = platform.python_version()
     return version, None if sys.version_info >= (3, 11) else "needs Python 3.11 or newer: scripts/setup"
 
 
-def _kernel() -> Fact:
+def _kernel() -> Answer:
     found = f"Linux {platform.release()} on {platform.machine()}"
     known = platform.machine() in threads.SYSCALLS
     return found, None if known else f"only {', '.join(threads.SYSCALLS)} have names for their system calls here"
 
 
-def _yama() -> Fact:
+def _yama() -> Answer:
     try:
         scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
     except FileNotFoundError:
@@ -133,7 +133,7 @@ def _yama() -> Fact:
     return f"kernel.yama.ptrace_scope {scope}: {meaning.get(scope, 'unknown')}", remedy
 
 
-def _core() -> Fact:
+def _core() -> Answer:
     values = " ".join(f"{key} {value}" for key, value in sysctl.read_core().items())
     who = "root here may write them" if _may_write_core() else "only root in the host's own namespace may write them"
     return f"{values or 'not shown in this namespace'}; of the whole host, {who}", None
@@ -143,7 +143,7 @@ def _may_write_core() -> bool:
     return os.access(sysctl.root() / "net/core/rmem_max", os.W_OK)
 
 
-def _settings() -> Fact:
+def _settings() -> Answer:
     """Whether the whole host's are as they were before any lab."""
     try:
         found = host_settings.pending()
@@ -159,7 +159,7 @@ def _settings() -> Fact:
     return f"a lab that was killed has left {changes}", "`lab restore` as root puts them back"
 
 
-def _ipv6() -> Fact:
+def _ipv6() -> Answer:
     try:
         addresses = Path("/proc/net/if_inet6").read_text().count("\n")
     except FileNotFoundError:
@@ -167,18 +167,18 @@ def _ipv6() -> Fact:
     return f"{addresses} addresses on this host", None
 
 
-def _engine() -> Fact:
+def _engine() -> Answer:
     with engine.reached() as client:
         version = client.version()
         return f"Docker {version['Version']}, API {version['ApiVersion']}", None
 
 
-def _compose() -> Fact:
+def _compose() -> Answer:
     words = services.command()
     return f"{' '.join(words)} {services.version(words)}", None
 
 
-def _images() -> Fact:
+def _images() -> Answer:
     with engine.reached():
         pass  # else nothing could be said of images
     on = f"BASE_IMAGE is {services.base_image()}"
@@ -187,7 +187,7 @@ def _images() -> Fact:
     return f"missing, or older than the code; {on}", "made when needed, or now by scripts/setup; no registry is needed"
 
 
-def _subnet(net: str) -> Fact:
+def _subnet(net: str) -> Answer:
     wanted = IPv4Network(f"{net}.0/24")
     taken = [f"{there} by {interface}" for interface, there in _routes() if there.overlaps(wanted)]
     if taken:
@@ -204,7 +204,7 @@ def _routes() -> Iterator[tuple[str, IPv4Network]]:
             yield interface, IPv4Network(f"{IPv4Address(address)}/{IPv4Address(bits)}")
 
 
-def _runs(runs: Path) -> Fact:
+def _runs(runs: Path) -> Answer:
     there = next(each for each in (runs, *runs.parents) if each.exists())
     free = shutil.disk_usage(there).free
     found = f"{runs}: {free / (1 << 30):.1f} GiB free"
@@ -213,7 +213,7 @@ def _runs(runs: Path) -> Fact:
     return found, None if free >= ROOM else "make room, or give another folder with --runs or LAB_RUNS"
 
 
-def _tshark() -> Fact:
+def _tshark() -> Answer:
     if shutil.which("tshark") is None:
         return "absent", "only the tests need it: apt-get install tshark"
     said = subprocess.run(["tshark", "--version"], capture_output=True, text=True, timeout=LIMIT_S, check=False).stdout
