@@ -209,9 +209,7 @@ def _capture(spec: Spec, site: Site, port: int) -> tuple[Capture | None, str | N
 
 def _tune(spec: Spec, site: Site, role: Role) -> Settings | None:
     """Write the sysctls of one side and read them back."""
-    namespace, wish = site.namespaces[role], spec.buffers[role]
-    values = {key: str(triple) for key, triple in (("tcp_rmem", wish.tcp_rmem), ("tcp_wmem", wish.tcp_wmem)) if triple}
-    values |= wish.other
+    namespace, values = site.namespaces[role], spec.buffers[role].sysctls
     keys = dict.fromkeys((*SETTINGS_KEYS, *values))
     before = sysctl.read(namespace, keys)
     if values:

@@ -122,11 +122,9 @@ def in_words(forecast: Forecast) -> str:
     return text if bounds.point is None else f"{text}; it should freeze near {bounds.point}"
 
 
-def tuned(settings: Settings, wish: Buffers) -> Settings:
-    """The settings of a namespace as they would read back if `wish` were written: to forecast without a run."""
-    triples = {"tcp_rmem": wish.tcp_rmem, "tcp_wmem": wish.tcp_wmem}
-    written = {key: str(triple) for key, triple in triples.items() if triple} | dict(wish.other)
-    return replace(settings, sysctls=settings.sysctls | written)
+def tuned(settings: Settings, buffers: Buffers) -> Settings:
+    """The settings of a namespace as they would read back if `buffers` were written: to forecast without a run."""
+    return replace(settings, sysctls=settings.sysctls | buffers.sysctls)
 
 
 def _bounds(spec: Spec, receive: Pair[_Buffer], send: Pair[_Buffer], goal: int) -> tuple[Bounds, Bounds]:

@@ -40,20 +40,20 @@ class Job(NamedTuple):
 
 def parse(line: bytes, role: str) -> Job:
     try:
-        wish = json.loads(line)
+        given = json.loads(line)
     except (ValueError, RecursionError):
         raise RefusedError(f"not JSON: {line[:40]!r}") from None
-    if not isinstance(wish, dict):
+    if not isinstance(given, dict):
         raise RefusedError(f"not a JSON object: {line[:40]!r}")
-    for key, value in wish.items():
+    for key, value in given.items():
         if key not in _RULES:
             raise RefusedError(f"unknown key '{key[:40]}': known are {', '.join(_RULES)}")
         fits, needs = _RULES[key]
         if not fits(value):
             raise RefusedError(f"{key} {str(value)[:80]!r}: needs {needs}")
-    if lacking := [key for key in _RULES if key not in wish and key not in Job._field_defaults]:
+    if lacking := [key for key in _RULES if key not in given and key not in Job._field_defaults]:
         raise RefusedError(f"no {', '.join(lacking)}: a job needs it")
-    job = Job(**wish)
+    job = Job(**given)
     _check_together(job, role)
     return job
 

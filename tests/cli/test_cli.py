@@ -100,10 +100,10 @@ def test_bad_input_is_one_line_and_exit_2(arguments: list[str], says: str, tmp_p
     assert says in said.err
 
 
-def test_a_bad_wish_leaves_no_run_directory(tmp_path: Path) -> None:
+def test_a_bad_option_leaves_no_run_directory(tmp_path: Path) -> None:
     """A key is tried only when the hosts stand; even then there is no run to look at."""
-    for wish in (["--payload", "x"], ["--ip", "5"]):
-        assert lab("run", "--runs", tmp_path / "runs", *wish).code == 2
+    for options in (["--payload", "x"], ["--ip", "5"]):
+        assert lab("run", "--runs", tmp_path / "runs", *options).code == 2
     assert not (tmp_path / "runs").exists()
 
 

@@ -43,7 +43,7 @@ def test_a_point_that_failed_is_played_again_and_gives_way_to_what_did_not(tmp_p
     assert table(tmp_path) == [("a", 1 << 20, "deadlock")]
 
 
-def test_a_folder_with_results_is_gone_on_with_on_wish_only(tmp_path: Path) -> None:
+def test_a_folder_with_results_is_gone_on_with_only_if_asked(tmp_path: Path) -> None:
     with opened(tmp_path, resume=False) as rows:
         rows.add(row())
     with pytest.raises(SpecError, match=r"has results of this grid already: --resume goes on"):
