@@ -1,4 +1,4 @@
-"""Plays a scenario without a remedy and then with each, and compares what became of it: `lab remedies`."""
+"""Plays a scenario without a remedy and then with each remedy, and compares the outcomes: `lab remedies`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,18 +13,18 @@ from lab.remedy.trial import RemedyResult, Trial, ladder
 from lab.spec import Buffers, Limits, Outcome, Pair, Role, SocketOptions, Spec, Triple, Until
 
 LIMITS = Limits(run_s=600.0)
-"""A round trip a message makes a long run; a pair that stands still is judged as soon as ever."""
+"""One round trip per message makes a long run. A pair that stands still is judged as soon as in other runs."""
 
 SIZES = Triple(4096, 131072, 131072)
 ASKED = 48 << 10
-"""Buffers where nobody asked for any: today's defaults grow to tens of MiB, and ten times that in 16-byte messages
-would take an hour. All four are the same, and fixed; what the kernel makes of 48 KiB, 96, may grow fourfold under the
-212992 bytes of rmem_max that most hosts have."""
+"""Buffers if none were asked for. Today's defaults grow to tens of MiB, and ten times that in 16-byte messages would
+take an hour. All four are the same, and fixed. The kernel makes 96 KiB of 48; four times 48 still fits under the 212992
+bytes of rmem_max that most hosts have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """The scenario without a remedy, as played."""
+    """The run without a remedy."""
 
     spec: Spec
     trial: Trial
@@ -32,7 +32,7 @@ class Plain:
 
 
 def bounded(spec: Spec) -> Spec:
-    """With buffers of known sizes, unless there are some."""
+    """The spec with buffers of known sizes, where it has none."""
     if spec.testbed == "loopback":
         asked = SocketOptions(so_rcvbuf=ASKED, so_sndbuf=ASKED)
         return replace(spec, options=Pair(*(_fill(options, asked) for options in spec.options)))
@@ -54,7 +54,7 @@ def _sized(buffers: Buffers, options: SocketOptions) -> Buffers:
 
 
 def plain(spec: Spec) -> Plain:
-    """Play it without a remedy. Raises SpecError where no forecast says what would freeze for certain."""
+    """Play it without a remedy. Raises SpecError if no forecast says which payload must freeze."""
     played = play_and_judge(replace(spec, until=Until.PROBES, limits=LIMITS))
     foretold = played.verdict.forecast
     if foretold.client_accepted.high is None:
@@ -63,7 +63,7 @@ def plain(spec: Spec) -> Plain:
 
 
 def compared(without: Plain, names: Sequence[str] = ()) -> Iterator[RemedyResult]:
-    """Each remedy, or each of `names`: at a payload that must freeze, and at a much larger one if it does not."""
+    """Play each remedy, or each of `names`: at a payload that must freeze, and if it completes at a much larger one."""
     for each in [remedy.find(name) for name in names] or remedy.catalogue().values():
         yield RemedyResult(each, tuple(_trials(without, each)))
 

@@ -1,7 +1,7 @@
-"""What works here and why not, and every knob of the buffers: where it lives, who may write it, what it limits.
+"""What works here and what does not; and every knob of the buffers, with what it belongs to and who may write it.
 
-Each check is really done, within a time limit. Only three must be well for `lab run` to work somewhere: without
-namespaces, capture or Docker there is loopback, and a witness that is missing is named.
+Each check does what it reports on, within a time limit. `lab run` needs only three of them: without namespaces, capture
+or Docker it plays on loopback, and names the witness that is missing.
 """
 
 import os
@@ -26,7 +26,7 @@ from lab.testbed import engine, services
 
 LIMIT_S = 10.0
 ROOM = 1 << 30
-"""Bytes. A run leaves about 1 MB, with --capture full some 200 MB for each GiB of payload."""
+"""Bytes. A run directory has about 1 MB; with --capture full some 200 MB for each GiB of payload."""
 NEEDED = ("python", "inet_diag", "waits")
 
 
@@ -36,7 +36,7 @@ class Check:
     ok: bool
     found: str
     remedy: str | None = None
-    """What to do about it, unless it is well."""
+    """What to do about it; None if the check passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class Knob:
     name: str
     value: str | None
     lives: str
-    """`namespace`, `host` or `socket`."""
+    """What it belongs to: `namespace`, `host` or `socket`."""
     writable: bool
-    """Whether the lab may write it here; `net.core.*` by --host-sysctl alone."""
+    """Whether the lab may write it here; `net.core.*` only with --host-sysctl."""
     limits: str
 
 
@@ -62,11 +62,11 @@ class Findings:
 
 
 Answer = tuple[str, str | None]
-"""What was found, and what to do about it: None when all is well."""
+"""What was found, and what to do about it; None if the check passed."""
 
 
 def examine(net: str, runs: Path) -> Findings:
-    """Look at everything: two seconds or so. Never raises."""
+    """Do every check, which takes about two seconds. Never raises."""
     tried = self_test.run_needs()
     late = Tried(False, f"no answer within {self_test.LIMIT_S:g} s")
     facts: list[tuple[str, Callable[[], Answer]]] = [("python", _python), ("kernel", _kernel)]
@@ -101,7 +101,7 @@ def _check(name: str, ask: Callable[[], Answer]) -> Check:
     try:
         found, remedy = ask()
     except LabError as error:
-        # Every error of the lab says what is wrong, and after a colon what to do.
+        # An error of the lab says what is wrong, and after a colon what to do.
         found, _, remedy = str(error).partition(": ")
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         found, remedy = " ".join(str(error).split()), "a defect of this check, if the lab runs all the same"
@@ -144,7 +144,7 @@ def _may_write_core() -> bool:
 
 
 def _settings() -> Answer:
-    """Whether the whole host's are as they were before any lab."""
+    """Whether the settings of the whole host are as they were before any lab."""
     try:
         found = host_settings.pending()
     except OutOfReachError as error:
@@ -180,7 +180,7 @@ def _compose() -> Answer:
 
 def _images() -> Answer:
     with engine.reached():
-        pass  # else nothing could be said of images
+        pass  # without an engine nothing is known of images
     on = f"BASE_IMAGE is {services.base_image()}"
     if services.images_are_current():
         return f"up to date; {on}", None

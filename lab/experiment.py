@@ -157,7 +157,7 @@ def _rest(site: Site, seconds: float) -> None:
         return
     poll = select.poll()
     for role in Role:
-        if not site.programs[role].gone:  # the end of a connection is news for ever
+        if not site.programs[role].gone:  # a connection that has ended is always readable
             poll.register(site.programs[role], select.POLLIN)
     poll.poll(seconds * 1000)
 
@@ -178,7 +178,7 @@ def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T
 
 
 def _job(spec: Spec, site: Site, role: Role, port: int) -> dict[str, object]:
-    """What one endpoint is told; the keys are those of `lab.endpoint.job`."""
+    """The job of one endpoint; the keys are those of `lab.endpoint.job`."""
     scenario, load, options = spec.scenario, spec.scenario.load, spec.options[role]
     return {
         "behaviour": scenario.server if role is Role.SERVER else scenario.client,

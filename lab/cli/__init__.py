@@ -1,4 +1,4 @@
-"""The door: parses argv into values, calls one room, prints, exits. Nothing else in the house exits or prints.
+"""The command line: parses argv into values, calls one room, prints, exits. No other room of the lab prints or exits.
 
 Exit codes: 0 as expected, 1 another outcome or a deadlock found, 2 usage or bad input, 3 inconclusive, 4 the
 environment cannot do it or broke away, 5 the lab itself failed, 130 Ctrl-C.
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG)
-"""Of whoever called us (setrlimit(2)), or of the machine."""
+"""Errors of a limit, of the caller (setrlimit(2)) or of the machine."""
 COMMANDS = ("run", "list", "judge", "watch", "forecast", "remedies", "limits", "sweep", "doctor", "restore")
 
 
 class Terminated(BaseException):
-    """SIGTERM or SIGHUP, as an exception: everything that must be undone is undone on its way out."""
+    """SIGTERM or SIGHUP, as an exception: what must be undone is undone while it propagates."""
 
 
 class _Rooms(click.Group):

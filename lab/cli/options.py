@@ -1,4 +1,4 @@
-"""The flags that say what to play, and the spec that they make: shared by every command that takes a scenario."""
+"""The flags that make a spec, and the spec that they make. Every command that takes a scenario shares them."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Playing(click.Command):
-    """A command with `--nodelay`, which is used bare as well: `lab run --nodelay upper` names no side."""
+    """A command whose flag `--nodelay` may stand without a value: in `lab run --nodelay upper` it means both sides."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         following = [*args[1:], ""]
@@ -47,14 +47,14 @@ _NODELAY_VALUE = re.compile(r"[01]|(client|server)=.*")
 
 
 class Repeated(click.ParamType):  # type: ignore[type-arg]  # a generic class for the type checker alone
-    """A value that may be given again, as once a side; in an environment variable the parts are joined by `;`."""
+    """A value that may be given several times, such as once a side. An environment variable joins the values by `;`."""
 
     name = "value"
     envvar_list_splitter = ";"
 
 
 class RepeatedNumber(click.IntRange):
-    """A number that may be given again, likewise."""
+    """A number that may be given several times, likewise."""
 
     envvar_list_splitter = ";"
 
@@ -72,7 +72,7 @@ def per_side(name: str, meaning: str, metavar: str, **attributes: Any) -> Callab
 
 
 def scenario_flags(command: Command) -> Command:
-    """What bears on the scenario, the buffers and the sockets."""
+    """Add the flags for the scenario, the buffers and the sockets."""
     for decorate in reversed(
         [
             click.argument("scenario", required=False, envvar="LAB_SCENARIO", default=DEFAULT),
@@ -102,13 +102,13 @@ def scenario_flags(command: Command) -> Command:
 
 
 def host_sysctl_flag(command: Command) -> Command:
-    """Not for one side: it is the whole host's. Root alone may, and the values are put back at the end."""
+    """Add --host-sysctl, for keys of the whole host: it has no sides, needs root, and puts the values back."""
     meaning = f"of the whole host, put back afterwards: net.core.rmem_max=131071; {', '.join([*HOST_SYSCTLS][1:])}"
     return flag("--host-sysctl", multiple=True, type=Repeated(), metavar="KEY=VALUE", help=meaning)(command)
 
 
 def host_sysctls(values: Sequence[str]) -> dict[str, int]:
-    """Keys without the `net.core.`, and bytes. A later value wins."""
+    """Bytes by key, without the `net.core.` in front. A later value wins."""
     found = {}
     for text in values:
         key, equals, value = text.partition("=")
@@ -120,7 +120,7 @@ def host_sysctls(values: Sequence[str]) -> dict[str, int]:
 
 
 def run_flags(command: Command) -> Command:
-    """What bears on one run beside the scenario."""
+    """Add the flags for one run that are not about its scenario."""
     for decorate in reversed(
         [
             flag("--capture", type=click.Choice([each.value for each in CaptureMode]), default="proof",

@@ -1,4 +1,4 @@
-"""`lab remedies`: every remedy side by side, each class found by playing it."""
+"""`lab remedies`: plays every remedy and compares them."""
 
 import os
 import sys

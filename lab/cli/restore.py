@@ -1,4 +1,4 @@
-"""`lab restore`: puts back what a killed run left; a lab that lives is never touched."""
+"""`lab restore`: puts back what a killed run left behind. It never touches a lab that still runs."""
 
 from typing import TYPE_CHECKING
 

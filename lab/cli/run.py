@@ -1,4 +1,4 @@
-"""`lab run`: turns flags into a spec, has it played and judged, prints the verdict, and exits with its code."""
+"""`lab run`: turns its flags into a spec, has it played and judged, prints the verdict and exits with its code."""
 
 import importlib
 import os
@@ -66,7 +66,7 @@ def command(*, hold: bool, expect: str | None, form: str, runs: Path | None, **f
             click.echo(document, nl=bool(document))
             document = ""
             _hold(site.standing)
-    # Only now that all is taken down: with exit code 4 there is no document.
+    # Printed after everything is taken down: if that fails, the exit code is 4 and there is no document.
     click.echo(document, nl=bool(document))
     if played.verdict.outcome in expected:
         return 0
@@ -102,7 +102,7 @@ def _load(form: str, helper: "HelperProcess | None") -> None:
 
 
 def chosen_testbed(options: RunOptions) -> str:
-    """The testbed that was asked for; else the best that works here, said in one line if it is not the preferred."""
+    """The testbed that was asked for, else the best that works here; one line says so if it is not netns."""
     known = ("compose", "loopback", "netns")
     if options.testbed:
         if options.testbed not in known:

@@ -57,7 +57,7 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
 
                 play_all(points, keep)
         except BaseException:
-            # Interrupted, or the disk is full: what was played is left ready for use.
+            # Interrupted, or the disk is full: the rows so far still become tables.
             if kept:
                 results.write(table)
                 terminal.error(f"{len(table.played)} of {len(wanted)} points are in {folder}; --resume goes on")

@@ -1,4 +1,4 @@
-"""`lab watch`: judges connections that already run, of anybody's processes and containers. Changes nothing on them."""
+"""`lab watch`: judges connections of any process or container while they run, and changes nothing on them."""
 
 from contextlib import closing
 from functools import partial
@@ -11,7 +11,7 @@ from lab.spec import Outcome
 
 DEADLOCK, INCONCLUSIVE = 1, 3
 HIDDEN_FROM_ROOT = 1
-"""PID 1 of some machines."""
+"""Processes whose namespace even root may not see: PID 1 of some machines."""
 
 
 @click.command("watch")

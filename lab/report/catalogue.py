@@ -20,7 +20,7 @@ def show(
 
 
 def _pieces(kinds: Mapping[str, Entries]) -> Iterator[RenderableType]:
-    """One table for all, so that the summaries stand below each other."""
+    """One table for all three lists, so that the summaries are aligned."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     table.add_column()
     table.add_column(ratio=1)

@@ -1,4 +1,4 @@
-"""What works here and what does not, each with what to do: the text of `lab doctor`."""
+"""What works here, and what to do about what does not: the text of `lab doctor`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TextIO
@@ -11,7 +11,7 @@ from lab.report import page
 
 
 class ShownCheck(Protocol):
-    """One question to this machine; `remedy` says what to do, and may be there for a check that is well."""
+    """One check of this machine. `remedy` says what to do if it failed."""
 
     @property
     def name(self) -> str: ...
@@ -26,7 +26,7 @@ class ShownCheck(Protocol):
 def show(
     checks: Sequence[ShownCheck], *, may_run: bool, stream: TextIO | None = None, width: int | None = None
 ) -> None:
-    """`may_run`: whether `lab run` works here, for all that is not well."""
+    """`may_run`: whether `lab run` works here although some checks failed."""
     page.show(_pieces(checks, may_run), stream, width)
 
 
@@ -48,7 +48,7 @@ def _pieces(checks: Sequence[ShownCheck], may_run: bool) -> Iterator[RenderableT
 
 
 def _found(check: ShownCheck) -> Text:
-    """What is there, and on a line of its own what to do about it."""
+    """What was found, and on a line of its own what to do about it."""
     text = Text(page.plain(check.found))
     if check.remedy and not check.ok:
         text.append(f"\n{page.plain(check.remedy)}", "yellow")

@@ -1,7 +1,7 @@
 """The cliff: payload against buffers, each outcome in its colour, over the band that the forecast leaves open.
 
-Below the band a point must complete, above it must freeze; what lies on the wrong side is drawn large, and counted.
-altair costs a second, so this is imported only when a sweep has ended.
+A point below the band must complete, and one above it must freeze; those on the wrong side are drawn large and counted.
+altair costs a second to import, so this module is imported only when a sweep has ended.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ COLOURS = {
     Outcome.LIVELOCK: "#f0e442",
     Outcome.BLACKHOLE: "#000000",
 }
-"""Okabe and Ito's: told apart by the colour-blind too."""
+"""The palette of Okabe and Ito, which colour-blind people can distinguish too."""
 OTHERWISE, GREY = "#009e73", "#555555"
 
 WIDTH, HEIGHT = 640, 380
@@ -38,12 +38,12 @@ class Dot:
     outcome: str
     points: int
     wrong: int
-    """How many of them the forecast had excluded."""
+    """How many of them came to an outcome that the forecast excludes."""
 
 
 @dataclass(frozen=True, slots=True)
 class CliffBounds:
-    """What the forecast says for these buffers, in bytes; of several settings the least and the greatest."""
+    """Bytes that the forecast gives for these buffers: the minimum and the maximum over several settings."""
 
     buffers: int
     low: int
@@ -51,9 +51,9 @@ class CliffBounds:
 
 
 def write(dots: Sequence[Dot], bounds: Sequence[CliffBounds], html: Path, png: Path) -> None:
-    """One drawing, twice: interactive, with all its scripts inside, and as an image that no browser was needed for."""
+    """Write one drawing twice: as an interactive page with its scripts inside, and as an image, without a browser."""
     chart = drawing(dots, bounds)
-    actions = {"export": True, "source": False, "compiled": False, "editor": False}  # the editor is somebody's site
+    actions = {"export": True, "source": False, "compiled": False, "editor": False}  # the editor is a web site
     chart.save(html, inline=True, embed_options={"actions": actions})
     chart.save(png)
 
@@ -70,7 +70,7 @@ def drawing(dots: Sequence[Dot], bounds: Sequence[CliffBounds]) -> alt.LayerChar
 
 def _band(bounds: Sequence[CliffBounds]) -> list[alt.Chart]:
     chart = alt.Chart(_data(bounds)).encode(x="buffers:Q")
-    # An area has no width where all points have the same buffers: there the rule shows.
+    # If all points have the same buffers, the area has no width: then the rule is seen.
     filled = [
         chart.mark_area(opacity=0.16, color=GREY).encode(y="low:Q", y2="high:Q"),
         chart.mark_rule(opacity=0.16, color=GREY, strokeWidth=3).encode(y="low:Q", y2="high:Q"),

@@ -1,4 +1,4 @@
-"""The first line of every report: what it came to, in plain words, and for a suspicion that it is one."""
+"""The first line of every report: the outcome in plain words, and whether it is proven."""
 
 from lab.evidence import Evidence
 from lab.report.page import count, cut, duration, plain, several
@@ -100,7 +100,7 @@ def _inconclusive(verdict: Verdict) -> str:
 
 
 def explanation(verdict: Verdict) -> str | None:
-    """Two sentences for whoever sees such a freeze for the first time."""
+    """Two sentences for a reader who sees such a freeze for the first time."""
     age = "" if verdict.age_s is None else f" For {duration(verdict.age_s)} no byte has been accepted."
     match verdict.outcome:
         case Outcome.DEADLOCK:

@@ -15,7 +15,7 @@ from lab.spec import Outcome, Spec
 from lab.verdict import Verdict
 
 BOUNDED = ("written by the client", "read by the server")
-"""What `client_accepted` and `server_processed` are to a reader."""
+"""What a reader calls `client_accepted` and `server_processed`."""
 
 
 def show(
@@ -31,7 +31,7 @@ def show(
 
 
 def against(verdict: Verdict, evidence: Evidence) -> Iterator[RenderableType]:
-    """The forecast beside the measured bytes, where the pair froze; else what it says of this scenario."""
+    """The forecast beside the measured bytes if the pair froze, else in words."""
     if not evidence.spec.scenario.freezes:
         return
     foretold = verdict.forecast
@@ -44,7 +44,7 @@ def against(verdict: Verdict, evidence: Evidence) -> Iterator[RenderableType]:
 
 
 def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:
-    """Where what was measured refutes the forecast: then one of the two is wrong, and either is ours."""
+    """Where a measurement refutes the forecast: one of the two is wrong, and both are the lab's."""
     if verdict.outcome is Outcome.DEADLOCK:
         measured = (verdict.account.client_accepted, verdict.account.server_processed)
         bounds = (verdict.forecast.client_accepted, verdict.forecast.server_processed)
@@ -79,7 +79,7 @@ def _in_words(seen: Forecast) -> str:
 
 
 def _table(seen: Forecast, measured: tuple[int | None, ...] | None) -> Table:
-    """Low, point and high, and what was measured where a run is at hand."""
+    """Low, point and high, and beside them the measured bytes of a run, if there is one."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column(" forecast in bytes", overflow="fold")
     for heading in ("at least", "likely", "at most", *(("measured", "") if measured else ())):

@@ -1,4 +1,4 @@
-"""Many verdicts in one table, those that froze first: the text of `lab judge`."""
+"""Many verdicts in one table, frozen pairs first: the text of `lab judge`."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ from lab.verdict import Verdict
 from lab.wire.stalls import Judged as Story
 
 FoundVerdict = tuple[str | None, Verdict]
-"""Where a connection was found (None: alive on this machine), and what was said of it."""
+"""Where a connection was found (None: open on this machine), and its verdict."""
 
 URGENCY = (
     Outcome.DEADLOCK,
@@ -30,19 +30,19 @@ URGENCY = (
     Outcome.INCONCLUSIVE,
     Outcome.ABORTED,
 )
-"""What a reader looks for first; the others follow as they came."""
+"""The outcomes that a reader looks for first; the others follow in order of arrival."""
 
 MOST_STALLED, MOST_HEALTHY, MOST_STORIES = 100, 20, 10
-"""What is shown: of each outcome that a reader looks for, of all others together, and in detail."""
+"""How many connections are shown: of each urgent outcome, of all others together, and in detail."""
 
 WIRESHARK = "; Wireshark calls"
-"""What a note says behind this is for a reader of Wireshark."""
+"""The part of a note from here on is for readers of Wireshark."""
 
 LEGEND = Text("zero windows and probes: the client's, the server's", "dim")
 
 
 class VerdictPage:
-    """Takes connections as they come, and keeps those that a reader can take in."""
+    """Collects connections as they come, keeps as many as a reader can take in, and prints them at the end."""
 
     def __init__(self, stream: TextIO | None = None, width: int | None = None) -> None:
         self._stream, self._width = stream, width
@@ -80,9 +80,9 @@ class VerdictPage:
 
 def _errors(errors: Sequence[tuple[str, str]]) -> Iterator[Text]:
     for path, message in errors:
-        # Most messages begin with their path already.
-        told = message if message.startswith(path) else f"{path}: {message}"
-        yield Text.assemble(("not judged: ", "bold red"), page.plain(told))
+        # Most messages begin with their path.
+        line = message if message.startswith(path) else f"{path}: {message}"
+        yield Text.assemble(("not judged: ", "bold red"), page.plain(line))
 
 
 def conclusion(counts: Counter[Outcome], unproven: int, errors: int) -> Text:
@@ -98,7 +98,7 @@ def conclusion(counts: Counter[Outcome], unproven: int, errors: int) -> Text:
 
 
 def _story(path: str, story: Story) -> Iterator[Text]:
-    """Since when, how it ended, on which frames, and what would settle it."""
+    """When the stall began and how it ended, its frames, and what is not known."""
     verdict = story.verdict
     since = "" if story.since_ns is None else f" since {page.clock(story.since_ns)}"
     until = "" if story.until_ns is None else f" until {page.clock(story.until_ns)}"
@@ -144,7 +144,7 @@ def _table(verdicts: Sequence[FoundVerdict]) -> Table:
 
 
 def _near(path: str) -> str:
-    """A directory of runs may lie deep: as seen from here, if it lies below."""
+    """The path relative to the working directory, if it lies below."""
     place, here = Path(path), Path.cwd()
     return str(place.relative_to(here)) if place.is_absolute() and place.is_relative_to(here) else path
 

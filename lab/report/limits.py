@@ -11,7 +11,7 @@ from lab.report import page
 
 
 class ShownLimit(Protocol):
-    """One claim of the text, and what became of it; None is not measured."""
+    """One claim of the text, and what was measured; None is not measured."""
 
     @property
     def claim(self) -> str: ...

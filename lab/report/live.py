@@ -1,6 +1,6 @@
-"""A run while it plays: both programs' counters climbing, then still, and the windows. Silent where nobody watches.
+"""Shows a run while it plays: the counters and windows of both programs. Draws only if standard error is a terminal.
 
-No thread draws it, so that a process may still enter a user namespace: each `show` draws once, in 1 ms.
+No thread draws it, so that the process may still enter a user namespace: each `show` draws once, in 1 ms.
 """
 
 import os
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 FRAMES = "|/-\\"
-"""Of the spinner; a terminal that knows no more than ASCII can draw them."""
+"""The spinner, in ASCII for every terminal."""
 STILL_S = 0.1
-"""Shown as still from here on: two looks in a row may well see the same bytes of a pair that moves."""
+"""A pair is shown as still after this time: two samples in a row may show the same bytes although it moves."""
 
 
 class ProgressDisplay:
-    """On `stream` (standard error), if that is a terminal; leaves nothing behind."""
+    """Draws on `stream` (standard error) if it is a terminal, and wipes it at the end."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
@@ -44,7 +44,7 @@ class ProgressDisplay:
         self.close()
 
     def show(self, evidence: Evidence) -> None:
-        """Draw the last cut. To be called about ten times a second."""
+        """Draw the last snapshot. To be called about ten times a second."""
         if self._display is None or not evidence.snapshots:
             return
         self._shown += 1
@@ -74,7 +74,7 @@ class ProgressDisplay:
 
 
 def _counters(snapshot: Snapshot, role: Role) -> str:
-    """What the program has written and read, and the window that its peer grants it."""
+    """What the program has written and read, and the window that its peer advertises."""
     progress, socket = snapshot.progress[role], snapshot.sockets[role]
     wrote, read = (f"{progress.sent:,}", f"{progress.received:,}") if progress else ("?", "?")
     window = "?" if socket is None or socket.snd_wnd is None else f"{socket.snd_wnd:,}"

@@ -1,4 +1,4 @@
-"""The paper that every report is printed on: its width, its characters, its numbers; what programs say is escaped."""
+"""Prints every report: its width, its characters and its numbers are the same everywhere, and texts are escaped."""
 
 import shutil
 import sys
@@ -29,7 +29,7 @@ def show(pieces: Iterable[RenderableType], stream: TextIO | None = None, width: 
     console = Console(file=stream, width=width or columns(), highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
         for piece in pieces:
-            # Printed on its own, a Text loses its own word on wrapping.
+            # console.print ignores the `no_wrap` of a Text that it prints.
             uncut = isinstance(piece, Text) and piece.no_wrap
             console.print(_Guarded(piece), crop=False, no_wrap=uncut, overflow="ignore" if uncut else None)
     lines = [line.rstrip(" ") for line in captured.get().split("\n")]
@@ -38,7 +38,7 @@ def show(pieces: Iterable[RenderableType], stream: TextIO | None = None, width: 
 
 @dataclass(frozen=True, slots=True)
 class _Guarded:
-    """A piece whose texts, laid out, lose what a terminal acts on: the last of the guards, should a `plain` lack."""
+    """A piece whose texts are escaped once more after layout: the last guard, if a `plain` was forgotten."""
 
     piece: RenderableType
 
@@ -48,12 +48,12 @@ class _Guarded:
 
 
 def columns() -> int:
-    """Of the terminal or of COLUMNS, but always under 100."""
+    """The width of the terminal, or of COLUMNS, but always under 100."""
     return min(MOST_COLUMNS, shutil.get_terminal_size((MOST_COLUMNS, 24)).columns)
 
 
 def cut(text: str) -> str:
-    """One line, whatever it holds; what was cut off has to stand elsewhere."""
+    """One line under 100 columns. What is cut off must stand elsewhere."""
     return text if len(text) <= MOST_COLUMNS else f"{text[: MOST_COLUMNS - 4]} ..."
 
 

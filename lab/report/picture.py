@@ -1,4 +1,4 @@
-"""The four buffers and the two programs as a loop, with the bytes in each and what stops them on every step."""
+"""The four buffers and the two programs drawn as a loop, with the bytes in each and what blocks every step."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ class _Queue:
     title: str
     held: int | None
     charged: float | None
-    """The share of the buffer that the kernel charges for it: payload and bookkeeping."""
+    """The share of the buffer that the kernel charges for payload and bookkeeping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class _Lane:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A rich renderable. Needs 78 columns, and is a list where there are fewer."""
+    """A rich renderable. Needs 78 columns; with fewer it is a list."""
 
     account: Account
     sides: Pair[ShownSide]
@@ -118,7 +118,7 @@ class Picture:
 
 
 def answers(account: Account) -> bool:
-    """Whether the server has anything to say: one that answers nothing holds nothing in hand, which is its None."""
+    """Whether the server answers. If it answers nothing, it has nothing in hand, which the account gives as None."""
     return account.in_hand is not None or account.server_processed is None
 
 
@@ -127,7 +127,7 @@ def _writing(side: ShownSide) -> _Step:
 
 
 def _flowing(side: ShownSide) -> _Step:
-    """The peer's window, as this side's socket knows it."""
+    """The peer's window, as this side's socket has it."""
     socket = side.socket
     if socket is None or socket.snd_wnd is None:
         return _Step("window ?", False)
@@ -155,7 +155,7 @@ def _short(window: int) -> str:
 
 
 def _titles(w: _Widths, left: str, right: str) -> Text:
-    """Centred on the boxes, and a little wider than they are; just the queue's name where there is no room for more."""
+    """Centred on the boxes and a little wider; only the name of the queue if there is no room for more."""
     wider = 4
     field = w.queue + 2 + wider
     if max(len(left), len(right)) > field:
@@ -186,7 +186,7 @@ def _box(side: ShownSide, counters: list[tuple[str, int | None]], width: int) ->
 
 
 def _rows(lane: _Lane, w: _Widths, *, backward: bool) -> Iterator[list[Styled]]:
-    """Four rows between the programs' boxes; a lane that runs backward has its parts in reverse."""
+    """Four rows between the boxes of the programs. A lane that runs backward has its parts in reverse."""
     gaps = (w.beside, w.between, w.beside)
     queues = [_queue_rows(queue, w.queue) for queue in (lane.send, lane.receive)]
     for row in range(4):
@@ -196,7 +196,7 @@ def _rows(lane: _Lane, w: _Widths, *, backward: bool) -> Iterator[list[Styled]]:
 
 
 def _gap(row: int, step: _Step, width: int, backward: bool) -> list[Styled]:
-    """Of the four rows of a lane: the label is beside the figure, and the arrow beside the bar."""
+    """The gap in one of the four rows of a lane: the label is beside the figure, and the arrow beside the bar."""
     style = STUCK if step.stuck else ""
     texts = ("", step.label, _arrow(width, stuck=step.stuck, backward=backward), "")
     return [(f"{texts[row]:^{width}}", style)]

@@ -65,9 +65,9 @@ def _pieces(name: str, trial: Trial, forecast: Forecast, tried: Sequence[RemedyR
 
 def _without(name: str, trial: Trial, forecast: Forecast) -> str:
     number = trial.fullest.client_accepted if trial.outcome is Outcome.DEADLOCK else trial.payload
-    told = "after" if trial.outcome is Outcome.DEADLOCK else "with"
+    verb = "after" if trial.outcome is Outcome.DEADLOCK else "with"
     most = page.count(forecast.client_accepted.high)
-    return f"{name} without a remedy: {trial.outcome} {told} {page.count(number)} bytes (at most {most} fit)"
+    return f"{name} without a remedy: {trial.outcome} {verb} {page.count(number)} bytes (at most {most} fit)"
 
 
 def _differences(tried: Sequence[RemedyResult]) -> list[str]:

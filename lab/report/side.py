@@ -1,4 +1,4 @@
-"""One side of the connection in the last cut, put together for people: its socket, and what its program waits for."""
+"""One side of the connection in the last snapshot, for the reports: its socket, and what its program waits for."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class ShownSide:
 
     @property
     def foremost(self) -> ThreadSample | None:
-        """The thread that is inside a call on the connection; else the first."""
+        """The thread that is in a call on the connection, else the first thread."""
         return next(filter(self.on_connection, self.threads), next(iter(self.threads), None))
 
     def on_connection(self, thread: ThreadSample) -> bool:
@@ -35,7 +35,7 @@ class ShownSide:
 
 
 def sides(evidence: Evidence) -> Pair[ShownSide]:
-    """Of the last cut with both sockets, which is the one that the account is drawn from; else of the last."""
+    """From the last snapshot with both sockets, as the account is; else from the last."""
     cut = last_with_both(evidence) or (evidence.snapshots[-1] if evidence.snapshots else None)
     found = []
     for role in Role:

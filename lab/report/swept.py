@@ -1,4 +1,4 @@
-"""A sweep while it plays, and what came of it."""
+"""Shows a sweep while it plays, and its results."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from lab.report import page
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """So many points came to the same."""
+    """The number of points with the same outcome and grade."""
 
     outcome: str
     grade: str | None
@@ -23,7 +23,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """All the points of a table, those of earlier sweeps into it included."""
+    """All points of a table, with those of earlier sweeps into it."""
 
     points: int
     counts: tuple[Count, ...]
@@ -31,12 +31,12 @@ class Swept:
     """Points without an outcome."""
     first_failure: str | None
     wrong: int
-    """Points whose outcome the forecast had excluded."""
+    """Points whose outcome the forecast excludes."""
     files: tuple[str, ...]
 
 
 class Bar:
-    """A line that counts; drawn by whoever advances it, since a thread of its own would not survive a fork."""
+    """A progress bar. Each `advance` draws it: a thread that drew it would not survive a fork."""
 
     def __init__(self, progress: Progress, total: int, done: int) -> None:
         self._progress = progress
@@ -62,7 +62,7 @@ def bar(total: int, done: int) -> Iterator[Bar]:
 
 
 def show(swept: Swept, played: int, seconds: float) -> None:
-    """`played` of the points in `seconds`: the others were there already."""
+    """`played` points took `seconds`; the others were there already."""
     page.show(_lines(swept, played, seconds))
 
 

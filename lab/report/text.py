@@ -71,7 +71,7 @@ def show(
     stream: TextIO | None = None,
     width: int | None = None,
 ) -> None:
-    """Print the report of one run; `expected` is empty where nothing was."""
+    """Print the report of one run; `expected` is empty if no outcome was expected."""
     page.show(_pieces(verdict, evidence, run, expected), stream, width)
 
 
@@ -98,7 +98,7 @@ def _pieces(
 
 
 def _warnings(verdict: Verdict, evidence: Evidence, expected: Sequence[Outcome]) -> Iterator[Text]:
-    """All that keeps the conclusion from being the whole truth, loudest first."""
+    """What limits the conclusion, most important first."""
     for defect in forecast.defects(verdict, evidence):
         yield Text(f"DEFECT OF THE LAB: {defect}. Please report it, with the run directory.", "bold white on red")
     if expected and verdict.outcome not in expected:
@@ -119,7 +119,7 @@ def _warnings(verdict: Verdict, evidence: Evidence, expected: Sequence[Outcome])
 
 
 def what_ends(verdict: Verdict) -> str | None:
-    """In words. Time ends what holds until an instant only, and what TCP itself gives up."""
+    """What would end it, in words: also time, if a wait has a deadline or TCP itself gives up."""
     if verdict.outcome is not Outcome.DEADLOCK:
         return END.get(verdict.outcome)
     if verdict.holds_until_ns is not None:
@@ -133,7 +133,7 @@ def what_ends(verdict: Verdict) -> str | None:
 
 
 def _logs(evidence: Evidence) -> Iterator[RenderableType]:
-    """The last words of the programs that failed: their errors in full length, and the ends of their logs."""
+    """The errors of the programs that failed, and the last lines of their logs."""
     for end in evidence.ended:
         if end is None or end.error is None:
             continue
@@ -191,6 +191,6 @@ def _places(verdict: Verdict, evidence: Evidence, run: Path) -> Iterator[Rendera
 
 
 def _near(run: Path) -> Path:
-    """As seen from here, if it lies below."""
+    """The path relative to the working directory, if it lies below."""
     here = Path.cwd()
     return run.relative_to(here) if run.is_absolute() and run.is_relative_to(here) else run

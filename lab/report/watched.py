@@ -1,4 +1,4 @@
-"""What `lab watch` says: the table, and for each connection that stands who waits for whom, and what would end it."""
+"""The text of `lab watch`: a table, and for each frozen connection who waits for whom, and what would end it."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,16 +17,16 @@ from lab.report.text import what_ends
 from lab.spec import Grade, Outcome
 from lab.verdict import Edge, Verdict
 
-TOLD = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Outcome.SUSPENDED, Outcome.INCONCLUSIVE})
+DETAILED = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Outcome.SUSPENDED, Outcome.INCONCLUSIVE})
 
 
 def show(verdicts: Sequence[Verdict], *, stream: TextIO | None = None, width: int | None = None) -> None:
-    told = (piece for each in verdicts if each.outcome in TOLD for piece in _pieces(each))
-    page.show((*_overview(verdicts), *told), stream, width)
+    details = (piece for each in verdicts if each.outcome in DETAILED for piece in _pieces(each))
+    page.show((*_overview(verdicts), *details), stream, width)
 
 
 def _overview(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
-    """A line each, what stands first."""
+    """One line a connection, frozen ones first."""
     unproven = sum(each.grade is Grade.CONSISTENT for each in verdicts)
     yield judged.conclusion(Counter(each.outcome for each in verdicts), unproven, 0)
     if not verdicts:

@@ -1,4 +1,4 @@
-"""The three witnesses side by side, told apart: what the programs, the kernel and the wire say of each end."""
+"""The three witnesses side by side: what the programs, the kernel and the wire show of each end."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,7 +14,7 @@ from lab.verdict import Testimony, Verdict, Witness
 from lab.wire.witness import Kind, Moment
 
 WitnessRow = tuple[str, str, str]
-"""What it is, and what it is at the client and at the server."""
+"""The name of a fact, and its value at the client and at the server."""
 
 SHOWN_THREADS = 4
 COLOURS = {
@@ -26,7 +26,7 @@ COLOURS = {
 
 
 def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[ShownSide], *, standing: bool) -> Table:
-    """Of a pair that does not stand still, only what outlasts the instant."""
+    """The table. For a pair that moves it has only facts that last longer than an instant."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for heading in (" witness", "", f"client {verdict.client or ''}", f"server {verdict.server or ''}"):
         table.add_column(heading, overflow="fold")
@@ -38,7 +38,7 @@ def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[ShownSide], *, s
 
 
 def _add(table: Table, name: Witness, testimony: Testimony, rows: list[WitnessRow]) -> None:
-    """The witness' name stands on its first line, and its word on the second."""
+    """The name of the witness is on its first line, and its testimony on the second."""
     heads = [Text(f" {name}", "bold"), Text(f" {testimony}", COLOURS[testimony])]
     rows = rows + [("", "", "")] * (len(heads) - len(rows))
     for number, (what, client, server) in enumerate(rows):
@@ -98,7 +98,7 @@ def _timer(socket: SocketSample) -> str:
 
 
 def _buffer(side: ShownSide, name: str) -> str:
-    """As getsockopt() gave it after connect() or accept(), and what autotuning has made of it since."""
+    """The size that getsockopt() gave after connect() or accept(), and the size that autotuning has set since."""
     first = getattr(side.connected, name) if side.connected else None
     last = getattr(side.socket, name) if side.socket else None
     if first is None or last is None or first == last:
@@ -128,7 +128,7 @@ def _last_probes(evidence: Evidence) -> list[Moment | None]:
 
 
 def _moment(moment: Moment | None, evidence: Evidence) -> str:
-    """By its number in Wireshark, and how long after the first packet of the connection."""
+    """The frame's number in Wireshark, and its time since the first packet of the connection."""
     if moment is None:
         return "none"
     return f"packet {moment.frame}, +{duration((moment.time_ns - began_ns(evidence)) / 1e9)}"

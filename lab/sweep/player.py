@@ -1,4 +1,4 @@
-"""Plays one point: an experiment of its own on the netns testbed, judged, with its forecast, as a row."""
+"""Plays one point on the netns testbed, judges it, and makes a row of the verdict and the forecast."""
 
 import json
 import platform
@@ -18,11 +18,11 @@ from lab.sweep.row import Row
 from lab.testbed import Site, find, netns
 
 TICK_S = 0.04
-"""Between two looks. Forty times the tick of `lab run`: the looks are what a point costs, and nobody waits for it."""
+"""Between two samples, forty times that of `lab run`: samples are most of a point's cost, and nobody waits for it."""
 
 
 class Player:
-    """Plays one point after the other between warm hosts. Belongs to the thread that made it: its hosts die with it."""
+    """Plays one point after the other between the same two hosts, which die with the thread that made it."""
 
     def __init__(self) -> None:
         self._hosts = ExitStack()
@@ -35,7 +35,7 @@ class Player:
         self._hosts.close()
 
     def play(self, point: Point) -> Row:
-        """What became of it. Whatever goes wrong is in the row's `error`, and never raised."""
+        """The row of the point. An error stands in the row, and is never raised."""
         started_ns, began = time.time_ns(), time.monotonic()
         known: dict[str, Any] = {}
         try:
@@ -45,7 +45,7 @@ class Player:
         except Exception as error:  # noqa: BLE001 - a point that fails is a row with its reason, never a crash
             known["error"] = f"a defect of the lab: {type(error).__name__}: {error}"
         if "error" in known:
-            self._start_anew()
+            self._renew_hosts()
         return _row(point, started_ns, known | {"seconds": time.monotonic() - began})
 
     def _played(self, point: Point) -> Played:
@@ -55,13 +55,13 @@ class Player:
 
     def _site(self, point: Point, spec: Spec) -> AbstractContextManager[Site]:
         if point.host_global:
-            return find("netns").site(spec)  # which takes the host's lock
+            return find("netns").site(spec)  # it takes the lock on the host's settings
         if self._warm is None:
             self._warm = self._hosts.enter_context(netns.warm())
         return self._warm(spec)
 
-    def _start_anew(self) -> None:
-        """A host may be what failed."""
+    def _renew_hosts(self) -> None:
+        """Take new hosts for the next point: one of these may have failed."""
         self._hosts.close()
         self._warm = None
 
@@ -88,7 +88,7 @@ _COLUMNS = [field.name for field in fields(Row)]
 
 
 def _of_spec(spec: Spec) -> dict[str, Any]:
-    """What is known of a point before it is played."""
+    """The columns that are known before the point is played."""
     load = spec.scenario.load
     known: dict[str, Any] = {
         "scenario": spec.scenario.name,
@@ -115,7 +115,7 @@ def _of_spec(spec: Spec) -> dict[str, Any]:
 
 
 def _of_run(played: Played) -> dict[str, Any]:
-    """What was seen, the verdict on it, and what the forecast had said."""
+    """The columns of the verdict, the forecast and the last sample."""
     spec, evidence, verdict, foretold = played.spec, played.evidence, played.verdict, played.verdict.forecast
     known: dict[str, Any] = {
         "outcome": verdict.outcome.value,
@@ -139,7 +139,7 @@ def _of_run(played: Played) -> dict[str, Any]:
 
 
 def _is_foretold(spec: Spec, outcome: Outcome) -> bool:
-    """Whether the forecast says yes or no to it: of scenarios that freeze it knows no other end than these two."""
+    """Whether the forecast speaks of this outcome: for a scenario that freezes it knows only two."""
     ends = (Outcome.COMPLETED, spec.scenario.expected)
     return outcome in ends if spec.scenario.freezes else outcome is not Outcome.INCONCLUSIVE
 

@@ -1,4 +1,4 @@
-"""What a sweep leaves for people: the tables, the picture of the cliff, and a count of what came of it."""
+"""What a sweep leaves for people: the tables, the picture of the cliff, and a count of the outcomes."""
 
 from lab.errors import StoreError
 from lab.report.swept import Count, Swept
@@ -8,7 +8,7 @@ HTML, PNG = "cliff.html", "cliff.png"
 
 
 def write(table: RowTable) -> Swept:
-    """Write all files anew, from what the table holds. Raises StoreError."""
+    """Write all files anew, from the rows of the table. Raises StoreError."""
     files = [table.folder / name for name in (CSV, PARQUET)]
     try:
         table.write()
@@ -27,7 +27,7 @@ def write(table: RowTable) -> Swept:
 
 
 def _draw(table: RowTable) -> bool:
-    """Whether there was something to draw: buffers that are known."""
+    """Draw the picture, if a row has known buffers and an outcome; whether it was drawn."""
     from lab.report import cliff  # noqa: PLC0415 - altair: a second
 
     dots = [

@@ -56,7 +56,7 @@ def test_pumping_ends_as_soon_as_the_buffer_has_grown_enough() -> None:
         assert place.pair is not None
         start = place.default("tcp_rmem")
         with place.pair.connection(wmem=Triple(4096, 4 << 20, 4 << 20)) as (client, server):
-            assert start < pumped(client, server, enough=start + 1, limit_s=60.0) <= place.most("tcp_rmem")
+            assert start < pumped(client, server, enough=start + 1, limit_s=60.0) <= place.maximum("tcp_rmem")
 
 
 @pytest.mark.root
@@ -73,7 +73,7 @@ def test_the_numbers_of_a_triple_are_those_of_the_namespace() -> None:
     least, default, most = map(int, sysctl.read(Namespace.here(), ("tcp_wmem",))["tcp_wmem"].split())
     with place_of(Namespace.here()) as place:
         assert least < place.default("tcp_wmem") == default
-        assert place.most("tcp_wmem") == most
+        assert place.maximum("tcp_wmem") == most
         assert place.known("no_such_key") is None
         assert place.asked(socket.SO_RCVBUF, 8192) == 2 * 8192
         assert place.asked(socket.SO_RCVBUF, None) == place.default("tcp_rmem")
