@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.evidence import Wants
-from lab.forecast import Range
+from lab.forecast import Forecast
 from lab.reason import Qualifier, Reason
 from lab.spec import Grade, Outcome, Pair
 
@@ -78,12 +78,6 @@ class WireSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class ForecastSummary:
-    client_accepted: Range
-    server_processed: Range
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
     """None, and an empty tuple, stand for what is unknown or not applicable.
 
@@ -117,6 +111,6 @@ class Verdict:
     """Where two witnesses disagree."""
     account: Account
     wire: WireSummary
-    forecast: ForecastSummary
+    forecast: Forecast
     premises: tuple[str, ...] = ()
     """Ids of `lab.proof.premises` that a proof stands on; empty where nothing is proven."""

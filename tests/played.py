@@ -21,7 +21,7 @@ SQUEEZED: dict[str, Any] = {"tcp_rmem": ("4096 8192 8192",), "tcp_wmem": ("4096 
 """Buffers that fill at once. Messages of 128 bytes and more: with smaller ones another stall comes now and then."""
 
 
-def wished(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> Spec:  # noqa: ANN401 - those of `RunOptions`
+def specified(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> Spec:  # noqa: ANN401 - those of `RunOptions`
     """A spec, made as the command line makes it."""
     return RunOptions(scenario=scenario, testbed=testbed, **flags).spec(testbed)
 
@@ -47,7 +47,7 @@ def taped(playing: Callable[[Record], Iterable[Evidence]]) -> tuple[Evidence, ..
 
 @cache
 def _yielded(scenario: str, testbed: str, flags: tuple[tuple[str, Any], ...]) -> tuple[Evidence, ...]:
-    return taped(lambda record: playing(wished(scenario, testbed, **dict(flags)), record))
+    return taped(lambda record: playing(specified(scenario, testbed, **dict(flags)), record))
 
 
 def yielded(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> tuple[Evidence, ...]:  # noqa: ANN401

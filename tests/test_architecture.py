@@ -38,8 +38,8 @@ KNOWN_NEIGHBOURS = {("store", "pcap")}
 """A run directory holds a capture file."""
 
 PURE = {
-    "errors", "version", "syscalls", "tcp", "spec", "evidence", "forecast", "reason", "run_format", "verdict", "wire", "proof",
-    "scenario", "remedy",
+    "errors", "version", "syscalls", "tcp", "spec", "evidence", "forecast", "reason", "run_format", "verdict", "wire",
+    "proof", "scenario", "remedy",
 }  # fmt: skip
 IMPURE_MODULES = {"os", "socket", "time", "pathlib", "random", "subprocess", "threading", "select", "mmap", "ctypes"}
 

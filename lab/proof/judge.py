@@ -9,7 +9,7 @@ threads that might still read. A connection of which only packets are known is j
 from collections.abc import Iterable, Iterator
 
 from lab.evidence import Evidence, Wants, WireFacts
-from lab.forecast import Forecast, forecast
+from lab.forecast import forecast
 from lab.proof.account import account, refuted_ends
 from lab.proof.connection_view import ConnectionView
 from lab.proof.cycles import WaitForEdge
@@ -17,7 +17,7 @@ from lab.proof.standstill import Finding, balanced, kind_of_standstill, write_wr
 from lab.proof.threads import Thread
 from lab.reason import Reason, Why, because, quoted
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.verdict import Edge, ForecastSummary, LiveWait, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.verdict import Edge, LiveWait, Testimonies, Testimony, Verdict, WireSummary, Witness
 
 REOPENINGS = 3
 """A closed window that opened again this often, while bytes moved, is a slow reader's."""
@@ -28,7 +28,6 @@ def judge(evidence: Evidence) -> Verdict:
     view = ConnectionView(evidence)
     finding = _find(view)
     knot = finding.knot
-    seen: Forecast = forecast(evidence.spec, evidence.settings, evidence.core)
     return Verdict(
         outcome=finding.outcome,
         grade=_grade(finding),
@@ -48,7 +47,7 @@ def judge(evidence: Evidence) -> Verdict:
         contradictions=finding.contradictions,
         account=account(evidence),
         wire=_wire_summary(evidence, view.wire),
-        forecast=ForecastSummary(seen.client_accepted, seen.server_processed),
+        forecast=forecast(evidence.spec, evidence.settings, evidence.core),
         premises=knot.premises if knot else (),
     )
 

@@ -1,7 +1,6 @@
-"""Where the freeze must come: the text of `lab forecast`, and in a report the forecast beside what was measured."""
+"""Where the freeze must come, in figures: the text of `lab forecast`, and the forecast beside what a run measured."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TextIO
 
 from rich.console import RenderableType
@@ -10,14 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.evidence import Evidence
-from lab.forecast import Forecast, Range, forecast
+from lab.forecast import Forecast, Range
 from lab.report import page
 from lab.report.escape import plain
 from lab.spec import Outcome, Spec
 from lab.verdict import Verdict
 
 BOUNDED = ("written by the client", "read by the server")
-"""`client_accepted` and `server_processed` in words."""
+"""What a reader calls `client_accepted` and `server_processed`."""
 
 
 def show(
@@ -28,28 +27,25 @@ def show(
     stream: TextIO | None = None,
     width: int | None = None,
 ) -> None:
-    """Prints the forecast for settings that were not played."""
+    """Print the forecast for settings that were not played."""
     page.show(_alone(spec, seen, may_be), stream, width)
 
 
 def against(verdict: Verdict, evidence: Evidence) -> Iterator[RenderableType]:
-    """The forecast beside the measured bytes, if the pair froze; else the forecast alone."""
+    """The forecast beside the measured bytes if the pair froze, else in words."""
     if not evidence.spec.scenario.freezes:
         return
-    expected = forecast(evidence.spec, evidence.settings, evidence.core)
-    seen = replace(
-        expected, client_accepted=verdict.forecast.client_accepted, server_processed=verdict.forecast.server_processed
-    )
+    foretold = verdict.forecast
     yield Text("")
     if verdict.outcome is Outcome.DEADLOCK:
-        yield _table(seen, (verdict.account.client_accepted, verdict.account.server_processed))
-        yield Padding(Text(plain(seen.reason), "dim"), (0, 0, 0, 1))
+        yield _table(foretold, (verdict.account.client_accepted, verdict.account.server_processed))
+        yield Padding(Text(plain(foretold.reason), "dim"), (0, 0, 0, 1))
     else:
-        yield Padding(Text.assemble(("forecast: ", "dim"), _in_words(seen)), (0, 0, 0, 1))
+        yield Padding(Text.assemble(("forecast: ", "dim"), _in_words(foretold)), (0, 0, 0, 1))
 
 
 def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:
-    """Where the measurement refutes the forecast: one of the two is wrong, and both are of this lab."""
+    """Where a measurement refutes the forecast: one of the two is wrong, and both are the lab's."""
     if verdict.outcome is Outcome.DEADLOCK:
         measured = (verdict.account.client_accepted, verdict.account.server_processed)
         bounds = (verdict.forecast.client_accepted, verdict.forecast.server_processed)
@@ -58,10 +54,9 @@ def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:
             for what, number, each in zip(BOUNDED, measured, bounds, strict=True)
             if _within(number, each) is False
         )
-    maximum, payload = verdict.forecast.client_accepted.high, evidence.spec.scenario.load.payload
-    completed = verdict.outcome is Outcome.COMPLETED and evidence.spec.remedy is None
-    if completed and maximum is not None and payload > maximum:
-        return (f"{payload:,} bytes went through, and the forecast promised that no more than {maximum:,} can",)
+    most, payload = verdict.forecast.client_accepted.high, evidence.spec.scenario.load.payload
+    if verdict.outcome is Outcome.COMPLETED and evidence.spec.remedy is None and most is not None and payload > most:
+        return (f"{payload:,} bytes went through, and the forecast promised that no more than {most:,} can",)
     return ()
 
 
@@ -85,7 +80,7 @@ def _in_words(seen: Forecast) -> str:
 
 
 def _table(seen: Forecast, measured: tuple[int | None, ...] | None) -> Table:
-    """Low, point and high, and what was measured, if anything was."""
+    """Low, point and high, and beside them the measured bytes of a run, if there is one."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column(" forecast in bytes", overflow="fold")
     for heading in ("at least", "likely", "at most", *(("measured", "") if measured else ())):

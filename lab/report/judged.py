@@ -45,7 +45,8 @@ LEGEND = Text("zero windows and probes: the client's, the server's", "dim")
 class VerdictPage:
     """Takes connections as they come, and keeps as many as a reader can use."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None, width: int | None = None) -> None:
+        self._stream, self._width = stream, width
         self._counts: Counter[Outcome] = Counter()
         self._kept: list[FoundVerdict] = []
         self._detailed: list[tuple[str, PacketJudgement]] = []
@@ -62,7 +63,7 @@ class VerdictPage:
                 self._detailed.append((path or "", found))
 
     def close(self, errors: Sequence[tuple[str, str]]) -> None:
-        page.show(self._pieces(errors), None, None)
+        page.show(self._pieces(errors), self._stream, self._width)
 
     def _pieces(self, errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
         unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in self._kept)
@@ -76,25 +77,6 @@ class VerdictPage:
         for path, found in sorted(self._detailed, key=lambda each: _urgency((each[0], each[1].verdict))):
             yield from _detail(path, found)
         yield from _errors(errors)
-
-
-def show(
-    verdicts: Sequence[FoundVerdict],
-    errors: Sequence[tuple[str, str]],
-    *,
-    stream: TextIO | None = None,
-    width: int | None = None,
-) -> None:
-    page.show(_pieces(verdicts, errors), stream, width)
-
-
-def _pieces(verdicts: Sequence[FoundVerdict], errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
-    unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in verdicts)
-    yield conclusion(Counter(verdict.outcome for _, verdict in verdicts), unproven, len(errors))
-    if verdicts:
-        yield _table(sorted(verdicts, key=_urgency))
-        yield LEGEND
-    yield from _errors(errors)
 
 
 def _errors(errors: Sequence[tuple[str, str]]) -> Iterator[Text]:

@@ -27,7 +27,7 @@ class ShownSide:
 
     @property
     def foremost(self) -> ThreadSample | None:
-        """The thread that is inside a call on the connection; else the first."""
+        """The thread that is in a call on the connection, else the first thread."""
         return next(filter(self.on_connection, self.threads), next(iter(self.threads), None))
 
     def on_connection(self, thread: ThreadSample) -> bool:

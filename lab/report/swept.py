@@ -32,7 +32,7 @@ class Swept:
     """Points without an outcome."""
     first_failure: str | None
     wrong: int
-    """Points whose outcome the forecast had excluded."""
+    """Points whose outcome the forecast excludes."""
     files: tuple[str, ...]
 
 
@@ -63,7 +63,7 @@ def bar(total: int, done: int) -> Iterator[Bar]:
 
 
 def show(swept: Swept, played: int, seconds: float) -> None:
-    """`played` of the points in `seconds`: the others were there already."""
+    """`played` points took `seconds`; the others were there already."""
     page.show(_lines(swept, played, seconds))
 
 

@@ -1,14 +1,14 @@
-"""What a sweep leaves for people: the tables, the picture of the cliff, and a count of what came of it."""
+"""What a sweep leaves for people: the tables, the picture of the cliff, and a count of the outcomes."""
 
 from lab.errors import StoreError
 from lab.report.swept import OutcomeCount, Swept
-from lab.sweep.table import CSV, PARQUET, Table
+from lab.sweep.table import CSV, PARQUET, RowTable
 
 HTML, PNG = "cliff.html", "cliff.png"
 
 
-def write(table: Table) -> Swept:
-    """Write all files anew, from what the table holds. Raises StoreError."""
+def write(table: RowTable) -> Swept:
+    """Write all files anew, from the rows of the table. Raises StoreError."""
     files = [table.folder / name for name in (CSV, PARQUET)]
     try:
         table.write()
@@ -26,8 +26,8 @@ def write(table: Table) -> Swept:
     return Swept(points, tuple(OutcomeCount(*each) for each in counts), failed, first, wrong, tuple(map(str, files)))
 
 
-def _draw(table: Table) -> bool:
-    """Whether there was something to draw: buffers that are known."""
+def _draw(table: RowTable) -> bool:
+    """Draw the picture, if a row has known buffers and an outcome; whether it was drawn."""
     from lab.report import cliff  # noqa: PLC0415 - altair: a second
 
     dots = [

@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.evidence import Event, Wants
-from lab.forecast import Range
+from lab.forecast import Forecast, Range
 from lab.reason import Reason
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.tcp.connection import SILENCE_NS
-from lab.verdict import Account, Edge, ForecastSummary, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.verdict import Account, Edge, Testimonies, Testimony, Verdict, WireSummary, Witness
 from lab.wire.comments import first_zero_window, sent_into_closed_window
 from lab.wire.outcome import last_stall, with_stall, without_stall
 from lab.wire.packets import ConnectionFacts, StallFacts
 from lab.wire.persist_timer import SECOND
 
 NO_ACCOUNT = Account()
-NO_FORECAST = ForecastSummary(Range(None, None, None), Range(None, None, None))
+NO_FORECAST = Forecast(Range(None, None, None), Range(None, None, None), "packets do not show the settings")
 WITNESSES = {each: Testimonies(Testimony.MISSING, Testimony.MISSING, each) for each in Testimony}
 
 STALLED = frozenset((Outcome.DEADLOCK, Outcome.ONE_SIDED_STALL, Outcome.BLACKHOLE, Outcome.INCONCLUSIVE))

@@ -83,8 +83,8 @@ def main(arguments: list[str]) -> int:
     """
     mebibytes = int(1024 * float(arguments[0])) if arguments else 1024
     rounds = int(arguments[1]) if len(arguments) > 1 else 5
-    wish = {"rmem_max": int(arguments[2])} if len(arguments) > 2 else {}
-    with host_settings.applied(wish, say=print):
+    settings = {"rmem_max": int(arguments[2])} if len(arguments) > 2 else {}
+    with host_settings.applied(settings, say=print):
         print(f"net.core.rmem_max = {sysctl.read_core()['rmem_max']}")
         return _all(mebibytes, rounds)
 

@@ -1,109 +1,42 @@
-"""A verdict as JSON has every key of the contract, always. What is not known is null, and a reason is a sentence."""
+"""A verdict's JSON form: the keys of the contract in their order, and sentences where the verdict has reasons."""
+
+from dataclasses import fields
 
 import msgspec
+import pytest
 
-from lab import verdict
-from lab.evidence import Wants
-from lab.forecast import Range
-from lab.reason import Qualifier, Why, because, quoted
+from lab.evidence import Evidence
+from lab.reason import Qualifier, quoted
 from lab.report.contract import as_contract
-from lab.spec import Outcome, Pair, Role
-from tests.report import report_samples
-
-NOTHING: Pair[int | None] = Pair(None, None)
-
-UNKNOWN = verdict.Verdict(
-    outcome=Outcome.INCONCLUSIVE,
-    grade=None,
-    client=None,
-    server=None,
-    roles=None,
-    seal_ns=None,
-    proved_ns=None,
-    holds_until_ns=None,
-    age_s=None,
-    witnesses=verdict.Testimonies(*[verdict.Testimony.MISSING] * 3),
-    cycle=(),
-    tail=(),
-    live=(),
-    qualifiers=(),
-    missing=(),
-    contradictions=(),
-    account=verdict.Account(),
-    wire=verdict.WireSummary(None, None, NOTHING, NOTHING, NOTHING),
-    forecast=verdict.ForecastSummary(Range(None, None, None), Range(None, None, None)),
-)
-"""Of a connection of which nothing was observed."""
-
-SIDES = {"client": None, "server": None}
-BOUNDS = {"low": None, "point": None, "high": None}
+from lab.spec import Outcome
+from lab.verdict import LiveWait, Verdict
+from tests.report import report_samples as samples
 
 
-def as_json(said: verdict.Verdict) -> dict[str, object]:
-    value: dict[str, object] = msgspec.json.decode(msgspec.json.encode(as_contract(said)))
-    return value
+@pytest.mark.parametrize("case", [samples.FROZEN, samples.COMPLETED, samples.INCONCLUSIVE, samples.UNCAPTURED])
+def test_the_keys_are_the_verdicts_in_their_order(case: tuple[Verdict, Evidence]) -> None:
+    assert list(as_contract(case[0])) == [field.name for field in fields(Verdict)]
 
 
-def test_every_key_is_there_and_what_is_not_known_is_null() -> None:
-    assert as_json(UNKNOWN) == {
-        "outcome": "inconclusive",
-        "grade": None,
-        "client": None,
-        "server": None,
-        "roles": None,
-        "seal_ns": None,
-        "proved_ns": None,
-        "holds_until_ns": None,
-        "age_s": None,
-        "witnesses": {"program": "missing", "kernel": "missing", "wire": "missing"},
-        "cycle": [],
-        "tail": [],
-        "live": [],
-        "qualifiers": [],
-        "missing": [],
-        "contradictions": [],
-        "account": {
-            "client_accepted": None,
-            "client_send_queue": None,
-            "server_receive_queue": None,
-            "server_processed": None,
-            "in_hand": None,
-            "server_send_queue": None,
-            "client_receive_queue": None,
-            "client_processed": None,
-        },
-        "wire": {
-            "frames": None,
-            "dropped": None,
-            "zero_windows": SIDES,
-            "probes": SIDES,
-            "first_zero_window_ns": SIDES,
-        },
-        "forecast": {"client_accepted": BOUNDS, "server_processed": BOUNDS},
-        "premises": [],
+def test_the_forecast_has_its_two_ranges_and_no_reason() -> None:
+    document = msgspec.json.decode(msgspec.json.encode(as_contract(samples.FROZEN[0])))
+    assert document["forecast"] == {
+        "client_accepted": {"low": 8776, "point": 27010, "high": 164864},
+        "server_processed": {"low": 4892, "point": 13505, "high": 82944},
     }
 
 
-def test_waits_and_reasons_are_words() -> None:
-    edge = verdict.Edge(Role.SERVER, Wants.WRITE, Role.CLIENT, tuple(verdict.Witness))
-    found = as_json(
-        report_samples.verdict(
-            cycle=(edge,),
-            tail=(),
-            live=(verdict.LiveWait("7/8 java", quoted("futex")),),
-            qualifiers=(Qualifier(because(Why.POSIX_TIMERS, "7 java", 2), "no-timers"),),
-            missing=(because(Why.NO_SOCKET, Role.CLIENT),),
-            contradictions=(),
-        )
+def test_every_reason_is_a_sentence() -> None:
+    verdict = samples.verdict(
+        live=(LiveWait("7/8 java", quoted("it runs")),),
+        qualifiers=(Qualifier(quoted("a timer"), "timers"),),
+        missing=(quoted("a socket"),),
+        contradictions=(quoted("a sum"),),
     )
-    assert found["cycle"] == [
-        {
-            "waiter": "server",
-            "waits_for": "room to write",
-            "holder": "client",
-            "witnesses": ["program", "kernel", "wire"],
-        }
-    ]
-    assert found["live"] == [{"thread": "7/8 java", "waits_for": "futex"}]
-    assert found["qualifiers"] == ["7 java has 2 POSIX timers"]
-    assert found["missing"] == ["the client's socket (inet_diag)"]
+    document = msgspec.json.decode(msgspec.json.encode(as_contract(verdict)))
+    assert document["live"] == [{"thread": "7/8 java", "waits_for": "it runs"}]
+    assert (document["qualifiers"], document["missing"], document["contradictions"]) == (
+        ["a timer"], ["a socket"], ["a sum"],
+    )  # fmt: skip
+    assert [edge["waits_for"] for edge in document["cycle"]] == ["room to write", "room to write"]
+    assert document["outcome"] == Outcome.DEADLOCK

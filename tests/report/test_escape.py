@@ -51,7 +51,8 @@ def test_the_report_of_a_run(outcome: Outcome) -> None:
     end = Ended(Role.SERVER, 5, 1, 1, HOSTILE) if outcome is Outcome.ABORTED else None
     stream = StringIO()
     told = replace(said, outcome=outcome)
-    text.show(told, replace(seen, ended=Pair(None, end)), None, (), stream=stream)
+    ended = replace(seen, ended=Pair(None, end))
+    text.show(told, ended, None, (), stream=stream)
     assert is_shown_safely(stream.getvalue())
     assert "\\x1b[2J" in stream.getvalue()
 
@@ -59,7 +60,9 @@ def test_the_report_of_a_run(outcome: Outcome) -> None:
 def test_the_reports_of_many_connections() -> None:
     said, _ = everywhere()
     stream = StringIO()
-    judged.show([(HOSTILE, said)], [(HOSTILE, HOSTILE), ("x", HOSTILE)], stream=stream)
+    shown = judged.VerdictPage(stream)
+    shown.add(HOSTILE, said, None)
+    shown.close([(HOSTILE, HOSTILE), ("x", HOSTILE)])
     watched.show([said], stream=stream)
     assert is_shown_safely(stream.getvalue())
     assert stream.getvalue().count("\\x1b[2J") > 5

@@ -186,8 +186,8 @@ def test_a_run_that_was_not_stored_names_no_place() -> None:
 
 
 def test_a_setting_of_the_whole_host_is_shown_with_what_it_is_without_the_run() -> None:
-    wished = replace(spec(), host_sysctls={"rmem_max": 131071})
+    tuned = replace(spec(), host_sysctls={"rmem_max": 131071})
     changes = {"core": {"rmem_max": "131071"}, "core_before": {"rmem_max": "4194304", "wmem_max": "4194304"}}
-    said = told((verdict(), evidence(spec=wished, **changes)))
+    said = told((verdict(), evidence(spec=tuned, **changes)))
     assert " host       net.core.rmem_max is 131071 for this run, 4194304 without it\n" in said
     assert "wmem_max" not in said

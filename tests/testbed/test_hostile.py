@@ -28,13 +28,13 @@ from lab.store import load
 from lab.testbed import Site, process
 from lab.testbed.barrier import LOG_SIZE, Program
 from lab.verdict import Verdict
-from tests.played import SQUEEZED, recorded, taped, wished
+from tests.played import SQUEEZED, recorded, specified, taped
 from tests.testbed import hostile
 
 ROOT = Path(__file__).parent.parent.parent
 LIMITS = Limits(barrier_s=1.5, probes_s=2.0, run_s=20.0)
-FROZEN = replace(wished("upper", net="198.18.180", **SQUEEZED), limits=LIMITS)
-PUBLISHED = replace(wished("upper", net="198.18.180"), limits=LIMITS)
+FROZEN = replace(specified("upper", net="198.18.180", **SQUEEZED), limits=LIMITS)
+PUBLISHED = replace(specified("upper", net="198.18.180"), limits=LIMITS)
 
 
 @contextmanager
