@@ -63,7 +63,7 @@ def plain(spec: Spec) -> Plain:
     seen = forecast(played, evidence.settings, evidence.core)
     if seen.client_accepted.high is None:
         raise SpecError(f"remedies are compared at a payload that must freeze, and it is not known: {seen.reason}")
-    return Plain(played, _trial(evidence), seen)
+    return Plain(played, _trial(played, evidence), seen)
 
 
 def compared(without: Plain, names: Sequence[str] = ()) -> Iterator[Tried]:
@@ -80,9 +80,10 @@ def _trials(without: Plain, each: Remedy) -> Iterator[Trial]:
     for step in range(2):
         wanted = ladder(cliff, min(spec.scenario.load.payload, remedy.PAYLOAD), moved)[step]
         load = replace(spec.scenario.load, payload=wanted)
-        evidence = _played(replace(spec, scenario=replace(spec.scenario, load=load)))
+        larger = replace(spec, scenario=replace(spec.scenario, load=load))
+        evidence = _played(larger)
         moved = forecast(spec, evidence.settings, evidence.core).client_accepted.high
-        trial = _trial(evidence)
+        trial = _trial(larger, evidence)
         yield trial
         if trial.outcome is not Outcome.COMPLETED:
             return
@@ -94,13 +95,13 @@ def _played(spec: Spec) -> Evidence:
     return evidence
 
 
-def _trial(evidence: Evidence) -> Trial:
+def _trial(spec: Spec, evidence: Evidence) -> Trial:
     verdict = judge(evidence)
     began_ns = evidence.wire.began.time_ns if evidence.wire.began else evidence.started_ns
     ended = [end.time_ns for end in evidence.ended if end]
     until_ns = max(ended) if len(ended) == len(tuple(Role)) else evidence.seen_ns
     return Trial(
-        payload=evidence.spec.scenario.load.payload,
+        payload=spec.scenario.load.payload,
         outcome=verdict.outcome,
         seconds=(until_ns - began_ns) / 1e9,
         memory=evidence.memory,

@@ -355,9 +355,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was observed of one run, so far. `judge` needs nothing else."""
+    """All that was observed of one connection, so far. `judge` needs nothing else."""
 
-    spec: Spec
+    spec: Spec | None
+    """The run that was planned. None: the two programs are not the lab's own, and nothing is known of their plan."""
     started_ns: int
     seen_ns: int
     """The instant at which this evidence was put together: the age of a freeze is counted up to it."""
@@ -380,8 +381,6 @@ class Evidence:
     """The kernel's release, as `uname -r` says."""
     max_tcp_header: int | None = None
     """Bytes: the kernel's MAX_TCP_HEADER, as a connection of the lab's own has shown it."""
-    ours: bool = True
-    """Whether the two programs are the lab's own, so that `client` and `server` name them."""
     roles: str = "seen"
     """`guessed` where nothing told who is the client: then the lower port is the server's."""
     wmem_max_of: dict[int, int] = field(default_factory=dict)

@@ -72,6 +72,10 @@ class ForecastSummary:
     server_processed: Range
 
 
+NO_FORECAST = ForecastSummary(Range(None, None, None), Range(None, None, None))
+"""Of programs whose plan nobody knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The JSON contract, key by key."""

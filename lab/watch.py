@@ -35,9 +35,10 @@ from lab.kernel.sockets.peers import PeerLookup
 from lab.kernel.sockets.send_room import max_tcp_header
 from lab.kernel.sockets.sock_diag import Located, SocketDiag, TcpEntry
 from lab.kernel.sockets.stall_poller import SocketQueries, StallPoller
+from lab.proof.connection_view import STILL_S
 from lab.proof.judge import judge
 from lab.proof.send_buffer import GIVING_UP
-from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
+from lab.spec import Pair, Role
 from lab.verdict import Verdict
 
 GATE_S = 0.0196
@@ -48,8 +49,6 @@ AGAIN_S = 60.0
 """Where nothing moves, all are judged again after twice as long as the time before, or four times if no pair has
 something to send at both ends, and after this long at most: it costs 20 to 100 ms, by the number of processes, where a
 glance at ten connections costs 0.1."""
-STILL_S = 0.26
-"""Times 1.2 no less than a blocked write may go on by itself (kernel/sockets/looks.py)."""
 WALK_S = 5.0
 """Between two walks of /proc for namespaces while no thread was made: a running one may still move to a new one."""
 FOLLOW_S = 5.0
@@ -57,20 +56,6 @@ FOLLOW_S = 5.0
 CLOSE = 64
 """Connections that are looked at closely in one go."""
 NETNS = Path("/run/netns")
-
-PLANNED_BY_NOBODY = Spec(
-    Scenario(
-        name="watch",
-        summary="a connection of other programs",
-        server="",
-        client="",
-        port=0,
-        load=Load(payload=0, send_size=1, recv_size=1, server_block=1, answer=Answer.NOTHING),
-        expected=Outcome.MOVING,
-    ),
-    testbed="watch",
-    limits=Limits(still_s=STILL_S),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,7 +405,7 @@ class Watch:
         ends = [self._settings_of(end.diag) if end else None for end in connection.ends]
         seen = {each.inode for each in (*snapshots[-1].sockets, *snapshots[-1].others) if each}
         return Evidence(
-            spec=PLANNED_BY_NOBODY,
+            spec=None,
             started_ns=snapshots[0].time_ns,
             seen_ns=time.time_ns(),
             settings=Pair(ends[0], ends[1]),
@@ -434,7 +419,6 @@ class Watch:
             missing=_missing(connection),
             release=platform.release(),
             max_tcp_header=max_tcp_header(),
-            ours=False,
             roles=connection.roles,
             wmem_max_of={inode: size for inode in seen if (size := self._wmem_max(inode))},
         )

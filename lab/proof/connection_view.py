@@ -14,6 +14,9 @@ SENDING = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg"})
 RECEIVING = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg"})
 DROPS_BEYOND_WINDOW = (6, 17)
 """The Linux release since which a segment that ends beyond the window is dropped with its acknowledgment."""
+STILL_S = 0.26
+"""Seconds that a connection of other programs has to stand. Times 1.2 no less than a blocked write may go on by itself
+(kernel/sockets/looks.py)."""
 FUTILE_RUNS = 3
 """Context switches of one thread, while no byte moves, that make it one which runs in vain."""
 
@@ -33,10 +36,11 @@ class ConnectionView:
 
     @property
     def still(self) -> bool:
-        """Whether nothing has moved, in a program or in TCP, for as long as the spec asks."""
+        """Whether nothing has moved, in a program or in TCP, for as long as the spec asks; for STILL_S without one."""
         if self.still_since_ns is None or self.last is None:
             return False
-        return self.last.time_ns - self.still_since_ns >= self.evidence.spec.limits.still_s * 1e9
+        spec = self.evidence.spec
+        return self.last.time_ns - self.still_since_ns >= (spec.limits.still_s if spec else STILL_S) * 1e9
 
     @property
     def captured(self) -> bool:
@@ -77,7 +81,7 @@ class ConnectionView:
 
         In the lab's own runs, whose holders are the programs; a socket without an inode is held by nobody any more.
         """
-        if self.last is None or self.last.processes is None or not self.evidence.ours:
+        if self.last is None or self.last.processes is None or not self.evidence.spec:
             return ()
         if any(process.resources is None for process in self.last.processes):
             return ()

@@ -2,8 +2,8 @@
 
 The structural proof decides first: if the connection is part of a knot of threads that wait for room to write, it is a
 deadlock, within what the grade names, however short it has stood. Without a proof an outcome is a list of claims, each
-with the witness that must bear it out, and it needs stillness (`Limits.still_s`): the program (what its threads wait
-for), the kernel (the two sockets), the wire (the captured segments). A claim that was not observed makes it
+with the witness that must bear it out, and it needs stillness (`ConnectionView.still`): the program (what its threads
+wait for), the kernel (the two sockets), the wire (the captured segments). A claim that was not observed makes it
 inconclusive and is named. A deadlock that is not proven is `consistent`, and lists who might still read.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from lab.evidence import Evidence, WireFacts
-from lab.forecast import Forecast, forecast
+from lab.forecast import forecast
 from lab.proof.account import account, imbalances, last_with_both, refuted_ends
 from lab.proof.connection_view import RECEIVING, SENDING, ConnectionView
 from lab.proof.cycles import WaitForEdge
@@ -20,7 +20,7 @@ from lab.proof.livelock import futile_sends
 from lab.proof.threads import Thread
 from lab.proof.writable import is_silent
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.verdict import Edge, ForecastSummary, Live, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.verdict import NO_FORECAST, Edge, ForecastSummary, Live, Testimonies, Testimony, Verdict, WireSummary, Witness
 
 REOPENINGS = 3
 """A closed window that opened again this often, while bytes moved, is a slow reader's."""
@@ -57,7 +57,6 @@ def judge(evidence: Evidence) -> Verdict:
     view = ConnectionView(evidence)
     finding = _find(view)
     knot = finding.knot
-    seen: Forecast = forecast(evidence.spec, evidence.settings, evidence.core)
     return Verdict(
         outcome=finding.outcome,
         grade=_grade(finding),
@@ -77,7 +76,7 @@ def judge(evidence: Evidence) -> Verdict:
         contradictions=finding.contradictions,
         account=account(evidence),
         wire=_wire_summary(evidence, view.wire),
-        forecast=ForecastSummary(seen.client_accepted, seen.server_processed),
+        forecast=_forecast(evidence),
     )
 
 
@@ -289,7 +288,7 @@ def _edge(view: ConnectionView, dependency: WaitForEdge) -> Edge:
     """Witnessed by the program and the kernel; by the wire where zero windows of the holder were captured."""
     roles = {(t.pid, t.tid): t.role for t in view.last.threads_after} if view.last else {}
     ends = [roles.get((each.pid, each.tid)) for each in (dependency.waiter, dependency.holder)]
-    planned = view.evidence.ours
+    planned = view.evidence.spec is not None
     both = zip(ends, (dependency.waiter, dependency.holder), strict=True)
     names = [role if role and planned else _named(view, thread) for role, thread in both]
     holder = ends[1]
@@ -321,6 +320,13 @@ def _unseen(view: ConnectionView, finding: Finding) -> tuple[str, ...]:
     if finding.outcome is not Outcome.DEADLOCK or finding.knot or view.analysis is None:
         return ()
     return view.analysis.missing
+
+
+def _forecast(evidence: Evidence) -> ForecastSummary:
+    if evidence.spec is None:
+        return NO_FORECAST
+    seen = forecast(evidence.spec, evidence.settings, evidence.core)
+    return ForecastSummary(seen.client_accepted, seen.server_processed)
 
 
 def _wire_summary(evidence: Evidence, wire: WireFacts) -> WireSummary:

@@ -40,7 +40,7 @@ class Player:
         started_ns, began = time.time_ns(), time.monotonic()
         known: dict[str, Any] = {}
         try:
-            known = _of_evidence(self._played(point))
+            known = _of_evidence(point.spec, self._played(point))
         except LabError as error:
             known["error"] = str(error)
         except Exception as error:  # noqa: BLE001 - a point that fails is a row with its reason, never a crash
@@ -116,9 +116,9 @@ def _of_spec(spec: Spec) -> dict[str, Any]:
     return known
 
 
-def _of_evidence(evidence: Evidence) -> dict[str, Any]:
+def _of_evidence(spec: Spec, evidence: Evidence) -> dict[str, Any]:
     """What was seen, the verdict on it, and what the forecast had said."""
-    spec, verdict = evidence.spec, judge(evidence)
+    verdict = judge(evidence)
     seen = forecast(spec, evidence.settings, evidence.core)
     may_be = expected(spec, seen)
     known: dict[str, Any] = {
@@ -135,7 +135,7 @@ def _of_evidence(evidence: Evidence) -> dict[str, Any]:
     for name, bounds in (("client_accepted", seen.client_accepted), ("server_processed", seen.server_processed)):
         known |= {f"{name}_low": bounds.low, f"{name}_point": bounds.point, f"{name}_high": bounds.high}
     for role in Role:
-        known |= _of_side(evidence, role)
+        known |= _of_side(spec, evidence, role)
     return known
 
 
@@ -145,14 +145,14 @@ def _is_foretold(spec: Spec, outcome: Outcome) -> bool:
     return outcome in ends if spec.scenario.freezes else outcome is not Outcome.INCONCLUSIVE
 
 
-def _of_side(evidence: Evidence, role: Role) -> dict[str, Any]:
+def _of_side(spec: Spec, evidence: Evidence, role: Role) -> dict[str, Any]:
     settings = evidence.settings[role]
     last = evidence.snapshots[-1].sockets[role] if evidence.snapshots else None
     said = last or evidence.connected[role]
     known: dict[str, Any] = {f"{role}_rcvbuf": said and said.rcvbuf, f"{role}_sndbuf": said and said.sndbuf}
     if settings is not None:
         sysctls = settings.sysctls
-        own = evidence.spec.options[role].congestion
+        own = spec.options[role].congestion
         known |= {f"{role}_{key}": sysctls.get(key) for key in ("tcp_rmem", "tcp_wmem")}
         known |= {f"{role}_congestion": own or sysctls.get("tcp_congestion_control"), "mtu": settings.mtu}
     return known

@@ -16,10 +16,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.forecast import Range
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.tcp.connection import SILENCE_NS
-from lab.verdict import Account, Edge, ForecastSummary, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.verdict import NO_FORECAST, Account, Edge, Testimonies, Testimony, Verdict, WireSummary, Witness
 from lab.wire.packets import FIN, PROBES_KEPT, RST, SYN, Facts, Stall
 from lab.wire.witness import Event, Kind
 
@@ -38,7 +37,6 @@ RECENT_NS = SECOND
 REOPENINGS = 3
 UNANSWERED = 3
 NO_ACCOUNT = Account()
-NO_FORECAST = ForecastSummary(Range(None, None, None), Range(None, None, None))
 WITNESSES = {each: Testimonies(Testimony.MISSING, Testimony.MISSING, each) for each in Testimony}
 
 NOTES = 4
