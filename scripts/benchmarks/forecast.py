@@ -117,14 +117,14 @@ def measure(spec: Spec) -> Measured:
     """Play it and hold it against the forecast that its own settings give."""
     with catalogue()[spec.testbed].site(spec) as site:
         *_, evidence = play(spec, site)
-    return _beside(evidence)
+    return _beside(spec, evidence)
 
 
-def _beside(evidence: Evidence) -> Measured:
+def _beside(spec: Spec, evidence: Evidence) -> Measured:
     verdict = judge(evidence)
-    seen = forecast(evidence.spec, evidence.settings, evidence.core)
+    seen = forecast(spec, evidence.settings, evidence.core)
     went = all(end is not None and end.error is None for end in evidence.ended)
-    return Measured(evidence.spec, verdict.outcome, verdict.account, seen.client_accepted, seen.server_processed, went)
+    return Measured(spec, verdict.outcome, verdict.account, seen.client_accepted, seen.server_processed, went)
 
 
 def bounds(spec: Spec) -> tuple[int, int]:

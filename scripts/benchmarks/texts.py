@@ -15,7 +15,6 @@ from lab import comparison, limits, remedy
 from lab.cli.options import RunOptions
 from lab.evidence import Evidence
 from lab.experiment import play
-from lab.forecast import forecast
 from lab.proof.judge import judge
 from lab.spec import Outcome, Until
 from lab.testbed import catalogue
@@ -58,8 +57,8 @@ def _freezes() -> Iterator[Row]:
         ("upper", "upper: with 1 GiB client and server wait for each other for ever", 1399600, 688032),
         ("echo", "echo: with 10 MiB both are stuck in send()", 164864, None),
     ):
-        verdict, evidence = _played(RunOptions(scenario=name))
-        seen = forecast(evidence.spec, evidence.settings, evidence.core).client_accepted
+        verdict, _ = _played(RunOptions(scenario=name))
+        seen = verdict.forecast.client_accepted
         grade = f"{verdict.outcome}, {verdict.grade}; TCP keeps it up, for every probe is answered"
         yield Row(says, grade, verdict.outcome is Outcome.DEADLOCK)
         client, server = verdict.account.client_accepted, verdict.account.server_processed
