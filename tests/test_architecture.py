@@ -20,7 +20,7 @@ STOREYS = [
     {"testbed", "report"},
     {"observer"},
     {"experiment"},
-    {"doctor", "watch", "comparison", "limits", "sweep"},
+    {"doctor", "watching", "comparison", "limits", "sweep"},
     {"cli"},
 ]
 """From the ground up. A room knows itself and lower storeys; neighbours do not know each other."""
