@@ -5,6 +5,7 @@ Times are CLOCK_REALTIME in nanoseconds since the epoch. A fact that could not b
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from lab.spec import Pair, Role, Spec
 from lab.tcp.connection import Kind
@@ -14,14 +15,14 @@ UNKNOWN: Pair[int | None] = Pair(None, None)
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """What the looks at a socket tell together, this one and those before (kernel/sockets/looks.py)."""
+    """What the samples of a socket show together, this one and the earlier ones (kernel/sockets/looks.py)."""
 
     may_retry: bool
     """A blocked write may go on though nobody wakes it."""
     written: int
-    """Bytes that its program has written since the first look."""
+    """Bytes that its program has written since the first sample."""
     window: int
-    """`snd_wnd` at the first look."""
+    """`snd_wnd` in the first sample."""
     mss: int
     """The least `snd_mss` of all."""
     unchanged_ms: int = 0
@@ -98,6 +99,87 @@ class SocketSample:
     looks: Looks | None = None
 
 
+class ResourceKind(StrEnum):
+    """What a descriptor may refer to, or a wait be for; beside each, what the `id` of such a resource is."""
+
+    SOCKET = "socket"
+    """The inode of a TCP socket."""
+    LISTENER = "listener"
+    """The inode of a TCP socket in LISTEN."""
+    UNIX = "unix"
+    """The inode of a Unix socket."""
+    PIPE = "pipe"
+    """Its inode."""
+    EVENTFD = "eventfd"
+    """`eventfd-id` of its fdinfo."""
+    PROCESS = "process"
+    """A PID."""
+    TIMERFD = "timerfd"
+    """`PID/FD`, as of the three that follow: nothing tells two of them apart but where they are."""
+    SIGNALFD = "signalfd"
+    INOTIFY = "inotify"
+    EPOLL = "epoll"
+    OTHER = "other"
+    """Words: nobody knows who wakes those that wait for it."""
+
+
+_NUMBERED = frozenset(
+    {
+        ResourceKind.SOCKET, ResourceKind.LISTENER, ResourceKind.UNIX, ResourceKind.PIPE, ResourceKind.EVENTFD,
+        ResourceKind.PROCESS,
+    }
+)  # fmt: skip
+
+
+class Resource:
+    """What a descriptor refers to, or what a wait is for: the same value in every table.
+
+    In messages and in the files of a run it is the text `kind:id`. It computes its hash once, since a snapshot makes a
+    thousand of them and looks them up again and again.
+    """
+
+    __slots__ = ("_hash", "id", "kind")
+
+    def __init__(self, kind: ResourceKind, id: int | str) -> None:  # noqa: A002 - it is called so
+        self.kind: Final = kind
+        self.id: Final = id
+        self._hash: Final = hash((kind, id))
+
+    @classmethod
+    def socket(cls, inode: int) -> "Resource":
+        """A connected TCP socket."""
+        return cls(ResourceKind.SOCKET, inode)
+
+    @classmethod
+    def process(cls, pid: int) -> "Resource":
+        return cls(ResourceKind.PROCESS, pid)
+
+    @classmethod
+    def parse(cls, text: str) -> "Resource":
+        """The reverse of `str`. Raises ValueError."""
+        kind, _, name = text.partition(":")
+        known = ResourceKind(kind)
+        return cls(known, int(name) if known in _NUMBERED else name)
+
+    @property
+    def number(self) -> int:
+        """The inode or the PID that it is known by."""
+        assert isinstance(self.id, int), self
+        return self.id
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+    def __repr__(self) -> str:
+        return f"Resource({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Resource) and self.kind is other.kind and self.id == other.id
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
 class Wants(StrEnum):
     """What a wait on a resource is for."""
 
@@ -112,14 +194,9 @@ class Wants(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that would end a wait.
+    """One thing that would end a wait."""
 
-    `resource` is `kind:id` and the same text in every table: `socket:INODE` (TCP), `listener:INODE` (TCP, LISTEN),
-    `unix:INODE`, `pipe:INODE`, `eventfd:ID`, `timerfd:PID/FD`, `signalfd:PID/FD`, `inotify:PID/FD`, `process:PID`,
-    or `other:TEXT` for what nobody knows how to wake.
-    """
-
-    resource: str
+    resource: Resource
     wants: Wants
     edge: bool = False
     """Edge-triggered: fires at the next change only, whatever the present state is."""
@@ -176,8 +253,8 @@ class ProcessSample:
     comm: str
     container: str | None
     """The name of its container, where that was asked for and found."""
-    resources: tuple[str, ...] | None
-    """What its descriptors refer to, as in `Item.resource`, without repetition. None: the table is unreadable."""
+    resources: tuple[Resource, ...] | None
+    """What its descriptors refer to, without repetition. None: the table is unreadable."""
     catches_alarm: bool | None
     """A handler for SIGALRM: setitimer() and alarm() are invisible, so it may wake up by one."""
     posix_timers: int | None
@@ -215,7 +292,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent cut: all threads, then both sockets, then all threads again, then both counters."""
+    """One consistent snapshot: all threads, then both sockets, then all threads again, then both counters."""
 
     number: int
     threads_before: tuple[ThreadSample, ...]
@@ -226,8 +303,8 @@ class Snapshot:
     """Further TCP sockets of the same processes, each with its peer's where that is on this host."""
     processes: tuple[ProcessSample, ...] | None = None
     """Every holder of a socket above, and every process that could wake one of their threads. None: not looked for."""
-    peers: dict[str, str] = field(default_factory=dict)
-    """`unix:INODE` to the `unix:INODE` that it is connected to."""
+    peers: dict[Resource, Resource] = field(default_factory=dict)
+    """Of each Unix socket that is waited for, the one that it is connected to."""
     unreadable: int = 0
     """Processes of this host whose descriptor table could not be read: any of them might hold a socket above."""
 
@@ -373,7 +450,7 @@ class Evidence:
     capture: CaptureCount | None
     """None: the wire could not be captured; `missing` says why."""
     logs: Pair[str]
-    memory: Pair[int | None] = UNKNOWN
+    resident_growth: Pair[int | None] = UNKNOWN
     """Bytes by which each program's resident memory has grown at its most since the connection."""
     missing: tuple[str, ...] = ()
     """What could not be observed, each with the privilege or the program that would have shown it."""

@@ -36,6 +36,7 @@ from lab.evidence import (
     Evidence,
     ProcessSample,
     Progress,
+    Resource,
     Settings,
     Snapshot,
     SocketSample,
@@ -99,7 +100,14 @@ class Holders:
 
     processes: tuple[ProcessSample, ...] | None
     peers: Mapping[str, str]
+    """`Snapshot.peers` as text: the keys of a JSON object are."""
     unreadable: int
+
+    def __post_init__(self) -> None:
+        self.resources()  # a ValueError is the line's, where it is read
+
+    def resources(self) -> dict[Resource, Resource]:
+        return {Resource.parse(one): Resource.parse(other) for one, other in self.peers.items()}
 
 
 SAMPLES = {"sockets": SocketSample, "threads": ThreadSample, "progress": Progress, "holders": Holders}
@@ -323,7 +331,7 @@ def load(path: Path) -> Evidence:
         wire=wire,
         capture=capture,
         logs=Pair(*(_text(path / f"{role}.log") for role in Role)),
-        memory=manifest.memory,
+        resident_growth=manifest.memory,
         missing=tuple(missing),
         release=manifest.release,
         max_tcp_header=manifest.max_tcp_header,
@@ -406,13 +414,24 @@ def _add_lines(lines: dict[str, list[bytes]], snapshot: Snapshot) -> None:
     for after, threads in ((False, snapshot.threads_before), (True, snapshot.threads_after)):
         lines["threads"] += [_line(number, thread, after) for thread in threads]
     lines["sockets"] += [_line(number, socket) for socket in (*snapshot.sockets, *snapshot.others) if socket]
-    holders = Holders(snapshot.processes, snapshot.peers, snapshot.unreadable)
+    peers = {str(one): str(other) for one, other in snapshot.peers.items()}
+    holders = Holders(snapshot.processes, peers, snapshot.unreadable)
     lines["holders"].append(_line(number, holders))
     lines["progress"] += [_line(number, progress) for progress in snapshot.progress if progress]
 
 
 def _line(number: int, sample: object, after: bool | None = None) -> bytes:
-    return msgspec.json.encode(_Line(number, sample, after)) + b"\n"
+    return msgspec.json.encode(_Line(number, sample, after), enc_hook=_text_of) + b"\n"
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, Resource):
+        return str(value)
+    raise NotImplementedError(f"no form on disk for {type(value)}")
+
+
+def _resource(_: type, text: str) -> Resource:
+    return Resource.parse(text)
 
 
 def _snapshots(samples: Mapping[str, tuple[_Line, ...]]) -> Iterable[Snapshot]:
@@ -436,7 +455,7 @@ def _snapshots(samples: Mapping[str, tuple[_Line, ...]]) -> Iterable[Snapshot]:
             progress=Pair(*(progress.get((number, role)) for role in Role)),
             others=tuple(others.get(number, ())),
             processes=around.processes,
-            peers=dict(around.peers),
+            peers=around.resources(),
             unreadable=around.unreadable,
         )
 
@@ -461,7 +480,7 @@ def _manifest(
         release=evidence.release,
         max_tcp_header=evidence.max_tcp_header,
         core_before=evidence.core_before,
-        memory=evidence.memory,
+        memory=evidence.resident_growth,
         finished=finished,
         unwritten=unwritten,
     )
@@ -523,7 +542,7 @@ def _read_lines(path: Path, kind: type) -> Iterable[_Line]:
     for number, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
             read = decoder.decode(line)
-            yield _Line(read.snapshot, msgspec.convert(read.sample, kind), read.after)
+            yield _Line(read.snapshot, msgspec.convert(read.sample, kind, dec_hook=_resource), read.after)
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise BadInputError(f"{path}: line {number}: {error}") from None
 

@@ -2,7 +2,9 @@
 
 from dataclasses import fields, replace
 
-from lab.evidence import Evidence, Snapshot
+import pytest
+
+from lab.evidence import Evidence, Resource, ResourceKind, Snapshot
 from lab.spec import Pair, Role
 from tests.played import frozen
 
@@ -42,6 +44,24 @@ def test_the_samples_say_whose_they_are() -> None:
     assert shot.sockets.client is not None
     assert shot.sockets.server is not None
     assert shot.sockets.client.local == shot.sockets.server.remote
+
+
+@pytest.mark.parametrize("text", ["socket:12", "process:7", "eventfd:3", "timerfd:7/4", "other:/dev/tty:1", "other:"])
+def test_a_resource_is_the_same_again_from_its_text(text: str) -> None:
+    read = Resource.parse(text)
+    assert str(read) == text
+    assert {read: text}[Resource.parse(text)] == text
+    assert read != text
+
+
+def test_resources_of_two_kinds_or_numbers_differ() -> None:
+    assert len({Resource.socket(1), Resource.socket(2), Resource.process(1), Resource(ResourceKind.OTHER, "1")}) == 4
+
+
+@pytest.mark.parametrize("text", ["", "socket", "socket:", "socket:x", "sock:1"])
+def test_a_text_that_is_no_resource_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a valid|invalid literal"):
+        Resource.parse(text)
 
 
 def test_evidence_knows_no_verdict() -> None:

@@ -1,4 +1,4 @@
-"""The observer keeps the first cut of every state that lasts, and no thousand cuts of one that does not."""
+"""The observer keeps the first snapshot of every state that lasts, and no thousand of one that does not."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -7,7 +7,7 @@ import pytest
 
 from lab.evidence import Evidence, Snapshot, WireFacts
 from lab.experiment import play
-from lab.kernel.snapshots import Scene
+from lab.kernel.snapshots import SnapshotTaker
 from lab.observer import KEEP_NS, Observer
 from lab.proof.judge import judge
 from lab.spec import Pair
@@ -92,19 +92,19 @@ def test_the_cut_that_first_proved_it_is_kept(monkeypatch: pytest.MonkeyPatch) -
     assert proved_ns <= first[0].time_ns
 
 
-def test_the_sockets_are_asked_far_more_often_than_all_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = {"glance": 0, "look": 0}
+def test_the_sockets_are_sampled_far_more_often_than_a_snapshot_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"sample_sockets": 0, "take": 0}
     for name in asked:
-        monkeypatch.setattr(Scene, name, _counted(asked, name))
-    fresh("1", name="idle")  # a freeze may be proven by the first cut
-    assert asked["glance"] > 3 * asked["look"] > 0
+        monkeypatch.setattr(SnapshotTaker, name, _counted(asked, name))
+    fresh("1", name="idle")  # a freeze may be proven by the first snapshot
+    assert asked["sample_sockets"] > 3 * asked["take"] > 0
 
 
-def _counted(asked: dict[str, int], name: str) -> Callable[[Scene], object]:
-    before: Callable[[Scene], object] = getattr(Scene, name)
+def _counted(asked: dict[str, int], name: str) -> Callable[[SnapshotTaker], object]:
+    before: Callable[[SnapshotTaker], object] = getattr(SnapshotTaker, name)
 
-    def call(scene: Scene) -> object:
+    def call(taker: SnapshotTaker) -> object:
         asked[name] += 1
-        return before(scene)
+        return before(taker)
 
     return call

@@ -194,6 +194,30 @@ def test_a_damaged_line_is_named(frozen: Path, name: str, damage: bytes) -> None
         load(frozen)
 
 
+def test_a_run_holds_resources_as_texts(frozen: Path) -> None:
+    lines = (json.loads(line)["sample"] for line in (frozen / "holders.jsonl").read_text().splitlines())
+    held = {text for holders in lines for process in holders["processes"] or () for text in process["resources"]}
+    inodes = {sample.inode for shot in load(frozen).snapshots for sample in shot.sockets if sample}
+    assert {f"socket:{inode}" for inode in inodes} <= held
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("threads", "wait", {"call": "read", "items": [{"resource": "tube:1", "wants": "read"}]}),
+        ("holders", "peers", {"unix:1": "unix:x"}),
+        ("holders", "peers", {"": "unix:1"}),
+    ],
+)
+def test_what_is_no_resource_is_bad_input(frozen: Path, name: str, key: str, value: object) -> None:
+    file = frozen / f"{name}.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[1]["sample"][key] = value
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(BadInputError, match=rf"{name}\.jsonl: line 2: "):
+        load(frozen)
+
+
 @pytest.mark.parametrize("name", ["spec.json", "manifest.json", "sockets.jsonl", "threads.jsonl", "wire.pcapng"])
 def test_a_missing_or_empty_file_is_bad_input(frozen: Path, name: str) -> None:
     data = (frozen / name).read_bytes()

@@ -1,11 +1,11 @@
-"""The evidence looked at once, for every rule of the verdict: the last cut, how long it is still, what is proven."""
+"""The evidence of one connection, as every rule of the verdict needs it: the last snapshot, stillness, the proof."""
 
 import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import pairwise
 
-from lab.evidence import Evidence, Snapshot, SocketSample, ThreadSample
+from lab.evidence import Evidence, Resource, Snapshot, SocketSample, ThreadSample
 from lab.proof.deadlock import Analysis, Knot, analyse
 from lab.proof.send_buffer import MAX_TCP_HEADERS, KernelTraits, gives_up
 from lab.spec import Pair, Role
@@ -55,11 +55,11 @@ class ConnectionView:
 
     @cached_property
     def knot(self) -> Knot | None:
-        """The proof, if the last cut holds one."""
+        """The proof, if the last snapshot holds one."""
         return self._knot(self.last, self.analysis) if self.last and self.analysis else None
 
     def proved_ns(self) -> int | None:
-        """When the knot was first there: the first of the latest cuts that all show one."""
+        """When the knot was first there: the first of the latest snapshots that all show one."""
         since = None
         for snapshot in reversed(self.evidence.snapshots):
             if self._knot(snapshot, self._analysed(snapshot)) is None:
@@ -90,8 +90,8 @@ class ConnectionView:
             socket, own = self.socket(role), {t.pid for t in self.last.threads_after if t.role is role}
             if socket is None or not socket.inode:
                 continue
-            name = f"socket:{socket.inode}"
-            holders = {process.pid for process in self.last.processes if name in (process.resources or ())}
+            resource = Resource.socket(socket.inode)
+            holders = {process.pid for process in self.last.processes if resource in (process.resources or ())}
             if not holders or (own and not own & holders):
                 texts.append(f"the {role} says that {socket.local} is its socket, and its program does not hold it")
         return tuple(texts)
@@ -116,17 +116,17 @@ class ConnectionView:
         return any(t.syscall in syscalls and t.socket_inode == socket.inode for t in readable)
 
     def is_spinning(self) -> bool:
-        """Whether a thread has run again and again while no byte moved, or has at every look.
+        """Whether a thread was scheduled FUTILE_RUNS times, or was runnable in every sample, while no byte moved.
 
-        Counted over the later half of the stillness: on the way into its last blocked call a thread runs, too (in 13 of
-        787 freezes often enough to be taken for one that tries in vain).
+        Only the later half of the standstill counts: a thread that is about to block still runs (in 13 of 787 freezes
+        often enough to be taken for a spinning one).
         """
         if self.last is None or self.still_since_ns is None:
             return False
         since_ns = (self.still_since_ns + self.last.time_ns) // 2
         still = [each for each in self.evidence.snapshots if each.time_ns >= since_ns]
-        looks = [threads for each in still for threads in (each.threads_before, each.threads_after) if threads]
-        awake = [{(t.pid, t.tid) for t in threads if t.state == "R"} for threads in looks]
+        samples = [threads for each in still for threads in (each.threads_before, each.threads_after) if threads]
+        awake = [{(t.pid, t.tid) for t in threads if t.state == "R"} for threads in samples]
         if awake and set.intersection(*awake):
             return True
         first = {(t.pid, t.tid): t.switches for t in still[0].threads_before} if still else {}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from lab.evidence import Wants
+from lab.evidence import Resource, Wants
 from lab.proof.enablers import WaitCondition
 from lab.proof.threads import Thread
 
@@ -29,7 +29,7 @@ class WaitForEdge:
     waiter: Thread
     waits_for: str
     holder: Thread
-    resource: str
+    resource: Resource
     connection: frozenset[int]
     """The inodes of its two ends, if the resource is a TCP socket."""
 

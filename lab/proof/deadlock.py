@@ -12,7 +12,7 @@ listeners, time limits, alarms and housekeeping give its grade; those of strange
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from lab.evidence import ProcessSample, Snapshot
+from lab.evidence import ProcessSample, Resource, ResourceKind, Snapshot
 from lab.proof.cycles import Conditions, Cycle, Kind, WaitForEdge, cycles, reachable, waiters_on_cycle
 from lab.proof.enablers import Holdings, WaitCondition, listed
 from lab.proof.send_buffer import KernelTraits
@@ -73,7 +73,7 @@ class Analysis:
 
     def against(self, *inodes: int) -> tuple[Live, ...]:
         """The live threads that keep the holders of these sockets from being stuck: the diagnosis of every `no`."""
-        holders = [thread for inode in inodes for thread in self._holdings.holders(f"socket:{inode}")]
+        holders = [thread for inode in inodes for thread in self._holdings.holders(Resource.socket(inode))]
         roots = {thread: () if thread.live else conditions for thread, conditions in self._needs.items()}
         concerned = reachable(roots, holders)
         unseen = tuple(Live(thread, "unknown", thread.live) for thread in holders if not thread.pid and thread.live)
@@ -229,7 +229,7 @@ def _bystanders(conditions: Conditions, holdings: Holdings) -> Iterator[str]:
         for resource, listens in waited:
             if listens and resource in (process.resources or ()):
                 yield f"{_named(process)} has {resource} too, and may shut it down"
-            if resource.startswith("eventfd:") and process.signals:
+            if resource.kind is ResourceKind.EVENTFD and process.signals:
                 yield f"{_named(process)} has an io_uring or a context of io_setup(2), which may signal {resource}"
 
 
@@ -256,7 +256,7 @@ def _missing(
     for socket, role in zip(snapshot.sockets, ("client", "server"), strict=True):
         if socket is None:
             yield f"the {role}'s socket (inet_diag)"
-        elif snapshot.unreadable and socket.inode and f"socket:{socket.inode}" not in held:
+        elif snapshot.unreadable and socket.inode and Resource.socket(socket.inode) not in held:
             tables = f"{snapshot.unreadable} descriptor tables could not be read"
             yield f"who holds the {role}'s socket: {tables} (CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH)"
     if not snapshot.threads_before or not snapshot.threads_after:

@@ -7,7 +7,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, ip_address
 
-from lab.evidence import Item, Looks, ProcessSample, Snapshot, SocketSample, Wants
+from lab.evidence import (
+    Item,
+    Looks,
+    ProcessSample,
+    Resource,
+    ResourceKind,
+    Snapshot,
+    SocketSample,
+    Wants,
+)
 from lab.proof.send_buffer import KernelTraits
 from lab.proof.threads import Thread, unseen
 from lab.proof.writable import (
@@ -90,7 +99,7 @@ class Holdings:
         self._by_ends: dict[tuple[str, str], list[SocketSample]] = {}
         for socket in self.sockets.values():
             self._by_ends.setdefault((_plain(socket.local), _plain(socket.remote)), []).append(socket)
-        self._pids: dict[str, set[int]] = {}
+        self._pids: dict[Resource, set[int]] = {}
         for process in self.processes.values():
             for resource in process.resources or ():
                 self._pids.setdefault(resource, set()).add(process.pid)
@@ -101,7 +110,7 @@ class Holdings:
             if process.io_uring:
                 requests = Thread(0, process.pid, f"io_uring of {_named(process)}", live="it is in no system call")
                 self._threads[process.pid] = (*self.threads(process.pid), requests)
-        self._held: dict[str, tuple[Thread, ...]] = {}
+        self._held: dict[Resource, tuple[Thread, ...]] = {}
 
     def conditions(self, thread: Thread) -> tuple[WaitCondition, ...]:
         """One for each different item of its wait."""
@@ -109,7 +118,7 @@ class Holdings:
             return ()
         return tuple(self._need(thread, item) for item in dict.fromkeys(thread.wait.items))
 
-    def holders(self, resource: str) -> tuple[Thread, ...]:
+    def holders(self, resource: Resource) -> tuple[Thread, ...]:
         """Every thread of every process that holds it; an unseen one if nobody seen does."""
         if resource not in self._held:
             found = tuple(thread for pid in sorted(self._pids.get(resource, ())) for thread in self.threads(pid))
@@ -141,20 +150,20 @@ class Holdings:
         return process.catches_alarm is not False or process.posix_timers != 0
 
     def _need(self, thread: Thread, item: Item) -> WaitCondition:
-        kind, _, name = item.resource.partition(":")
-        if kind == "socket":
-            return self._on_socket(thread, item, int(name))
-        if item.wants is Wants.ACCEPT or kind == "listener":
+        kind = item.resource.kind
+        if kind is ResourceKind.SOCKET:
+            return self._on_socket(thread, item, item.resource.number)
+        if item.wants is Wants.ACCEPT or kind is ResourceKind.LISTENER:
             return WaitCondition(item, NOBODY, (), (), newcomer=True)
-        if kind == "process":
-            holders = _others(self.threads(int(name)), thread)
+        if kind is ResourceKind.PROCESS:
+            holders = _others(self.threads(item.resource.number), thread)
             return WaitCondition(item, NOBODY, holders, holders)
-        if kind in ("pipe", "eventfd"):
+        if kind in (ResourceKind.PIPE, ResourceKind.EVENTFD):
             holders = _others(self.holders(item.resource), thread)
             return WaitCondition(item, NOBODY, _others((*holders, *self.threads(thread.pid)), thread), holders)
-        if kind == "unix":
+        if kind is ResourceKind.UNIX:
             return self._on_unix(thread, item)
-        if kind == "timerfd":
+        if kind is ResourceKind.TIMERFD:
             # Its time is the deadline of the wait; somebody may set it anew.
             return WaitCondition(item, NOBODY, _others(self.threads(thread.pid), thread), ())
         return WaitCondition(item, Ruling(Possible.YES, f"{item.resource}: nobody knows who wakes it"), (), ())
@@ -177,7 +186,7 @@ class Holdings:
         if peer is None:
             why = f"the peer of {socket.local} (socket:{inode}): {socket.remote} was not found on this host"
             return WaitCondition(item, Ruling(Possible.UNKNOWN, why), (), ())
-        holders = _others(self.holders(f"socket:{peer.inode}"), thread)
+        holders = _others(self.holders(Resource.socket(peer.inode)), thread)
         same = (*holders, *self.threads(thread.pid), *self.holders(item.resource))
         stacks = self._limited(thread, item, socket) or self._stacks(thread, item, socket, peer)
         if stacks.possible is Possible.NO and not are_one_connection(socket, peer):
@@ -217,7 +226,7 @@ class Holdings:
             return found
         if socket.looks is None:
             return Ruling(
-                Possible.UNKNOWN, f"whether {end} was full when its writer went to sleep: earlier looks at it"
+                Possible.UNKNOWN, f"whether {end} was full when its writer went to sleep: earlier samples of it"
             )
         if socket.looks.may_retry and not _is_small(thread.size, socket, socket.looks):
             return replace(
@@ -231,7 +240,7 @@ def _is_small(size: int | None, socket: SocketSample, looks: Looks) -> bool:
 
     A packet takes one MSS at least, and else as much as the device takes, but half the largest window at most
     (tcp_xmit_size_goal()). What the device takes is no less than what the queued packets have on the average.
-    All of it grows, so what the first look has shown holds for a write that has begun since.
+    All of it grows, so what the first sample has shown holds for a write that has begun since.
     """
     packets = max(1, (socket.wmem_queued - socket.wqueue) // LEAST_OVERHEAD)
     goal = min(looks.window // 2, socket.wqueue // packets) - socket.snd_mss

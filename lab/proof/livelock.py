@@ -12,7 +12,7 @@ from lab.spec import Role
 def futile_sends(snapshots: Sequence[Snapshot], role: Role) -> int | None:
     """How many sends were refused in the last stretch in which no sequence of either socket changed.
 
-    None if that is not known: no counter, or no two looks at the same state.
+    None if that is not known: no counter, or no two samples of the same state.
     """
     stretch = _still(snapshots)
     counts = [progress.refused for snapshot in stretch if (progress := snapshot.progress[role])]

@@ -1,4 +1,4 @@
-"""The threads of one consistent cut: which of them were blocked all the time that the sockets were read, and in what.
+"""The threads of one consistent snapshot: which were blocked while the sockets were read, and in what.
 
 A thread whose call, arguments and switch counters are the same in both readings did not run in between. One of which
 anything is unknown is live: a proof must exclude it, and cannot. Two kinds are neither blocked nor live: a thread whose
@@ -9,7 +9,7 @@ no socket of the application, which is an assumption and is named.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.evidence import ProcessSample, Snapshot, ThreadSample, Wait
+from lab.evidence import ProcessSample, ResourceKind, Snapshot, ThreadSample, Wait
 
 NEAR_NS = 1_000_000_000
 """A proof that holds for less than a second is worth nothing to the one who reads it."""
@@ -30,7 +30,7 @@ SYSMON_NS = 60_000_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thread:
-    """One thread of the cut: what it waits for, or why it must be taken to be live. Equal to itself only."""
+    """One thread of the snapshot: what it waits for, or why it must be taken to be live. Equal to itself only."""
 
     pid: int
     tid: int
@@ -140,7 +140,7 @@ def _never_still(wait: Wait, until_ns: int | None, now_ns: int) -> str | None:
         return f"{wait.call} has a time limit of which the end is not known"
     if not wait.items:
         return f"{wait.call} waits for a signal or a time"
-    if any(item.resource.startswith("timerfd:") for item in wait.items):
+    if any(item.resource.kind is ResourceKind.TIMERFD for item in wait.items):
         return f"{wait.call} waits for a timerfd of which the time is not known"
     return None
 

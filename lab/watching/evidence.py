@@ -15,6 +15,7 @@ from lab.evidence import (
     Connected,
     Evidence,
     ProcessSample,
+    Resource,
     Settings,
     Snapshot,
     SocketSample,
@@ -22,7 +23,7 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.kernel.place import sysctl
-from lab.kernel.snapshots import Cut, Scene, Target
+from lab.kernel.snapshots import SnapshotTaker, Target
 from lab.kernel.sockets.looks import SocketHistory
 from lab.kernel.sockets.send_room import max_tcp_header
 from lab.kernel.sockets.sock_diag import Located, SocketDiag
@@ -113,12 +114,15 @@ class EvidenceGatherer:
         """One consistent snapshot of all of them, and of it for each what bears on it."""
         if not standing:
             return []
-        targets = [_target(role, end) for each in standing for role in Role if (end := each.connection.ends[role])]
+        pairs = [
+            Pair(*(_target(role, end) for role in Role if (end := each.connection.ends[role]))) for each in standing
+        ]
         calm = not any(may_be_stuck(each.second) for each in standing)
         diags, conntracks = self._namespaces.diags, self._namespaces.conntracks
-        with closing(Scene(targets, diags, memory=history, conntracks=conntracks)) as scene:
-            cut = scene.look(fresh=True, calm=calm)
-        return parts(replace(cut, processes=self._with_containers(cut.processes)))
+        with closing(SnapshotTaker(pairs, diags, history=history, conntracks=conntracks)) as taker:
+            taken = taker.take_all(fresh=True, calm=calm)
+        processes = self._with_containers(taken[0].processes or ())
+        return parts([replace(each, processes=processes) for each in taken])
 
     def _with_containers(self, processes: tuple[ProcessSample, ...]) -> tuple[ProcessSample, ...]:
         if self._container_names is None:
@@ -156,34 +160,26 @@ def progress_of(sockets: BothSamples) -> list[object]:
     return [s and (s.inode, s.bytes_acked, s.bytes_received, s.rqueue, s.wqueue) for s in sockets]
 
 
-def parts(cut: Cut) -> list[Snapshot]:
-    """Of a snapshot of several connections, whose sockets lie side by side in it, one for each."""
-    pairs = [Pair(*cut.sockets[index : index + 2]) for index in range(0, len(cut.sockets), 2)]
-    stuck = [socket for pair in pairs if may_be_stuck(pair) for socket in pair if socket]
-    return [_around(cut, pair, stuck) if may_be_stuck(pair) else _beside(cut, pair) for pair in pairs]
+def parts(taken: Sequence[Snapshot]) -> list[Snapshot]:
+    """Of each connection in a snapshot of several what bears on it: much less where nothing can be stuck."""
+    stuck = [socket for each in taken if may_be_stuck(each.sockets) for socket in each.sockets if socket]
+    return [_around(each, stuck) if may_be_stuck(each.sockets) else _beside(each) for each in taken]
 
 
-def _around(cut: Cut, pair: BothSamples, stuck: Sequence[SocketSample]) -> Snapshot:
-    """All that a proof needs: every process, and the other connections that may be part of the same cycle."""
-    return replace(
-        _snapshot(3, pair),
-        threads_before=cut.threads_before,
-        threads_after=cut.threads_after,
-        others=(*cut.others, *(socket for socket in stuck if socket not in tuple(pair))),
-        processes=cut.processes,
-        peers=cut.peers,
-        unreadable=cut.unreadable,
-    )
+def _around(taken: Snapshot, stuck: Sequence[SocketSample]) -> Snapshot:
+    """All that a proof needs: with the other connections that may be part of the same cycle."""
+    others = (*taken.others, *(socket for socket in stuck if socket not in tuple(taken.sockets)))
+    return replace(taken, number=3, others=others)
 
 
-def _beside(cut: Cut, pair: BothSamples) -> Snapshot:
+def _beside(taken: Snapshot) -> Snapshot:
     """What tells kinds of rest apart: the threads that are in a call on this pair, or that hold it and are stopped."""
-    role_of = {socket.inode: socket.role for socket in pair if socket}
+    role_of = {socket.inode: socket.role for socket in taken.sockets if socket}
     holders = {
         process.pid: role
-        for process in cut.processes
+        for process in taken.processes or ()
         for inode, role in role_of.items()
-        if f"socket:{inode}" in (process.resources or ())
+        if Resource.socket(inode) in (process.resources or ())
     }
 
     def concerned(threads: Iterable[ThreadSample]) -> tuple[ThreadSample, ...]:
@@ -191,8 +187,8 @@ def _beside(cut: Cut, pair: BothSamples) -> Snapshot:
         stopped = [replace(t, role=holders[t.pid]) for t in threads if t.suspended and t.pid in holders]
         return (*in_a_call, *(t for t in stopped if t not in in_a_call))
 
-    before, after = concerned(cut.threads_before), concerned(cut.threads_after)
-    return replace(_snapshot(3, pair), threads_before=before, threads_after=after)
+    before, after = concerned(taken.threads_before), concerned(taken.threads_after)
+    return replace(_snapshot(3, taken.sockets), threads_before=before, threads_after=after)
 
 
 def _target(role: Role, end: Located) -> Target:

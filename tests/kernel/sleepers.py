@@ -69,7 +69,7 @@ class Sleeper:
     def resources(self, call: str) -> list[tuple[str, str, bool]]:
         wait = self.wait(call)
         assert wait.unknown is None
-        return [(item.resource, item.wants.value, item.edge) for item in wait.items]
+        return [(str(item.resource), item.wants.value, item.edge) for item in wait.items]
 
     def says(self) -> str:
         """Its next line."""

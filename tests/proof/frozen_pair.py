@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from lab.evidence import Item, Looks, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import Item, Looks, ProcessSample, Resource, Snapshot, SocketSample, ThreadSample, Wait, Wants
 from lab.spec import Pair, Role
 
 SECOND = 1_000_000_000
@@ -39,11 +39,11 @@ def server(**facts: Any) -> SocketSample:  # noqa: ANN401
 
 
 def sends(inode: int) -> Wait:
-    return Wait("sendto", (Item(f"socket:{inode}", Wants.WRITE),))
+    return Wait("sendto", (Item(Resource.socket(inode), Wants.WRITE),))
 
 
 def reads(inode: int) -> Wait:
-    return Wait("recvfrom", (Item(f"socket:{inode}", Wants.READ),))
+    return Wait("recvfrom", (Item(Resource.socket(inode), Wants.READ),))
 
 
 def polls(*items: Item, **facts: Any) -> Wait:  # noqa: ANN401
@@ -51,11 +51,16 @@ def polls(*items: Item, **facts: Any) -> Wait:  # noqa: ANN401
 
 
 def item(inode: int, wants: Wants = Wants.WRITE, *, edge: bool = False) -> Item:
-    return Item(f"socket:{inode}", wants, edge)
+    return Item(Resource.socket(inode), wants, edge)
+
+
+def on(resource: str, wants: Wants, *, edge: bool = False) -> Item:
+    """The resource as the text `kind:id`."""
+    return Item(Resource.parse(resource), wants, edge)
 
 
 def wakes(pid: int) -> Wait:
-    return Wait("futex", (Item(f"process:{pid}", Wants.WAKE),))
+    return Wait("futex", (Item(Resource.process(pid), Wants.WAKE),))
 
 
 def thread(pid: int, wait: Wait | None, **facts: Any) -> ThreadSample:  # noqa: ANN401
@@ -68,7 +73,8 @@ def thread(pid: int, wait: Wait | None, **facts: Any) -> ThreadSample:  # noqa: 
 
 def process(pid: int, *resources: str, **facts: Any) -> ProcessSample:  # noqa: ANN401
     sample = ProcessSample(
-        time_ns=NOW, pid=pid, parent=1, comm="program", container=None, resources=resources, catches_alarm=False,
+        time_ns=NOW, pid=pid, parent=1, comm="program", container=None,
+        resources=tuple(map(Resource.parse, resources)), catches_alarm=False,
         posix_timers=0, io_uring=False, in_flight=0,
     )  # fmt: skip
     return replace(sample, **facts)

@@ -9,7 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
-from lab.evidence import Item, Looks, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import (
+    Item,
+    Looks,
+    ProcessSample,
+    Resource,
+    ResourceKind,
+    Snapshot,
+    SocketSample,
+    ThreadSample,
+    Wait,
+    Wants,
+)
 from lab.spec import Pair
 
 MSS = 16
@@ -248,19 +259,19 @@ class World:
     def wait_of(self, thread: Thread) -> Wait:
         op, items = thread.op, list[Item]()
         if op.kind in ("recv", "poll") and op.end:
-            items.append(Item(f"socket:{op.end.inode}", Wants.READ))
+            items.append(Item(Resource.socket(op.end.inode), Wants.READ))
         writes_to = op.end if op.kind == "send" else op.other
         if op.kind in ("send", "poll") and writes_to:
-            items.append(Item(f"socket:{writes_to.inode}", Wants.WRITE))
+            items.append(Item(Resource.socket(writes_to.inode), Wants.WRITE))
         if op.pipe:
             wants = Wants.READ if op.kind == "pipe_read" else Wants.WRITE
-            items.append(Item(f"pipe:{op.pipe.inode}", wants))
+            items.append(Item(Resource(ResourceKind.PIPE, op.pipe.inode), wants))
         if op.kind in ("wait", "park"):
-            items.append(Item(f"process:{thread.process.pid}", Wants.WAKE))
+            items.append(Item(Resource.process(thread.process.pid), Wants.WAKE))
         if op.kind == "child":
-            items.append(Item(f"process:{op.event}", Wants.END))
+            items.append(Item(Resource.process(op.event), Wants.END))
         if op.kind == "accept":
-            items.append(Item(f"listener:{thread.process.pid}", Wants.ACCEPT))
+            items.append(Item(Resource(ResourceKind.LISTENER, thread.process.pid), Wants.ACCEPT))
         return Wait(CALLS[op.kind], tuple(items), thread.deadline_ns, timed=thread.deadline_ns is not None)
 
 
@@ -285,9 +296,10 @@ def socket_sample(end: End) -> SocketSample:
 
 
 def process_sample(process: Process) -> ProcessSample:
-    held = [f"socket:{end.inode}" for end in process.ends] + [f"pipe:{pipe.inode}" for pipe in process.pipes]
+    held = [Resource.socket(end.inode) for end in process.ends]
+    held += [Resource(ResourceKind.PIPE, pipe.inode) for pipe in process.pipes]
     return ProcessSample(
-        time_ns=0, pid=process.pid, parent=1, comm="program", container=None, resources=tuple(sorted(held)),
+        time_ns=0, pid=process.pid, parent=1, comm="program", container=None, resources=tuple(held),
         catches_alarm=False, posix_timers=0, io_uring=False, in_flight=0,
     )  # fmt: skip
 

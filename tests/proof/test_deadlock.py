@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from lab.evidence import Item, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import ProcessSample, Resource, Snapshot, SocketSample, ThreadSample, Wait, Wants
 from lab.proof.cycles import Kind
 from lab.proof.deadlock import Knot, analyse
 from lab.proof.send_buffer import KernelTraits
@@ -16,6 +16,7 @@ from tests.proof.frozen_pair import (
     SLEPT,
     client,
     item,
+    on,
     polls,
     process,
     reads,
@@ -60,7 +61,7 @@ def test_two_blocked_senders_are_proven_with_both_edges() -> None:
     found = knot(snapshot())
     assert found is not None
     assert found.grade is Grade.PROVEN
-    assert [(e.waiter.name, e.waits_for, e.holder.name, e.resource) for e in found.edges] == [
+    assert [(e.waiter.name, e.waits_for, e.holder.name, str(e.resource)) for e in found.edges] == [
         ("1/1 program", "room to write", "2/2 program", "socket:11"),
         ("2/2 program", "room to write", "1/1 program", "socket:22"),
     ]
@@ -224,10 +225,10 @@ def test_a_record_of_a_socket_that_is_missing_is_named() -> None:
         (Wait("clock_nanosleep", (), NOW - 1, timed=True), "by itself"),
         (Wait("pause", ()), "signal"),
         (Wait("connect", (), unknown="connect is not understood"), "not understood"),
-        (polls(Item("inotify:2/5", Wants.READ)), "nobody knows"),
-        (polls(Item("signalfd:2/5", Wants.READ)), "nobody knows"),
-        (polls(Item("timerfd:2/5", Wants.READ)), "timerfd"),
-        (polls(Item("other:tty", Wants.READ)), "nobody knows"),
+        (polls(on("inotify:2/5", Wants.READ)), "nobody knows"),
+        (polls(on("signalfd:2/5", Wants.READ)), "nobody knows"),
+        (polls(on("timerfd:2/5", Wants.READ)), "timerfd"),
+        (polls(on("other:tty", Wants.READ)), "nobody knows"),
         (polls(item(22, Wants.READ), item(22)), "readable"),
         (reads(22), "readable"),
     ],
@@ -285,7 +286,7 @@ def test_a_write_that_may_go_on_by_itself_is_live_where_its_buffer_has_room() ->
     assert grade(snapshot([CLIENT, thread(2, polls(item(22)))], sockets=Pair(client(), room))) is Grade.PROVEN
     unknown = snapshot(sockets=Pair(client(), replace(room, looks=None)))
     assert knot(unknown) is None
-    assert "earlier looks" in against(unknown)
+    assert "earlier samples" in against(unknown)
 
 
 def test_a_write_that_fits_one_packet_has_gone_to_sleep_for_good() -> None:
@@ -348,17 +349,17 @@ def test_a_starved_sender_and_the_reader_of_what_it_cannot_deliver_are_a_circle_
 
 
 def test_a_listener_closes_the_world() -> None:
-    accepts = thread(2, Wait("accept4", (Item("listener:5", Wants.ACCEPT),)), tid=3)
+    accepts = thread(2, Wait("accept4", (on("listener:5", Wants.ACCEPT),)), tid=3)
     found = knot(beside(accepts))
     assert found is not None
     assert found.grade is Grade.PROVEN_CLOSED_WORLD
     assert found.closed_world == ("2/3 program waits for a new connection too (listener:5)",)
-    loop = polls(item(22), Item("listener:5", Wants.READ))
+    loop = polls(item(22), on("listener:5", Wants.READ))
     assert grade(snapshot([CLIENT, thread(2, loop)])) is Grade.PROVEN_CLOSED_WORLD
 
 
 def test_a_stranger_that_has_the_listener_too_may_shut_it_down() -> None:
-    accepts = thread(2, Wait("accept4", (Item("listener:5", Wants.ACCEPT),)), tid=3)
+    accepts = thread(2, Wait("accept4", (on("listener:5", Wants.ACCEPT),)), tid=3)
     found = knot(beside(accepts, processes=[process(9, "listener:5")]))
     assert found is not None
     assert found.qualifiers == ("9 program has listener:5 too, and may shut it down",)
@@ -368,7 +369,7 @@ def test_a_stranger_that_has_the_listener_too_may_shut_it_down() -> None:
 
 
 def test_the_kernel_may_signal_an_eventfd_for_a_stranger() -> None:
-    loop = polls(item(22), Item("eventfd:7", Wants.READ))
+    loop = polls(item(22), on("eventfd:7", Wants.READ))
     held = [HOLDS[0], process(2, "socket:22", "eventfd:7")]
     for signals, grade in ((True, Grade.QUALIFIED), (False, Grade.PROVEN)):
         found = knot(snapshot([CLIENT, thread(2, loop)], [*held, process(9, signals=signals)]))
@@ -377,19 +378,22 @@ def test_the_kernel_may_signal_an_eventfd_for_a_stranger() -> None:
 
 
 def test_an_event_loop_with_a_self_pipe_is_understood() -> None:
-    loop = polls(item(22), Item("unix:7", Wants.READ))
+    loop = polls(item(22), on("unix:7", Wants.READ))
     held = [HOLDS[0], process(2, "socket:22", "unix:7", "unix:8")]
-    assert grade(snapshot([CLIENT, thread(2, loop)], held, peers={"unix:7": "unix:8"})) is Grade.PROVEN
+    assert (
+        grade(snapshot([CLIENT, thread(2, loop)], held, peers={Resource.parse("unix:7"): Resource.parse("unix:8")}))
+        is Grade.PROVEN
+    )
     lost = snapshot([CLIENT, thread(2, loop)], held)
     assert knot(lost) is None
     assert "unix_diag" in against(lost)
-    elsewhere = snapshot([CLIENT, thread(2, loop)], held, peers={"unix:7": "unix:9"})
+    elsewhere = snapshot([CLIENT, thread(2, loop)], held, peers={Resource.parse("unix:7"): Resource.parse("unix:9")})
     assert knot(elsewhere) is None
 
 
 def test_edge_triggered_interest_that_is_always_armed_is_understood() -> None:
     """Go and tokio: IN and OUT for ever, with 3000 unread bytes, and an eventfd that nobody else holds."""
-    loop = polls(item(22, Wants.READ, edge=True), item(22, edge=True), Item("eventfd:3", Wants.READ, edge=True))
+    loop = polls(item(22, Wants.READ, edge=True), item(22, edge=True), on("eventfd:3", Wants.READ, edge=True))
     held = [HOLDS[0], process(2, "socket:22", "eventfd:3")]
     shot = snapshot([CLIENT, thread(2, loop), thread(2, wakes(2), tid=9)], held)
     assert grade(shot) is Grade.PROVEN
@@ -423,7 +427,7 @@ def test_housekeeping_of_a_jvm_is_a_named_assumption() -> None:
 
 def test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer() -> None:
     go = [HOLDS[0], replace(HOLDS[1], runtime="go", catches_alarm=True)]
-    sysmon = thread(2, Wait("futex", (Item("process:2", Wants.WAKE),), NOW + SECOND // 2, timed=True), tid=9)
+    sysmon = thread(2, Wait("futex", (on("process:2", Wants.WAKE),), NOW + SECOND // 2, timed=True), tid=9)
     found = knot(snapshot([CLIENT, SERVER, sysmon], go))
     assert found is not None
     assert found.grade is Grade.QUALIFIED
@@ -436,7 +440,7 @@ def test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer() -> None:
 
 def test_a_child_that_inherited_the_socket_and_reads_a_pipe_is_in_nobodys_way() -> None:
     """ncat --exec cat: cat waits for ncat, which waits for the client."""
-    cat = thread(3, Wait("read", (Item("pipe:6", Wants.READ),)))
+    cat = thread(3, Wait("read", (on("pipe:6", Wants.READ),)))
     held = [HOLDS[0], process(2, "socket:22", "pipe:6"), process(3, "socket:22", "pipe:6")]
     shot = snapshot([CLIENT, SERVER, cat], held)
     assert grade(shot) is Grade.PROVEN
@@ -444,16 +448,16 @@ def test_a_child_that_inherited_the_socket_and_reads_a_pipe_is_in_nobodys_way() 
     assert found is not None
     assert [(edge.waiter.tid, edge.holder.tid) for edge in found.edges] == [(1, 2), (2, 1)]
     assert [(edge.waiter.tid, edge.waits_for) for edge in found.tail] == [(3, "data to read")]
-    shell = thread(4, Wait("read", (Item("other:tty", Wants.READ),)))
+    shell = thread(4, Wait("read", (on("other:tty", Wants.READ),)))
     typed = snapshot([CLIENT, SERVER, cat, shell], [*held, process(4, "pipe:6")])
     assert knot(typed) is None
 
 
 def test_a_parent_that_waits_for_its_blocked_child_holds_the_socket_in_vain() -> None:
-    bash = thread(3, Wait("wait4", (Item("process:1", Wants.END),)))
+    bash = thread(3, Wait("wait4", (on("process:1", Wants.END),)))
     shot = beside(bash, processes=[process(3, "socket:11")])
     assert grade(shot) is Grade.PROVEN
-    sleeper = thread(3, Wait("wait4", (Item("process:8", Wants.END),)))
+    sleeper = thread(3, Wait("wait4", (on("process:8", Wants.END),)))
     assert knot(beside(sleeper, processes=[process(3, "socket:11")])) is None
 
 

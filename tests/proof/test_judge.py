@@ -15,6 +15,7 @@ from lab.evidence import (
     Evidence,
     Item,
     Progress,
+    Resource,
     Snapshot,
     SocketSample,
     ThreadSample,
@@ -234,16 +235,23 @@ def test_a_writer_with_room_is_not_blocked_for_good(role: Role) -> None:
 
 
 WAITS: dict[str, Callable[[SocketSample], dict[str, Any]]] = {
-    "it reads": lambda s: {"syscall": "recvfrom", "wait": Wait("recvfrom", (Item(f"socket:{s.inode}", Wants.READ),))},
+    "it reads": lambda s: {
+        "syscall": "recvfrom",
+        "wait": Wait("recvfrom", (Item(Resource.socket(s.inode), Wants.READ),)),
+    },
     "it sleeps": lambda _: {
         "syscall": "clock_nanosleep",
         "socket_inode": None,
         "wait": Wait("clock_nanosleep", (), timed=True),
     },
     "it runs": lambda _: {"syscall": "running", "args": (), "socket_inode": None, "wait": None, "state": "R"},
-    "it has a time limit": lambda s: {"wait": Wait("sendto", (Item(f"socket:{s.inode}", Wants.WRITE),), timed=True)},
+    "it has a time limit": lambda s: {
+        "wait": Wait("sendto", (Item(Resource.socket(s.inode), Wants.WRITE),), timed=True)
+    },
     "it waits for a stranger as well": lambda s: {
-        "wait": Wait("poll", (Item(f"socket:{s.inode}", Wants.WRITE), Item("other:what", Wants.READ)))
+        "wait": Wait(
+            "poll", (Item(Resource.socket(s.inode), Wants.WRITE), Item(Resource.parse("other:what"), Wants.READ))
+        )
     },
 }
 
@@ -454,7 +462,7 @@ def test_a_socket_that_the_program_does_not_hold_tells_nothing_of_it(role: Role)
             return replace(
                 shot,
                 processes=tuple(
-                    replace(p, resources=tuple(r for r in p.resources or () if r != f"socket:{socket.inode}"))
+                    replace(p, resources=tuple(r for r in p.resources or () if r != Resource.socket(socket.inode)))
                     for p in shot.processes or ()
                 ),
             )

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError, TestbedError
-from lab.evidence import ProcessSample
+from lab.evidence import ProcessSample, Resource
 from lab.kernel.place.netns import Namespace
-from lab.kernel.processes.descriptors import Descriptors, Table, raises_signals
+from lab.kernel.processes.descriptors import Descriptors, Place, Table, raises_signals
 from lab.kernel.processes.runtime import runtime_of
 from lab.kernel.procfs import children_of, end_signal_of, has_ended, parent_of, start_of, stat_of, text_of
 
@@ -34,7 +34,8 @@ class Tables:
 
     by_pid: dict[int, Table] = field(default_factory=dict)
     unreadable: set[int] = field(default_factory=set)
-    _by_resource: dict[str, set[int]] = field(default_factory=dict)
+    _by_resource: dict[Resource, dict[int, Place | None]] = field(default_factory=dict)
+    """By process: where its table has the resource; None if it lies in an io_uring only."""
 
     def read(self, descriptors: Descriptors, pid: int) -> None:
         """Read one table anew; a process that has ended is forgotten."""
@@ -48,18 +49,24 @@ class Tables:
         except (FileNotFoundError, ProcessLookupError):
             return
         self.by_pid[pid] = table
-        for resource in table.all_resources():
-            self._by_resource.setdefault(resource, set()).add(pid)
+        for place, resource in table.resources.items():
+            self._by_resource.setdefault(resource, {}).setdefault(pid, place)
+        for resource in table.registered:
+            self._by_resource.setdefault(resource, {}).setdefault(pid, None)
 
     def forget(self, pid: int) -> None:
         self.unreadable.discard(pid)
         table = self.by_pid.pop(pid, None)
         if table is not None:
             for resource in table.all_resources():
-                self._by_resource.get(resource, set()).discard(pid)
+                self._by_resource.get(resource, {}).pop(pid, None)
 
-    def holders(self, resources: Iterable[str]) -> set[int]:
+    def holders(self, resources: Iterable[Resource]) -> set[int]:
         return {pid for resource in resources for pid in self._by_resource.get(resource, ())}
+
+    def places(self, resource: Resource) -> list[Place]:
+        """One for each process that has a descriptor of it."""
+        return [place for place in self._by_resource.get(resource, {}).values() if place is not None]
 
     def with_descriptors_in_flight(self) -> set[int]:
         return {pid for pid, table in self.by_pid.items() if table.in_flight}

@@ -1,4 +1,4 @@
-"""Tells what the descriptors of a process refer to, in the words of `Item.resource`."""
+"""Tells what the descriptors of a process refer to, each as a `Resource`."""
 
 import contextlib
 import os
@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
+from lab.evidence import Resource, ResourceKind
 from lab.kernel.processes.kcmp import Kind, is_epoll_member, same
 from lab.kernel.procfs import text_of
 from lab.kernel.sockets.socket_index import SocketIndex
 
 _NUMBERED = re.compile(r"(socket|pipe):\[(\d+)\]")
-_EVENTFD_ID = re.compile(r"^eventfd-id:\s*(\w+)", re.MULTILINE)
+_EVENTFD_ID = re.compile(r"^eventfd-id:\s*(\d+)$", re.MULTILINE)
 _PID = re.compile(r"^Pid:\s*(-?\d+)", re.MULTILINE)
 _SCM_FDS = re.compile(r"^scm_fds:\s*(\d+)", re.MULTILINE)
 _WATCHED = re.compile(r"^tfd:\s*(\d+)\s+events:\s*([0-9a-f]+).*?(?:ino:([0-9a-f]+)\s+sdev:([0-9a-f]+))?$", re.MULTILINE)
@@ -34,27 +35,37 @@ ALONE = 3
 Place = tuple[int, int]
 """A task, and the number of a descriptor in its table."""
 
+SHAREABLE = frozenset({ResourceKind.EPOLL, ResourceKind.TIMERFD})
+"""Whoever has the same one may change what a wait on it is for."""
+LEFT_OUT = frozenset({ResourceKind.EPOLL, ResourceKind.OTHER})
+"""Of a table: nobody ends a wait by having one of these."""
+CLOSED = Resource(ResourceKind.OTHER, "closed")
+BY_PLACE = {
+    "eventpoll": ResourceKind.EPOLL,
+    "timerfd": ResourceKind.TIMERFD,
+    "signalfd": ResourceKind.SIGNALFD,
+    "inotify": ResourceKind.INOTIFY,
+}
+"""Anonymous inodes of which nothing tells two apart, by what the kernel calls them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """The descriptor tables of a process, mostly one: what each number refers to; files and devices are left out."""
 
-    resources: dict[Place, str]
+    resources: dict[Place, Resource]
     io_uring: bool
     in_flight: int
     """Descriptors that it may have, and which are in no table."""
-    shareable: tuple[tuple[str, Place], ...] = ()
-    """Its epoll instances and timerfds, each with its kind: whoever has the same one may change what it waits for."""
-    registered: tuple[str, ...] = ()
+    shareable: tuple[tuple[ResourceKind, Place], ...] = ()
+    """Its epoll instances and timerfds, each with its kind."""
+    registered: tuple[Resource, ...] = ()
     """What lies in its io_urings, and perhaps in no table any more."""
     signals: bool = False
     """It has io_urings or contexts of io_setup(2), which may signal eventfds (IORING_REGISTER_EVENTFD)."""
 
-    def all_resources(self) -> tuple[str, ...]:
+    def all_resources(self) -> tuple[Resource, ...]:
         return (*self.resources.values(), *self.registered)
-
-    def place_of(self, resource: str) -> Place | None:
-        return next((place for place, each in self.resources.items() if each == resource), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +90,20 @@ class Descriptors:
 
     def table(self, pid: int) -> Table:
         """The whole table: 3 us a descriptor. Raises PermissionError, FileNotFoundError, ProcessLookupError."""
-        resources: dict[Place, str] = {}
-        shareable: list[tuple[str, Place]] = []
-        registered: list[str] = []
+        resources: dict[Place, Resource] = {}
+        shareable: list[tuple[ResourceKind, Place]] = []
+        registered: list[Resource] = []
         io_uring = False
         in_flight = 0
         for task in _with_tables(pid):
             for fd, link in _links(task):
                 resource = self.named(task, fd, link)
-                if resource.startswith(("epoll:", "timerfd:")):
-                    shareable.append((resource.partition(":")[0], (task, fd)))
-                if not resource.startswith(("other:", "epoll:")):
+                kind = resource.kind
+                if kind in SHAREABLE:
+                    shareable.append((kind, (task, fd)))
+                if kind not in LEFT_OUT:
                     resources[task, fd] = resource
-                if resource.startswith("unix:"):
+                if kind is ResourceKind.UNIX:
                     in_flight += scm_fds(task, fd)
                 if link == "anon_inode:[io_uring]":
                     io_uring = True
@@ -101,12 +113,12 @@ class Descriptors:
                     registered += [self.named(task, -1, each) for each in links or () if _NUMBERED.fullmatch(each)]
         return Table(resources, io_uring, in_flight, tuple(shareable), tuple(registered))
 
-    def resource(self, task: int, fd: int) -> str:
-        """What one descriptor of a thread refers to now; `other:closed` if there is none."""
+    def resource(self, task: int, fd: int) -> Resource:
+        """What one descriptor of a thread refers to now; CLOSED if there is none."""
         try:
             return self.named(task, fd, os.readlink(f"/proc/{task}/fd/{fd}"))
         except FileNotFoundError:
-            return "other:closed"
+            return CLOSED
 
     def listens(self, inode: int) -> bool:
         """Whether a Unix socket is one that accepts."""
@@ -118,22 +130,22 @@ class Descriptors:
         entry = self._index.unix(inode)
         return entry is None or entry.datagrams
 
-    def named(self, task: int, fd: int, link: str) -> str:
+    def named(self, task: int, fd: int, link: str) -> Resource:
         if found := _NUMBERED.fullmatch(link):
             return self._index.resource(int(found[2])) if found[1] == "socket" else _pipe(int(found[2]))
         if link.startswith(("anon_inode:", "pidfd:")):
             return _anonymous(task, fd, link.partition(":")[2].strip("[]") if link.startswith("anon") else "pidfd")
         # A named pipe too: anybody may open it at any moment, so nobody knows who wakes its readers.
-        return f"other:{link}"
+        return Resource(ResourceKind.OTHER, link)
 
-    def watched(self, task: int, each: Watched) -> str:
+    def watched(self, task: int, each: Watched) -> Resource:
         """What a member of an epoll set refers to: the set keeps the file, also when its number is another's by now."""
         if each.inode is not None and each.device == _devices()[0]:
             return self._index.resource(each.inode)
         if each.inode is not None and each.device == _devices()[1]:
             return _pipe(each.inode)
         if not is_epoll_member(task, each.fd, each.epoll, each.fd, each.nth):
-            return f"other:no more descriptor {each.fd}"
+            return Resource(ResourceKind.OTHER, f"no more descriptor {each.fd}")
         return self.resource(task, each.fd)
 
 
@@ -149,8 +161,8 @@ def _devices() -> tuple[int, int]:
         os.close(write)
 
 
-def _pipe(inode: int) -> str:
-    return f"pipe:{inode}"
+def _pipe(inode: int) -> Resource:
+    return Resource(ResourceKind.PIPE, inode)
 
 
 def _with_tables(pid: int) -> list[int]:
@@ -191,17 +203,17 @@ def _links(task: int) -> Iterator[tuple[int, str]]:
         os.close(folder)
 
 
-def _anonymous(task: int, fd: int, kind: str) -> str:
+def _anonymous(task: int, fd: int, kind: str) -> Resource:
     """Anonymous inodes share one inode number; what tells them apart is in fdinfo, or nothing is."""
     if kind == "eventfd":
         found = _EVENTFD_ID.search(fdinfo(task, fd))
-        return f"eventfd:{found[1]}" if found else "other:eventfd"
+        return Resource(ResourceKind.EVENTFD, int(found[1])) if found else Resource(ResourceKind.OTHER, kind)
     if kind == "pidfd":
         found = _PID.search(fdinfo(task, fd))
-        return f"process:{found[1]}" if found and int(found[1]) > 0 else "other:pidfd"
-    if kind == "eventpoll":
-        return f"epoll:{task}/{fd}"
-    return f"{kind}:{task}/{fd}" if kind in ("timerfd", "signalfd", "inotify") else f"other:{kind}"
+        pid = int(found[1]) if found else 0
+        return Resource.process(pid) if pid > 0 else Resource(ResourceKind.OTHER, kind)
+    known = BY_PLACE.get(kind)
+    return Resource(known, f"{task}/{fd}") if known else Resource(ResourceKind.OTHER, kind)
 
 
 def fdinfo(task: int, fd: int) -> str:

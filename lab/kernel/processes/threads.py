@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab.evidence import ThreadSample, Wait
+from lab.evidence import ResourceKind, ThreadSample, Wait
 from lab.kernel.procfs import text_of
 from lab.spec import Role
 
@@ -75,7 +75,7 @@ class Thread:
         """What it waits for, as long as `line` is the same."""
         self.dynamic = False
         """Whether others may change what it waits for while it sleeps."""
-        self.rests_on: tuple[tuple[str, int], ...] = ()
+        self.rests_on: tuple[tuple[ResourceKind, int], ...] = ()
         """The epoll instances and timerfds that its wait goes by: whoever has the same may change them."""
         self.dumps_core = False
         """Then it is at its end, though it shows the call in which a signal has met it: a pipe takes its memory."""

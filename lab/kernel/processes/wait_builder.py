@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lab.evidence import Item, Wait, Wants
+from lab.evidence import Item, Resource, ResourceKind, Wait, Wants
 from lab.kernel.processes.deadlines import Deadlines
 from lab.kernel.processes.descriptors import Descriptors, Watched, epoll_set, timer_left_ns
 from lab.kernel.processes.socket_options import SocketOptions, options_of
 from lab.kernel.processes.threads import Thread
+from lab.kernel.sockets.socket_index import is_socket
 
 MAX_ITEMS = 4096
 """Of one poll or epoll set; a larger one is not understood."""
@@ -35,7 +36,7 @@ class WaitBuilder:
     dynamic: bool = False
     """Others may change what it waits for, or who ends it, while it sleeps: epoll_ctl, timerfd_settime, fork."""
     presumed: bool = False
-    rests_on: dict[tuple[str, int], None] = field(default_factory=dict)
+    rests_on: dict[tuple[ResourceKind, int], None] = field(default_factory=dict)
     """The epoll instances and timerfds among it, by kind and descriptor."""
     _ends: list[int | None] = field(default_factory=list)
     """Of every time limit; None where it could not be dated."""
@@ -58,7 +59,7 @@ class WaitBuilder:
         self.ends_at(self.deadlines.after(self.thread, duration_ns, polls=True))
         self.presumed |= self.deadlines.blind
 
-    def wait_for(self, resource: str, wants: Wants, edge: bool = False) -> None:
+    def wait_for(self, resource: Resource, wants: Wants, edge: bool = False) -> None:
         self.items[Item(resource, wants, edge)] = None
 
     def blocked_on(self, fd: int, wants: Wants) -> None:
@@ -69,7 +70,7 @@ class WaitBuilder:
         """
         resource = self.descriptors.resource(self.thread.tid, fd)
         self._add_resource(fd, resource, wants, False)
-        if not resource.startswith(("socket:", "listener:", "unix:", "other:socket")):
+        if not is_socket(resource):
             return
         options = options_of(self.thread.tid, fd)
         if not isinstance(options, SocketOptions):
@@ -77,24 +78,24 @@ class WaitBuilder:
         elif options.send_timeout_ns if wants is Wants.WRITE else options.receive_timeout_ns:
             self.ends_at(None)
 
-    def _add_resource(self, fd: int, resource: str, wants: Wants, edge: bool, depth: int = 0) -> None:
-        kind, _, number = resource.partition(":")
-        if kind == "epoll":
+    def _add_resource(self, fd: int, resource: Resource, wants: Wants, edge: bool, depth: int = 0) -> None:
+        kind = resource.kind
+        if kind is ResourceKind.EPOLL:
             self.expand(fd, depth + 1)
-        elif kind == "process":
+        elif kind is ResourceKind.PROCESS:
             self.wait_for(resource, Wants.END)
-        elif kind == "listener" or (kind == "unix" and self.descriptors.listens(int(number))):
+        elif kind is ResourceKind.LISTENER or (kind is ResourceKind.UNIX and self.descriptors.listens(resource.number)):
             self.wait_for(resource, Wants.ACCEPT, edge)
-        elif kind == "unix" and wants is Wants.WRITE and self.descriptors.sends_datagrams(int(number)):
-            self.wait_for(f"other:{resource}, which sends datagrams", wants, edge)
+        elif kind is ResourceKind.UNIX and wants is Wants.WRITE and self.descriptors.sends_datagrams(resource.number):
+            self.wait_for(Resource(ResourceKind.OTHER, f"{resource}, which sends datagrams"), wants, edge)
         else:
             self.wait_for(resource, wants, edge)
-        if kind == "timerfd":
+        if kind is ResourceKind.TIMERFD:
             self._timer(fd)
 
     def _timer(self, fd: int) -> None:
         self.dynamic = True
-        self.rests_on["timerfd", fd] = None
+        self.rests_on[ResourceKind.TIMERFD, fd] = None
         left = timer_left_ns(self.thread.tid, fd)
         if left is not None:
             self.ends_at(self.deadlines.in_ns(left))
@@ -102,7 +103,7 @@ class WaitBuilder:
     def ready(self, fd: int, events: int, edge: bool = False) -> None:
         self._ready_resource(fd, self.descriptors.resource(self.thread.tid, fd), events, edge)
 
-    def _ready_resource(self, fd: int, resource: str, events: int, edge: bool, depth: int = 0) -> None:
+    def _ready_resource(self, fd: int, resource: Resource, events: int, edge: bool, depth: int = 0) -> None:
         """Errors, hang-ups and urgent data alone are a change that has not come yet: as an edge."""
         if events & POLL_OUT:
             self._add_resource(fd, resource, Wants.WRITE, edge, depth)
@@ -113,7 +114,7 @@ class WaitBuilder:
 
     def expand(self, fd: int, depth: int = 0) -> None:
         self.dynamic = True
-        self.rests_on["epoll", fd] = None
+        self.rests_on[ResourceKind.EPOLL, fd] = None
         members = epoll_set(self.thread.tid, fd)
         if depth > MAX_NESTING or len(members) > MAX_ITEMS:
             self.fail(f"an epoll set of {len(members)} members, {depth} deep")

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.evidence import Wait, Wants
+from lab.evidence import Resource, ResourceKind, Wait, Wants
 from lab.kernel.processes.deadlines import TIMER_ABSTIME, Deadlines
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.memory import UnreadableError, in_private_memory, members, memory, timespec
@@ -41,6 +41,8 @@ ON_THE_WAY = {
 
 READS = {"read", "readv", "pread64", "preadv2", "recvfrom", "recvmsg", "recvmmsg"}
 WRITES = {"write", "writev", "pwrite64", "pwritev2", "sendto", "sendmsg", "sendmmsg"}
+STREAMS = frozenset({ResourceKind.PIPE, ResourceKind.SOCKET, ResourceKind.UNIX})
+"""What a call that copies may wait to read from."""
 
 
 class Waits:
@@ -51,7 +53,7 @@ class Waits:
         self._traced: dict[int, set[int]] | None = None
 
     def begin(self) -> None:
-        """A new look: who traces whom is read anew when that is asked for."""
+        """A new snapshot: who traces whom is read again when that is asked for."""
         self._traced = None
 
     def of(self, thread: Thread) -> tuple[Wait | None, bool]:
@@ -118,7 +120,7 @@ def connect(draft: WaitBuilder, fd: int, *_: int) -> None:
 
 def sendfile(draft: WaitBuilder, out: int, source: int, *_: int) -> None:
     draft.blocked_on(_int32(out), Wants.WRITE)
-    if draft.descriptors.resource(draft.thread.tid, _int32(source)).startswith(("pipe:", "socket:", "unix:")):
+    if draft.descriptors.resource(draft.thread.tid, _int32(source)).kind in STREAMS:
         draft.blocked_on(_int32(source), Wants.READ)
 
 
@@ -178,7 +180,7 @@ def epoll_pwait2(draft: WaitBuilder, fd: int, _: int, __: int, timeout: int, *__
 
 
 def _epoll(draft: WaitBuilder, fd: int) -> None:
-    if not draft.descriptors.resource(draft.thread.tid, _int32(fd)).startswith("epoll:"):
+    if draft.descriptors.resource(draft.thread.tid, _int32(fd)).kind is not ResourceKind.EPOLL:
         raise UnreadableError("its epoll descriptor is closed")
     draft.expand(_int32(fd))
 
@@ -205,7 +207,7 @@ def _woken_by_own_process(draft: WaitBuilder, word: int, private: bool) -> None:
     if not private and not in_private_memory(draft.thread.tid, word):
         raise UnreadableError("in shared memory: any process that maps it may wake it")
     draft.dynamic = True
-    draft.wait_for(f"process:{draft.thread.pid}", Wants.WAKE)
+    draft.wait_for(Resource.process(draft.thread.pid), Wants.WAKE)
 
 
 def wait4(draft: WaitBuilder, pid: int, *_: int) -> None:
@@ -233,7 +235,7 @@ def _children(draft: WaitBuilder, pid: int | None) -> None:
         raise UnreadableError("waits for a process that is not its child")
     meant = [child for child in children if pid in numbers_of(child)]
     for child in meant or dict.fromkeys((*descendants(draft.thread.pid)[1:], *tracees)):
-        draft.wait_for(f"process:{child}", Wants.END)
+        draft.wait_for(Resource.process(child), Wants.END)
 
 
 def nanosleep(draft: WaitBuilder, request: int, *_: int) -> None:

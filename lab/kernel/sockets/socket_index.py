@@ -3,10 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from lab.evidence import SocketSample
+from lab.evidence import Resource, ResourceKind, SocketSample
 from lab.kernel.sockets.conntrack import Conntrack
 from lab.kernel.sockets.peers import PeerLookup
 from lab.kernel.sockets.sock_diag import Located, SocketDiag, UnixEntry
+
+UNLISTED = "socket-"
+"""How a socket is called that is of another kind, or younger than the list."""
+SOCKETS = frozenset({ResourceKind.SOCKET, ResourceKind.LISTENER, ResourceKind.UNIX})
+
+
+def is_unlisted(resource: Resource) -> bool:
+    return resource.kind is ResourceKind.OTHER and str(resource.id).startswith(UNLISTED)
+
+
+def is_socket(resource: Resource) -> bool:
+    """Of any kind."""
+    return resource.kind in SOCKETS or is_unlisted(resource)
 
 
 class SocketIndex:
@@ -31,15 +44,15 @@ class SocketIndex:
         """
         self._may_refresh = True
 
-    def resource(self, inode: int) -> str:
-        """The text of `Item.resource` for a socket's inode."""
+    def resource(self, inode: int) -> Resource:
         if not self._knows(inode):
             if inode in self._unix_abroad:
-                return f"unix:{inode}"
-            return f"other:socket-{inode}"
+                return Resource(ResourceKind.UNIX, inode)
+            return Resource(ResourceKind.OTHER, f"{UNLISTED}{inode}")
         if inode in self._unix:
-            return f"unix:{inode}"
-        return f"listener:{inode}" if self._tcp[inode].entry.listens else f"socket:{inode}"
+            return Resource(ResourceKind.UNIX, inode)
+        kind = ResourceKind.LISTENER if self._tcp[inode].entry.listens else ResourceKind.SOCKET
+        return Resource(kind, inode)
 
     def tcp(self, inode: int) -> Located | None:
         return self._tcp.get(inode) if self._knows(inode) else None

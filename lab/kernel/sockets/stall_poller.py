@@ -11,8 +11,8 @@ from lab.spec import Pair
 
 Queues = tuple[int, int]
 NOTHING: Mapping[Any, Any] = MappingProxyType({})
-GLANCES = 12
-"""After the last packet: until a probe comes, which no end with something to send puts off for less than 0.2 s."""
+POLLS_AFTER_PACKET = 12
+"""So many more polls after the last packet: the next probe comes no sooner than 0.2 s after it."""
 SOCKETS = 4
 """As many lookups cost more than to read the counters of a namespace."""
 
@@ -71,16 +71,16 @@ class StallPoller:
         diags = {client.diag for client, _ in whole.values()}
         worth_it = len(whole) >= SOCKETS * len(diags) and diags <= counters.keys()
         self._counters = [counters[diag] for diag in diags] if worth_it else []
-        self._left = GLANCES
+        self._left = POLLS_AFTER_PACKET
 
     def found_new_stall(self) -> bool:
-        """Whether one has something to send at both ends, and the same queues as at the last glance.
+        """Whether one has something to send at both ends, and the same queues as in the last poll.
 
         The server is asked only where the client has something to send.
         """
         for counters in self._counters:
             if not counters.is_silent():
-                self._left = GLANCES
+                self._left = POLLS_AFTER_PACKET
         if self._left == 0:
             return False
         if self._counters:

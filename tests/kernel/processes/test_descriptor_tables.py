@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import pytest
 
-from lab.evidence import ProcessSample
+from lab.evidence import ProcessSample, Resource, ResourceKind
 from lab.kernel.place.netns import Namespace, program_in
 from lab.kernel.processes import descriptor_tables
 from lab.kernel.processes.deadlines import Deadlines
@@ -46,7 +46,7 @@ say(inode(c), inode(s), inode(a), inode(b), inode(r), t); time.sleep(60)
         program.asleep("clock_nanosleep")
         c, s, a, b, r, t = program.words
         table = program.descriptors.table(program.pid)
-    found = set(table.resources.values())
+    found = {str(each) for each in table.resources.values()}
     assert {f"socket:{c}", f"socket:{s}", f"unix:{a}", f"unix:{b}", f"pipe:{r}", f"timerfd:{program.pid}/{t}"} <= found
     assert sum(each.startswith("eventfd:") for each in found) == 1
     assert not any("python" in each for each in found), "a file is none's wait"
@@ -57,7 +57,7 @@ def test_two_eventfds_of_two_processes_are_told_apart_and_an_inherited_one_is_th
     with sleeper(code) as one, sleeper(code) as other:
         tables = scan(one.descriptors)
         own = {
-            pid: {each for each in tables.by_pid[pid].resources.values() if each.startswith("eventfd:")}
+            pid: {each for each in tables.by_pid[pid].resources.values() if each.kind is ResourceKind.EVENTFD}
             for pid in (one.pid, int(one.words[0]), other.pid)
         }
         for each in (one, other):
@@ -83,11 +83,10 @@ time.sleep(60)
 def test_a_process_holds_what_any_of_its_threads_has_whose_first_one_has_ended_or_closed_it(apart: bool) -> None:
     with sleeper(APART.format(apart=apart)) as program:
         program.asleep("clock_nanosleep", 1 if apart else 0)
-        resource = f"socket:{program.words[0]}"
+        resource = Resource.socket(int(program.words[0]))
         tables = scan(program.descriptors)
         assert tables.holders([resource]) == {program.pid}
-        place = tables.by_pid[program.pid].place_of(resource)
-        assert place is not None
+        (place,) = tables.places(resource)
         assert place[0] != program.pid
         assert isinstance(options_of(*place), SocketOptions)
 
@@ -100,13 +99,13 @@ libc.syscall(427, ring, 2, ctypes.byref(ctypes.c_int(c.fileno())), 1); c.close()
     with sleeper(code) as program:
         if int(program.words[1]) < 0:
             pytest.skip("no io_uring here")
-        assert scan(program.descriptors).holders([f"socket:{program.words[0]}"]) == {program.pid}
+        assert scan(program.descriptors).holders([Resource.socket(int(program.words[0]))]) == {program.pid}
 
 
 def test_a_forked_child_holds_what_its_parent_holds() -> None:
     with sleeper("c, s = connection(); pid = os.fork(); pid and say(inode(c), pid); time.sleep(60)") as program:
         child = int(program.words[1])
-        assert scan(program.descriptors).holders([f"socket:{program.words[0]}"]) == {program.pid, child}
+        assert scan(program.descriptors).holders([Resource.socket(int(program.words[0]))]) == {program.pid, child}
         os.kill(child, signal.SIGKILL)
 
 
@@ -118,7 +117,7 @@ socket.send_fds(a, [b'x'], [c.fileno(), s.fileno()]); say(inode(c)); c.close(); 
     with sleeper(code) as program:
         program.asleep("clock_nanosleep")
         tables = scan(program.descriptors)
-        assert tables.holders([f"socket:{program.words[0]}"]) == set()
+        assert tables.holders([Resource.socket(int(program.words[0]))]) == set()
         assert program.pid in tables.with_descriptors_in_flight()
         assert described(program).in_flight == 2
 
