@@ -105,19 +105,17 @@ class EvidenceGatherer:
         time.sleep(STILL_S * 1.2)
         second = samples_of(connections, history)
         sampled = [TwiceSampled(*each) for each in zip(connections, first, second, strict=True)]
-        standing = the_most_urgent(sampled)
-        snapshots = self._snapshots([sampled[index] for index in standing], history)
-        third = dict(zip(standing, snapshots, strict=True))
+        chosen = standing(sampled)
+        snapshots = self._snapshots([sampled[index] for index in chosen], history)
+        third = dict(zip(chosen, snapshots, strict=True))
         return [_gathered(each, third.get(index), settings) for index, each in enumerate(sampled)]
 
-    def _snapshots(self, standing: Sequence[TwiceSampled], history: SocketHistory) -> list[Snapshot]:
+    def _snapshots(self, chosen: Sequence[TwiceSampled], history: SocketHistory) -> list[Snapshot]:
         """One consistent snapshot of all of them, and of it for each what bears on it."""
-        if not standing:
+        if not chosen:
             return []
-        pairs = [
-            Pair(*(_target(role, end) for role in Role if (end := each.connection.ends[role]))) for each in standing
-        ]
-        calm = not any(may_be_stuck(each.second) for each in standing)
+        pairs = [Pair(*(_target(role, end) for role in Role if (end := each.connection.ends[role]))) for each in chosen]
+        calm = not any(may_be_stuck(each.second) for each in chosen)
         diags, conntracks = self._namespaces.diags, self._namespaces.conntracks
         with closing(SnapshotTaker(pairs, diags, history=history, conntracks=conntracks)) as taker:
             taken = taker.take_all(fresh=True, calm=calm)
@@ -144,10 +142,10 @@ def samples_of(connections: Sequence[WatchedConnection], history: SocketHistory)
     return [Pair(sampled(each, Role.CLIENT), sampled(each, Role.SERVER)) for each in connections]
 
 
-def the_most_urgent(sampled: Sequence[TwiceSampled]) -> list[int]:
+def standing(sampled: Sequence[TwiceSampled]) -> list[int]:
     """The indexes of those that stand, at most MAX_SNAPSHOT; those that may be stuck come first, the rest is idle."""
-    standing = [index for index, each in enumerate(sampled) if each.stands]
-    return sorted(standing, key=lambda index: not may_be_stuck(sampled[index].second))[:MAX_SNAPSHOT]
+    found = [index for index, each in enumerate(sampled) if each.stands]
+    return sorted(found, key=lambda index: not may_be_stuck(sampled[index].second))[:MAX_SNAPSHOT]
 
 
 def may_be_stuck(sockets: BothSamples) -> bool:
