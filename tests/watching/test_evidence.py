@@ -76,11 +76,11 @@ def test_of_many_that_stand_those_that_may_be_stuck_are_looked_at_first() -> Non
 
 def test_of_a_stuck_pair_all_is_kept_and_the_other_stuck_ones_beside() -> None:
     """The same processes may wait for each other over several connections."""
-    others = Pair(client(inode=31), server(inode=32))
-    both = snapshot(), snapshot(sockets=others), snapshot(sockets=replace(IDLE, client=client(inode=41, wqueue=0)))
-    first, second, _ = parts(both)
-    assert first == replace(both[0], number=3, others=tuple(others))
-    assert second == replace(both[1], number=3, others=tuple(FULL))
+    here, there = (client(), server()), (client(inode=31), server(inode=32))
+    taken = [snapshot(), snapshot(sockets=Pair(*there)), snapshot(sockets=IDLE)]
+    first, second, _ = parts(taken)
+    assert first == replace(taken[0], number=3, others=there)
+    assert second == replace(taken[1], number=3, others=here)
 
 
 def test_of_a_pair_that_cannot_be_stuck_its_calls_are_kept_and_who_is_stopped() -> None:
