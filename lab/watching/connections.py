@@ -130,8 +130,11 @@ def connections_among(ends: Sequence[Located], choice: Choice, peers: PeerLookup
 def _connection(
     end: Located, peer: Located | None, listening: set[tuple[SocketDiag, int]], lacking: str | None
 ) -> WatchedConnection:
-    """The server is the end whose port is listened on; where that tells nothing, the one with the lower port."""
-    own, other = _port(end.entry.local), _port(end.entry.remote)
+    """The server is the end whose port is listened on; where that tells nothing, the one with the lower port.
+
+    Beyond NAT that is the peer's own port, and not the published one that this end has connected to.
+    """
+    own, other = _port(end.entry.local), _port(peer.entry.local if peer else end.entry.remote)
     here = (end.diag, own) in listening
     there = peer is not None and (peer.diag, other) in listening
     seen = here != there

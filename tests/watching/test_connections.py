@@ -220,4 +220,4 @@ def test_beyond_nat_the_peer_of_one_that_fits_is_found() -> None:
                 (one,) = finder.find()
                 inodes = [end and end.entry.inode for end in one.ends]
                 assert inodes == [os.fstat(end.fileno()).st_ino for end in (client, server)]
-                assert one.lacking is None
+                assert (one.roles, one.lacking) == ("seen", None)
