@@ -6,6 +6,7 @@ and a pure function reads the evidence and returns a verdict.
 * `scenario`, `remedy`: one file each; what is played, and what cures it.
 * `kernel`: every word spoken with Linux. `pcap`: capture files. `store`: a run on disk. `report`: text for people.
 * `testbed`: where a spec is played. `endpoint`: the two programs, which import nothing else of this package.
-* `experiment`: plays one spec on one testbed. `sweep`: a grid of specs, one row each. `cli`: the only door.
+* `experiment`: plays one spec on one testbed. `sweep`: a grid of specs, one row each.
+* `watching`: judges connections of other programs, which already run. `cli`: the only door.
 * `doctor`: what works here and why not.
 """
