@@ -205,10 +205,13 @@ class TargetNamespaces:
         return ended
 
     def _enter(self, pids: Mapping[str, int]) -> None:
-        """Watch the namespaces of the containers with these main processes, and no other container's."""
+        """Watch the namespaces of the containers with these main processes, and no other container's.
+
+        Those that are known run: `follow` has let go of the others.
+        """
         known, self._inside = self._inside, {}
         for name, pid in pids.items():
-            if name in known and known[name].pid == pid and known[name].runs:
+            if name in known and known[name].pid == pid:
                 self._inside[name] = known[name]
                 continue
             start = start_of(pid)

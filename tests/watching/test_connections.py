@@ -17,7 +17,7 @@ from lab.kernel.sockets.peers import PeerLookup
 from lab.kernel.sockets.sock_diag import Located, SocketDiag, TcpEntry
 from lab.spec import Pair
 from lab.watching.connections import Choice, ConnectionFinder, Listing, WatchedConnection, connections_among
-from lab.watching.namespaces import Namespaces, Targets, named
+from lab.watching.namespaces import Containers, Namespaces, Targets, named
 from tests import nat
 from tests.watching.watched import connected, crowd, loopback, port, program, until
 
@@ -76,6 +76,14 @@ def test_what_no_program_has_accepted_is_no_connection_of_its_own(diag: SocketDi
     assert found(Located(diag, server)) == []
     (only,) = found(Located(diag, client), Located(diag, server))
     assert only.ends.server == Located(diag, server), "it is the peer of one"
+
+
+def test_a_peer_that_fits_brings_its_connection_though_no_program_has_accepted_it(
+    diag: SocketDiag, other: SocketDiag
+) -> None:
+    client, server = Located(diag, entry(1, CLIENT, SERVER)), Located(other, entry(2, SERVER, CLIENT, accepted=False))
+    (one,) = found(client, server, choice=replace(NOTHING, diags=frozenset({other})))
+    assert one.ends == Pair(client, server)
 
 
 def test_a_connection_fits_if_one_of_its_ends_does(diag: SocketDiag, other: SocketDiag) -> None:
@@ -188,6 +196,28 @@ def _taken(pid: int, inode: int) -> int:
 
 def _link(pid: int, descriptor: str) -> str:
     return os.readlink(f"/proc/{pid}/fd/{descriptor}")
+
+
+def test_a_container_that_runs_elsewhere_brings_the_connections_that_are_there() -> None:
+    """Both namespaces are looked into all the time, and no connection is opened."""
+    with (
+        loopback() as first,
+        loopback() as second,
+        connected(second),
+        program(first),
+        program(first) as main,
+        program(second) as restarted,
+        closing(Namespaces()) as namespaces,
+    ):
+        containers = Containers({"one": main.pid}, lambda: {"one": restarted.pid})
+        finder = ConnectionFinder(Targets(containers=containers), namespaces, lambda _: None)
+        namespaces.find()
+        before = finder.find()
+        assert before == []
+        main.kill()
+        main.wait()
+        assert finder.changed_since(before)
+        assert len(finder.find()) == 1
 
 
 def test_a_namespace_that_was_let_go_takes_its_connections_along() -> None:

@@ -121,6 +121,11 @@ def test_each_end_is_sampled_by_its_role_and_has_its_peer_s_own_address() -> Non
         assert pair.server is not None
         assert (pair.client.remote, pair.server.remote) == (pair.server.local, pair.client.local)
         assert pair.client.looks is not None, "the history was told"
+        assert connection.ends.server is not None
+        behind_nat = replace(connection.ends.server, entry=replace(connection.ends.server.entry, local="192.0.2.1:80"))
+        (pair,) = samples_of([replace(connection, ends=replace(connection.ends, server=behind_nat))], SocketHistory())
+        assert pair.client is not None
+        assert pair.client.remote == "192.0.2.1:80"
         reset(ends)
         assert samples_of([connection], SocketHistory()) == [Pair(None, None)]
 
