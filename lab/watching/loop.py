@@ -68,6 +68,32 @@ class ChangeDetector:
         return stalled
 
 
+class Reports:
+    """What was reported of each connection, and how long all may stay as it was reported."""
+
+    def __init__(self) -> None:
+        self._reported: dict[tuple[int, ...], Verdict] = {}
+        self._any_news = True
+        self._wait_s = REFRESH_S
+
+    def news(self, judged: Sequence[JudgedConnection]) -> list[Verdict]:
+        """The verdicts that have changed, and those that are given again after the time that a proof held for."""
+        verdicts = {each.connection.key: each.verdict for each in judged if each.verdict}
+        news = {key: verdict for key, verdict in verdicts.items() if is_news(verdict, self._reported.get(key))}
+        self._reported = {key: news.get(key) or self._reported[key] for key in verdicts}
+        self._any_news = bool(news)
+        return list(news.values())
+
+    def next_wait_s(self, judged: Sequence[JudgedConnection], *, changed: bool) -> float:
+        """Until all are judged again. The wait grows while there is no news and nothing has `changed` before."""
+        if changed or self._any_news:
+            self._wait_s = REFRESH_S
+        else:
+            factor = 2 if any(may_be_stuck(each.sockets) for each in judged) else 4
+            self._wait_s = min(factor * self._wait_s, MAX_WAIT_S)
+        return min([self._wait_s, *seconds_left(self._reported.values())])
+
+
 class Watch:
     """Finds the connections and judges them. Close it."""
 
@@ -106,17 +132,11 @@ class Watch:
 
         A verdict is news if it has changed, or if it is a proof that held until an instant, once that has passed.
         """
-        reported: dict[tuple[int, ...], Verdict] = {}
-        wait_s, active = REFRESH_S, True
+        reports, changed = Reports(), True
         while True:
             judged = self._judge()
-            verdicts = {each.connection.key: each.verdict for each in judged if each.verdict}
-            news = {key: verdict for key, verdict in verdicts.items() if is_news(verdict, reported.get(key))}
-            reported = {key: news.get(key) or reported[key] for key in verdicts}
-            yield list(news.values())
-            calm = not any(may_be_stuck(each.sockets) for each in judged)
-            wait_s = next_wait_s(wait_s, active=active or bool(news), calm=calm)
-            active = self._changes_within(min([wait_s, *seconds_left(reported.values())]), judged)
+            yield reports.news(judged)
+            changed = self._changes_within(reports.next_wait_s(judged, changed=changed), judged)
 
     def _judge(self) -> list[JudgedConnection]:
         gathered = self._gatherer.gather(self._finder.find(), self._finder.homes)
@@ -150,11 +170,6 @@ def seconds_left(verdicts: Iterable[Verdict]) -> list[float]:
     now_ns = time.time_ns()
     ends = [each.holds_until_ns for each in verdicts if each.holds_until_ns is not None]
     return [max(0.0, (end_ns - now_ns) / 1e9) for end_ns in ends]
-
-
-def next_wait_s(last_s: float, *, active: bool, calm: bool) -> float:
-    """Until all are judged again; `calm`: no pair has something to send at both ends."""
-    return REFRESH_S if active else min((4 if calm else 2) * last_s, MAX_WAIT_S)
 
 
 def _queues(sockets: BothSamples) -> object:

@@ -6,27 +6,30 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from typing import Protocol
 
 import pytest
 
 from lab import errors
 from lab.kernel.place.netns import Namespace
-from lab.spec import Grade, Outcome
+from lab.kernel.sockets.sock_diag import Located, SocketDiag, TcpEntry
+from lab.spec import Grade, Outcome, Pair
 from lab.verdict import Verdict
 from lab.watching import Targets, Watch
-from lab.watching.connections import ConnectionFinder
-from lab.watching.evidence import EvidenceGatherer
+from lab.watching.connections import ConnectionFinder, WatchedConnection
+from lab.watching.evidence import BothSamples, EvidenceGatherer
 from lab.watching.loop import (
     MAX_WAIT_S,
     REFRESH_S,
     ChangeDetector,
     JudgedConnection,
+    Reports,
     is_news,
-    next_wait_s,
     seconds_left,
 )
 from lab.watching.namespaces import Namespaces, named
 from tests.kernel.hosts import descriptors
+from tests.proof.frozen_pair import client, server
 from tests.report.report_samples import verdict
 from tests.watching.watched import LIMIT_S, connected, crowd, fill, loopback, port, until
 
@@ -63,11 +66,55 @@ def test_a_proof_holds_as_long_as_its_time_limit_is_ahead() -> None:
     assert 900 < ahead <= 1000
 
 
-def test_while_nothing_happens_all_is_judged_again_after_ever_longer_waits() -> None:
-    assert next_wait_s(REFRESH_S, active=False, calm=False) == 2 * REFRESH_S
-    assert next_wait_s(REFRESH_S, active=False, calm=True) == 4 * REFRESH_S
-    assert next_wait_s(MAX_WAIT_S, active=False, calm=False) == MAX_WAIT_S
-    assert next_wait_s(MAX_WAIT_S, active=True, calm=True) == REFRESH_S
+class Judged(Protocol):
+    def __call__(self, verdict: Verdict | None, number: int = 1, *, stuck: bool = True) -> JudgedConnection: ...
+
+
+@pytest.fixture
+def judged() -> Iterator[Judged]:
+    """Makes one of several connections, by its number."""
+    with closing(SocketDiag(Namespace.here())) as diag:
+
+        def made(verdict: Verdict | None, number: int = 1, *, stuck: bool = True) -> JudgedConnection:
+            end = Located(diag, TcpEntry(number, number, "127.0.0.1:1", "127.0.0.1:2", listens=False))
+            queued = 5000 if stuck else 0
+            sockets: BothSamples = Pair(client(wqueue=queued), server(wqueue=queued))
+            return JudgedConnection(WatchedConnection(Pair(end, None), "seen"), sockets, verdict)
+
+        yield made
+
+
+def test_a_verdict_is_reported_once_and_again_when_it_changes(judged: Judged) -> None:
+    reports, moving = Reports(), replace(FROZEN, outcome=Outcome.MOVING, grade=None)
+    assert reports.news([judged(FROZEN), judged(moving, 2)]) == [FROZEN, moving]
+    assert reports.news([judged(FROZEN), judged(moving, 2)]) == []
+    assert reports.news([judged(FROZEN), judged(FROZEN, 2)]) == [FROZEN]
+    assert reports.news([judged(FROZEN), judged(None, 2)]) == [], "it ended"
+    assert reports.news([judged(FROZEN), judged(FROZEN, 2)]) == [FROZEN], "it is there again"
+
+
+@pytest.mark.parametrize(("stuck", "factor"), [(True, 2), (False, 4)])
+def test_while_nothing_happens_all_is_judged_again_after_ever_longer_waits(
+    judged: Judged, stuck: bool, factor: int
+) -> None:
+    reports, same = Reports(), [judged(FROZEN, 1, stuck=False), judged(FROZEN, 2, stuck=stuck)]
+
+    def wait_s(*, changed: bool = False) -> float:
+        reports.news(same)
+        return reports.next_wait_s(same, changed=changed)
+
+    assert wait_s() == REFRESH_S, "it was news"
+    assert wait_s(changed=True) == REFRESH_S
+    assert [wait_s(), wait_s()] == [factor * REFRESH_S, factor**2 * REFRESH_S]
+    assert [wait_s() for _ in range(6)][-1] == MAX_WAIT_S
+    assert wait_s(changed=True) == REFRESH_S
+
+
+def test_nobody_waits_longer_than_a_proof_holds(judged: Judged) -> None:
+    reports, proof = Reports(), [judged(holding(0.5))]
+    reports.news(proof)
+    assert 0 < reports.next_wait_s(proof, changed=False) <= 0.5
+    assert reports.news([judged(holding(99))]) == [], "this one holds still"
 
 
 @contextmanager
@@ -77,8 +124,8 @@ def detecting(namespace: Namespace) -> Iterator[ChangeDetector]:
         place = namespaces.keep(named(path(namespace)))
         finder = ConnectionFinder(Targets(namespaces=(path(namespace),)), namespaces, lambda _: None)
         gathered = EvidenceGatherer(namespaces).gather(finder.find(), finder.homes)
-        judged = [JudgedConnection(each.connection, each.sockets, None) for each in gathered]
-        yield ChangeDetector(judged, {place.diag: place.counters})
+        found = [JudgedConnection(each.connection, each.sockets, None) for each in gathered]
+        yield ChangeDetector(found, {place.diag: place.counters})
 
 
 def path(namespace: Namespace) -> str:
@@ -123,9 +170,9 @@ def test_the_poll_ends_about_when_it_was_asked_to() -> None:
 def test_every_connection_is_judged_and_the_first_verdict_on_each_is_news() -> None:
     with crowd(3, frozen=True) as (folder, *_), closing(Watch(Targets(namespaces=(folder,)))) as watch:
         assert len(watch.connections()) == 4
-        for judged in (watch.once(), next(watch.live())):
-            assert len(judged) == 4
-            assert [each.outcome for each in judged].count(Outcome.DEADLOCK) == 1
+        for verdicts in (watch.once(), next(watch.live())):
+            assert len(verdicts) == 4
+            assert [each.outcome for each in verdicts].count(Outcome.DEADLOCK) == 1
 
 
 def test_a_namespace_that_comes_later_is_looked_into_and_one_that_is_left_is_let_go() -> None:
