@@ -475,9 +475,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was observed of one run, so far. `judge` needs nothing else."""
+    """All that was observed of one connection, so far. `judge` needs nothing else."""
 
-    spec: Spec
+    spec: Spec | None
+    """The run that was planned. None: the two programs are not the lab's own, and nothing is known of their plan."""
     started_ns: int
     seen_ns: int
     """The instant at which this evidence was put together: the age of a freeze is counted up to it."""

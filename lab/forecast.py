@@ -67,6 +67,10 @@ class Forecast:
     reason: str
 
 
+NOTHING_FORECAST = Forecast(Range(None, None, None), Range(None, None, None), "nobody planned this connection")
+"""Of programs whose plan is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Buffer:
     """The size of one kernel buffer, in bytes as charged."""

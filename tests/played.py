@@ -64,6 +64,12 @@ def frozen() -> Evidence:
     return played("upper", until="1.5", **SQUEEZED)
 
 
+def spec_of(evidence: Evidence) -> Spec:
+    """What was planned: every run that was played has it."""
+    assert evidence.spec is not None
+    return evidence.spec
+
+
 def frames(evidence: Evidence) -> list[Frame]:
     """All that were captured of it."""
     return [frame for _, some, _ in _TAPES[evidence.started_ns] for frame in some]
@@ -86,7 +92,7 @@ def keep(run: Run, evidences: tuple[Evidence, ...]) -> None:
 
 def recorded(runs: Path, evidences: tuple[Evidence, ...]) -> Path:
     """The run directory of it, written as `lab run` writes it."""
-    run = Run.create(runs, evidences[-1].spec)
+    run = Run.create(runs, spec_of(evidences[-1]))
     keep(run, evidences)
     run.finish(evidences[-1], as_contract(judge(evidences[-1])), {})
     return run.path

@@ -28,7 +28,7 @@ from lab.tcp.segment import ControlBits
 from lab.testbed import Site, catalogue
 from lab.verdict import Verdict
 from tests.commanded import lab
-from tests.played import SQUEEZED, played, playing, segments, specified, yielded
+from tests.played import SQUEEZED, played, playing, segments, spec_of, specified, yielded
 
 EXPECTED = {
     "upper": "deadlock",
@@ -87,7 +87,7 @@ def frozen_well(evidence: Evidence) -> Verdict:
     figures = verdict.account
     assert imbalances(figures) == ()
     assert None not in (figures.client_accepted, figures.server_processed, figures.in_hand)
-    foretold = verdict.forecast
+    spec, foretold = spec_of(evidence), verdict.forecast
     for seen, range_ in (
         (figures.client_accepted, foretold.client_accepted),
         (figures.server_processed, foretold.server_processed),
@@ -96,9 +96,7 @@ def frozen_well(evidence: Evidence) -> Verdict:
         assert range_.high is not None
         assert seen is not None
         assert range_.low <= seen <= range_.high
-    assert forecast.expected(evidence.spec, forecast.forecast(evidence.spec, evidence.settings, evidence.core)) == (
-        Outcome.DEADLOCK,
-    )
+    assert forecast.expected(spec, forecast.forecast(spec, evidence.settings, evidence.core)) == (Outcome.DEADLOCK,)
     assert all(verdict.wire.zero_windows[role] for role in Role)
     assert verdict.wire.dropped == 0
     return verdict
@@ -175,7 +173,7 @@ def test_the_first_frame_of_a_capture_is_the_first_syn() -> None:
 
 def test_a_full_capture_has_the_data_that_a_proof_leaves_out() -> None:
     full, proof = played("upper", **OPTIONS["a full capture"]), played("upper", **SQUEEZED)
-    assert full.spec.capture is CaptureMode.FULL
+    assert spec_of(full).capture is CaptureMode.FULL
     data = [sum(s.length > 0 and s.wnd > 0 for s in segments(evidence)) for evidence in (full, proof)]
     assert data[0] > 0
     assert data[1] == 0

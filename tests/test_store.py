@@ -20,7 +20,7 @@ from lab.report.reasons import all_words
 from lab.spec import Grade, Outcome, Pair, Spec
 from lab.store import SAMPLES, Run, is_run, load
 from tests.commanded import small_disk
-from tests.played import SQUEEZED, frames, keep, played, recorded, specified, yielded
+from tests.played import SQUEEZED, frames, keep, played, recorded, spec_of, specified, yielded
 
 FULL: dict[str, Any] = {"capture": "full", "send_size": "1024", "snaplen": 1000}
 """A freeze with all its packets: some hundred KiB. Larger messages, as in `SQUEEZED`."""
@@ -99,7 +99,7 @@ def test_when_the_newest_goes_again_latest_is_the_one_before(tmp_path: Path) -> 
 
 def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: Path) -> None:
     evidences = yielded("one-sided-stall", until="1.5")
-    with closing(Run.create(tmp_path, evidences[-1].spec)) as run:
+    with closing(Run.create(tmp_path, spec_of(evidences[-1]))) as run:
         with pytest.raises(BadInputError, match=r"no manifest\.json.*did the run end"):
             load(run.path)
         keep(run, evidences[:-1])
@@ -118,7 +118,7 @@ def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: P
 
 def test_a_capture_that_a_kill_cut_in_the_middle_of_a_packet_is_read_until_there(tmp_path: Path) -> None:
     evidences = yielded("one-sided-stall", until="1.5")
-    with closing(Run.create(tmp_path, evidences[-1].spec)) as run:
+    with closing(Run.create(tmp_path, spec_of(evidences[-1]))) as run:
         keep(run, evidences[:-1])
     os.truncate(run.path / "wire.pcapng", (run.path / "wire.pcapng").stat().st_size - 7)
     assert judge(load(run.path)).wire.frames == len(frames(evidences[-1])) - 1
@@ -138,7 +138,7 @@ def test_packets_that_are_not_in_the_file_are_lost_for_whoever_judges_it(frozen:
 
 def test_a_run_whose_capture_goes_on_in_other_files_is_judged_the_same(tmp_path: Path) -> None:
     evidences = yielded("upper", **FULL)
-    split = tuple(replace(each, spec=replace(each.spec, capture_size=1 << 17)) for each in evidences)
+    split = tuple(replace(each, spec=replace(spec_of(each), capture_size=1 << 17)) for each in evidences)
     run = recorded(tmp_path, split)
     files = sorted(path.name for path in run.glob("wire*"))
     assert files[-1] == "wire.pcapng"
@@ -316,7 +316,7 @@ def test_a_latest_that_cannot_be_replaced_is_said_and_nothing_of_the_attempt_sta
 
 def test_a_folder_that_vanishes_in_mid_run_is_a_store_error(tmp_path: Path) -> None:
     evidences = yielded("idle")
-    run = Run.create(tmp_path, evidences[-1].spec)
+    run = Run.create(tmp_path, spec_of(evidences[-1]))
     shutil.rmtree(run.path)
     with pytest.raises(StoreError, match="cannot write"):
         run.finish(evidences[-1], None, {})
@@ -328,7 +328,7 @@ def test_a_disk_that_fills_up_ends_the_capture_and_not_the_judgement(tmp_path: P
     """The first has no room for the samples either. What is there is whole, is read, and says what is not there."""
     evidences = yielded("upper", **FULL)
     with small_disk(tmp_path, size) as runs:
-        run = Run.create(runs, evidences[-1].spec)
+        run = Run.create(runs, spec_of(evidences[-1]))
         keep(run, evidences)
         with pytest.raises(StoreError, match=r"cannot write .*: No space left on device; not kept: .* packets"):
             run.finish(evidences[-1], as_contract(judge(evidences[-1])), {})
@@ -386,7 +386,7 @@ def test_a_planted_link_is_not_followed(tmp_path: Path, name: str) -> None:
     evidences = yielded("idle")
     precious = tmp_path / "precious"
     precious.write_text("mine")
-    run = Run.create(tmp_path / "runs", evidences[-1].spec)
+    run = Run.create(tmp_path / "runs", spec_of(evidences[-1]))
     (run.path / name).unlink(missing_ok=True)
     (run.path / name).symlink_to(precious)
     with suppress(StoreError):

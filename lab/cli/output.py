@@ -27,6 +27,7 @@ def document(value: object) -> str:
 
 def run_json(verdict: Verdict, evidence: Evidence, run: Path, expected: tuple[Outcome, ...]) -> str:
     """The verdict with what a run adds to it."""
+    assert evidence.spec is not None, "a run has a spec"
     return document(
         as_contract(verdict)
         | {

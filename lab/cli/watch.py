@@ -43,7 +43,7 @@ def command(
 ) -> int:
     """Judge connections that already run (default: all of this host)."""
     from lab.testbed import containers as docker  # noqa: PLC0415
-    from lab.watch import Containers, Targets, Watch  # noqa: PLC0415 - pyroute2
+    from lab.watching import Containers, Targets, Watch  # noqa: PLC0415 - pyroute2
 
     inside = None
     if containers or projects:

@@ -9,7 +9,7 @@ threads that might still read. A connection of which only packets are known is j
 from collections.abc import Iterable, Iterator
 
 from lab.evidence import Evidence, Wants, WireFacts
-from lab.forecast import forecast
+from lab.forecast import NOTHING_FORECAST, Forecast, forecast
 from lab.proof.account import account, refuted_ends
 from lab.proof.connection_view import ConnectionView
 from lab.proof.cycles import WaitForEdge
@@ -47,7 +47,7 @@ def judge(evidence: Evidence) -> Verdict:
         contradictions=finding.contradictions,
         account=account(evidence),
         wire=_wire_summary(evidence, view.wire),
-        forecast=forecast(evidence.spec, evidence.settings, evidence.core),
+        forecast=_forecast(evidence),
         premises=knot.premises if knot else (),
     )
 
@@ -150,7 +150,7 @@ def _edge(view: ConnectionView, dependency: WaitForEdge) -> Edge:
     """Witnessed by the program and the kernel; by the wire where zero windows of the holder were captured."""
     roles = {(t.pid, t.tid): t.role for t in view.last.threads_after} if view.last else {}
     ends = [roles.get((each.pid, each.tid)) for each in (dependency.waiter, dependency.holder)]
-    planned = view.evidence.ours
+    planned = view.evidence.spec is not None
     both = zip(ends, (dependency.waiter, dependency.holder), strict=True)
     names = [role if role and planned else _named(view, thread) for role, thread in both]
     holder = ends[1]
@@ -182,6 +182,11 @@ def _unseen(view: ConnectionView, finding: Finding) -> tuple[Reason, ...]:
     if finding.outcome is not Outcome.DEADLOCK or finding.knot or view.analysis is None:
         return ()
     return view.analysis.missing
+
+
+def _forecast(evidence: Evidence) -> Forecast:
+    spec = evidence.spec
+    return NOTHING_FORECAST if spec is None else forecast(spec, evidence.settings, evidence.core)
 
 
 def _wire_summary(evidence: Evidence, wire: WireFacts) -> WireSummary:

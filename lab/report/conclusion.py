@@ -79,7 +79,7 @@ def _completed(evidence: Evidence) -> str:
     if client is None or server is None:
         return "completed: all data verified"
     took = duration((max(client.time_ns, server.time_ns) - began_ns(evidence)) / 1e9)
-    if evidence.spec.scenario.load.answer is Answer.NOTHING:
+    if evidence.spec and evidence.spec.scenario.load.answer is Answer.NOTHING:
         return f"completed: {count(server.received)} bytes went, verified, in {took}; this server answers nothing"
     return f"completed: {count(client.sent)} bytes went and {count(client.received)} came back, verified, in {took}"
 

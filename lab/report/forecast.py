@@ -33,7 +33,7 @@ def show(
 
 def against(verdict: Verdict, evidence: Evidence) -> Iterator[RenderableType]:
     """The forecast beside the measured bytes if the pair froze, else in words."""
-    if not evidence.spec.scenario.freezes:
+    if evidence.spec is None or not evidence.spec.scenario.freezes:
         return
     foretold = verdict.forecast
     yield Text("")
@@ -54,8 +54,10 @@ def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:
             for what, number, each in zip(BOUNDED, measured, bounds, strict=True)
             if _within(number, each) is False
         )
+    if verdict.outcome is not Outcome.COMPLETED or evidence.spec is None or evidence.spec.remedy is not None:
+        return ()
     most, payload = verdict.forecast.client_accepted.high, evidence.spec.scenario.load.payload
-    if verdict.outcome is Outcome.COMPLETED and evidence.spec.remedy is None and most is not None and payload > most:
+    if most is not None and payload > most:
         return (f"{payload:,} bytes went through, and the forecast promised that no more than {most:,} can",)
     return ()
 

@@ -20,7 +20,7 @@ from lab.report.picture import Picture, answers
 from lab.report.reasons import all_words, words
 from lab.report.side import sides
 from lab.report.witnesses import witnesses
-from lab.spec import Grade, Outcome
+from lab.spec import Grade, Outcome, Spec
 from lab.verdict import Account, Verdict
 
 STANDING = frozenset(
@@ -167,14 +167,18 @@ def _next(verdict: Verdict, evidence: Evidence, run: Path | None) -> Iterator[Re
         yield Text("")
         yield Padding(Text.assemble(("what ends it: ", "dim"), end), (0, 0, 0, 1))
     yield Text("")
-    spec = evidence.spec
+    if evidence.spec is not None:
+        yield from _played(evidence.spec, evidence)
+    if run is not None:
+        yield from _places(verdict, evidence, page.near(run))
+
+
+def _played(spec: Spec, evidence: Evidence) -> Iterator[RenderableType]:
     cured = f" with {plain(spec.remedy)}" if spec.remedy else ""
     yield page.uncut(f" played     {plain(spec.scenario.name)}{cured} on {plain(spec.testbed)}")
     for key in spec.host_sysctls:
         now, before = evidence.core.get(key), evidence.core_before.get(key)
         yield page.uncut(f" host       net.core.{key} is {now} for this run, {before} without it")
-    if run is not None:
-        yield from _places(verdict, evidence, page.near(run))
 
 
 def _places(verdict: Verdict, evidence: Evidence, run: Path) -> Iterator[RenderableType]:

@@ -134,7 +134,7 @@ def _of_run(played: Played) -> dict[str, Any]:
     ):
         known |= {f"{name}_low": bounds.low, f"{name}_point": bounds.point, f"{name}_high": bounds.high}
     for role in Role:
-        known |= _of_side(evidence, role)
+        known |= _of_side(spec, evidence, role)
     return known
 
 
@@ -144,14 +144,14 @@ def _is_foretold(spec: Spec, outcome: Outcome) -> bool:
     return outcome in ends if spec.scenario.freezes else outcome is not Outcome.INCONCLUSIVE
 
 
-def _of_side(evidence: Evidence, role: Role) -> dict[str, Any]:
+def _of_side(spec: Spec, evidence: Evidence, role: Role) -> dict[str, Any]:
     settings = evidence.settings[role]
     last = evidence.snapshots[-1].sockets[role] if evidence.snapshots else None
     said = last or evidence.connected[role]
     known: dict[str, Any] = {f"{role}_rcvbuf": said and said.rcvbuf, f"{role}_sndbuf": said and said.sndbuf}
     if settings is not None:
         sysctls = settings.sysctls
-        own = evidence.spec.options[role].congestion
+        own = spec.options[role].congestion
         known |= {f"{role}_{key}": sysctls.get(key) for key in ("tcp_rmem", "tcp_wmem")}
         known |= {f"{role}_congestion": own or sysctls.get("tcp_congestion_control"), "mtu": settings.mtu}
     return known

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.evidence import Event, Wants
-from lab.forecast import Forecast, Range
+from lab.forecast import NOTHING_FORECAST
 from lab.reason import Reason
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.tcp.connection import SILENCE_NS
@@ -20,7 +20,6 @@ from lab.wire.packets import ConnectionFacts, StallFacts
 from lab.wire.persist_timer import SECOND
 
 NO_ACCOUNT = Account()
-NO_FORECAST = Forecast(Range(None, None, None), Range(None, None, None), "packets do not show the settings")
 WITNESSES = {each: Testimonies(Testimony.MISSING, Testimony.MISSING, each) for each in Testimony}
 
 STALLED = frozenset((Outcome.DEADLOCK, Outcome.ONE_SIDED_STALL, Outcome.BLACKHOLE, Outcome.INCONCLUSIVE))
@@ -171,7 +170,7 @@ def _verdict(
         contradictions=(),
         account=NO_ACCOUNT,
         wire=_summary(facts),
-        forecast=NO_FORECAST,
+        forecast=NOTHING_FORECAST,
     )
 
 

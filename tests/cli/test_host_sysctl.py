@@ -18,6 +18,7 @@ from lab.store import load
 from tests import unprivileged
 from tests.commanded import LIMIT_S, ROOT, ending, environment, is_one_line, lab, started
 from tests.killed import NO_ENGINE, killed
+from tests.played import spec_of
 from tests.testbed import lab_on_docker as on_docker
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("host settings")]
@@ -57,7 +58,7 @@ def test_a_cap_of_131071_gives_262142_and_is_recorded_forecast_shown_and_gone(tm
     assert foretold["low"] <= measured <= foretold["high"]
     run = Path(said.json["run"])
     evidence = load(run)
-    assert (evidence.spec.host_sysctls, evidence.core["rmem_max"]) == ({"rmem_max": 131071}, "131071")
+    assert (spec_of(evidence).host_sysctls, evidence.core["rmem_max"]) == ({"rmem_max": 131071}, "131071")
     assert evidence.core_before == before
     assert json.loads((run / "manifest.json").read_text())["core_before"] == before
     assert read_core() == before

@@ -174,6 +174,7 @@ def evidence(**changes: object) -> Evidence:
 def _reason() -> str:
     """What limits the forecast of the squeezed freeze."""
     frozen = evidence()
+    assert frozen.spec is not None
     return forecast(frozen.spec, frozen.settings, frozen.core).reason
 
 

@@ -191,3 +191,9 @@ def test_a_setting_of_the_whole_host_is_shown_with_what_it_is_without_the_run() 
     said = told((verdict(), evidence(spec=tuned, **changes)))
     assert " host       net.core.rmem_max is 131071 for this run, 4194304 without it\n" in said
     assert "wmem_max" not in said
+
+
+def test_of_programs_that_the_lab_did_not_start_no_plan_is_told() -> None:
+    said = told((FROZEN[0], evidence(spec=None)))
+    assert " played " not in said
+    assert "forecast" not in said
