@@ -3,8 +3,24 @@
 from dataclasses import fields, replace
 from typing import Any
 
-from lab.evidence import EarlierSample, Item, ProcessSample, Resource, Snapshot, SocketSample, ThreadSample, Wait, Wants
-from lab.spec import Pair, Role
+from lab.evidence import (
+    Connected,
+    EarlierSample,
+    Evidence,
+    Item,
+    ProcessSample,
+    Progress,
+    Resource,
+    Settings,
+    Snapshot,
+    SocketSample,
+    ThreadSample,
+    Wait,
+    Wants,
+    WireFacts,
+)
+from lab.scenario import find
+from lab.spec import Pair, Role, Spec
 
 SECOND = 1_000_000_000
 NOW = 1_000 * SECOND
@@ -122,3 +138,27 @@ def snapshot(
         progress=Pair(None, None), processes=held,
     )  # fmt: skip
     return replace(shot, **facts)
+
+
+def settings(**sysctls: str) -> Pair[Settings | None]:
+    """Both namespaces, tuned alike: `net.ipv4.` is left out."""
+    return Pair(*[Settings({"tcp_wmem": "4096 8192 8192"} | sysctls, {}, 1500)] * 2)
+
+
+def counted() -> Snapshot:
+    """The pair with the counters of both programs: every byte is where the account says."""
+    sockets: Pair[SocketSample | None] = Pair(client(bytes_acked=30_001), server(bytes_received=30_000))
+    wrote_and_read = Pair((37_360, 6000), (16_360, 27_000))
+    progress = [Progress(NOW, role, *wrote_and_read[role], NOW) for role in Role]
+    return snapshot(sockets=sockets, progress=Pair(*progress))
+
+
+def evidence(shot: Snapshot | None = None, **facts: Any) -> Evidence:  # noqa: ANN401
+    """All that was observed of the pair, without a capture."""
+    ends = [Connected(each.role, each.local, each.remote, 8192, 8192) for each in (client(), server()) if each.role]
+    seen = Evidence(
+        spec=Spec(find("upper"), "netns"), started_ns=NOW - SECOND, seen_ns=NOW, settings=settings(), core={},
+        connected=Pair(*ends), ended=Pair(None, None), snapshots=(shot or snapshot(),), wire=WireFacts(), capture=None,
+        logs=Pair("", ""),
+    )  # fmt: skip
+    return replace(seen, **facts)
