@@ -168,7 +168,7 @@ class ConnectionView:
             wmem_max_of=self.evidence.wmem_max_of | ends,
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
             drops_beyond_window=drops_beyond_window(self.evidence.release),
-            gives_up=gives_up(*(each.sysctls for each in self.evidence.settings if each)),
+            gives_up=None in tuple(settings) or gives_up(*(each.sysctls for each in settings if each)),
         )
 
     def _knot(self, snapshot: Snapshot, analysis: Analysis) -> Knot | None:

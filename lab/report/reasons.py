@@ -115,7 +115,7 @@ SENTENCES: dict[Why, str] = {
     Why.IN_FLIGHT: "{} descriptors that {} may have are in no table (scm_fds, io_uring)",
     Why.PRESUMED_DATE: "{} has slept since its call began: a wake-up in vain before cannot be seen (timer_list)",
     Why.HOUSEKEEPING: "{} is taken for housekeeping of {}",
-    Why.TCP_GIVES_UP: "TCP itself ends the wait of {} after tcp_retries2: too few acknowledgments reach it",
+    Why.TCP_GIVES_UP: "TCP itself may end the wait of {} after tcp_retries2: too few acknowledgments reach it",
     Why.RCVBUF_MAY_BE_RAISED: "the program of {} has set SO_RCVBUF, and may have raised it since a probe was answered",
     Why.HIDDEN: "{} {}",
     Why.CHILD_MAY_END: "child {} of {} may end, which a signal tells it (SIGCHLD)",

@@ -62,7 +62,7 @@ def end(role: Role, **facts: Any) -> SocketSample:  # noqa: ANN401 - whatever th
     client, server = "198.18.20.20:35834", "198.18.20.10:1060"
     here = role is Role.CLIENT
     sample = SocketSample(
-        time_ns=0, role=role, cookie=1 if here else 2, inode=11 if here else 22,
+        time_ns=NOW, role=role, cookie=1 if here else 2, inode=11 if here else 22,
         local=client if here else server, remote=server if here else client, state="ESTABLISHED",
         timer="persist", expires_ms=200, rqueue=3000, wqueue=7360, backoff=0, probes=0, unacked=0, notsent_bytes=7360,
         bytes_acked=9001 if here else 9000, bytes_received=9000, snd_wnd=0, rcv_wnd=0, snd_mss=1448, rcv_mss=1448,

@@ -84,7 +84,7 @@ def _window_stays_closed(way: Direction) -> Ruling | None:
         found,
         ends=_ends(is_silent(sender) or kernel.gives_up, found.ends),
         qualifiers=(*unless_raised(sender, peer), *found.qualifiers),
-        premises=(*premises_of(peer), "right-edge", "send-buffer-growth", "packet-merging", *found.premises),
+        premises=(*premises_of(sender, peer), "send-buffer-growth", "packet-merging", *found.premises),
     )
 
 
@@ -143,8 +143,7 @@ def could_receive_data(receiver: SocketSample, peer: SocketSample, kernel: Kerne
         return Ruling(Possible.NO, Reason(Why.NOTHING_TO_SEND, (end_of(peer),)), Argument.NOTHING_QUEUED)
     if way.opening is None:
         reason = Reason(Why.CLOSED_FOR_GOOD, (end_of(receiver),))
-        premises = (*premises_of(receiver), "right-edge")
-        qualifiers = unless_raised(peer, receiver)
+        qualifiers, premises = unless_raised(peer, receiver), premises_of(peer, receiver)
         return Ruling(Possible.NO, reason, Argument.CLOSED_WINDOW, qualifiers=qualifiers, premises=premises)
     return starved_reader(receiver, peer, kernel) or way.opening
 
