@@ -103,7 +103,7 @@ def _trial(evidence: Evidence) -> Trial:
         payload=evidence.spec.scenario.load.payload,
         outcome=verdict.outcome,
         seconds=(until_ns - began_ns) / 1e9,
-        memory=evidence.memory,
+        memory=evidence.resident_growth,
         fullest=fullest(evidence),
         zero_windows=verdict.wire.zero_windows,
         errors=tuple(f"{end.role}: {end.error}" for end in evidence.ended if end and end.error),

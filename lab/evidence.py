@@ -3,8 +3,10 @@
 Times are CLOCK_REALTIME in nanoseconds since the epoch. A fact that could not be read is None, never 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final
 
 from lab.spec import Pair, Role, Spec
@@ -100,6 +102,32 @@ class SocketSample:
     """TCP_WINDOW_CLAMP: the largest window that this end offers."""
     earlier: tuple[EarlierSample, ...] | None = None
     """Of the samples before this one those that can matter, oldest first. None: nobody has kept any."""
+
+    @property
+    def app_progress(self) -> tuple[int, int]:
+        """Bytes that its program has written, and read. A SYN and a FIN may count as one each."""
+        return self.bytes_acked + self.wqueue, self.bytes_received - self.rqueue
+
+    @property
+    def tcp_progress(self) -> tuple[int, int]:
+        """Bytes that the peer has acknowledged, and that have been received. A SYN and a FIN may count as one each."""
+        return self.bytes_acked, self.bytes_received
+
+    @property
+    def state_key(self) -> tuple[object, ...]:
+        """Two samples of one socket show the same state if this is equal: all that inet_diag tells but clocks.
+
+        A probe raises `backoff`: that is another state.
+        """
+        return _STATE(self)
+
+
+_STATE: Callable[[SocketSample], tuple[object, ...]] = attrgetter(
+    "state", "timer", "cookie", "inode", "rqueue", "wqueue", "backoff", "unacked", "notsent_bytes", "bytes_acked",
+    "bytes_received", "snd_wnd", "rcv_wnd", "snd_mss", "rcv_mss", "advmss", "rcv_wscale", "snd_cwnd", "reordering",
+    "ca_state", "congestion", "ulp", "pacing_rate", "rto_us", "rmem_alloc", "rcvbuf", "sndbuf", "wmem_queued",
+    "backlog", "drops",
+)  # fmt: skip
 
 
 class ResourceKind(StrEnum):
@@ -295,7 +323,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent cut: all threads, then both sockets, then all threads again, then both counters."""
+    """One consistent snapshot: all threads, then both sockets, then all threads again, then both counters."""
 
     number: int
     threads_before: tuple[ThreadSample, ...]
@@ -432,6 +460,12 @@ class Settings:
         text = self.sysctls.get("tcp_wmem")
         return int(text.split()[2]) if text else None
 
+    @property
+    def adv_win_scale(self) -> int | None:
+        """tcp_adv_win_scale; None: not read."""
+        text = self.sysctls.get("tcp_adv_win_scale")
+        return int(text) if text else None
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -452,7 +486,7 @@ class Evidence:
     capture: CaptureCount | None
     """None: the wire could not be captured; `missing` says why."""
     logs: Pair[str]
-    memory: Pair[int | None] = UNKNOWN
+    resident_growth: Pair[int | None] = UNKNOWN
     """Bytes by which each program's resident memory has grown at its most since the connection."""
     missing: tuple[str, ...] = ()
     """What could not be observed, each with the privilege or the program that would have shown it."""
@@ -460,11 +494,15 @@ class Evidence:
     """The kernel's release, as `uname -r` says."""
     max_tcp_header: int | None = None
     """Bytes: the kernel's MAX_TCP_HEADER, as a connection of the lab's own has shown it."""
+    adv_win_scale_counts: bool | None = None
+    """Whether this kernel computes windows by tcp_adv_win_scale; None: not asked, or not found out."""
     ours: bool = True
     """Whether the two programs are the lab's own, so that `client` and `server` name them."""
     roles: str = "seen"
     """`guessed` where nothing told who is the client: then the lower port is the server's."""
     wmem_max_of: dict[int, int] = field(default_factory=dict)
     """tcp_wmem[2] for each socket, by its inode, where more namespaces than the pair's own were looked into."""
+    adv_win_scale_of: dict[int, int] = field(default_factory=dict)
+    """tcp_adv_win_scale for each socket, by its inode, where more namespaces than the pair's own were looked into."""
     core_before: dict[str, str] = field(default_factory=dict)
     """`core` as it was before the spec's `host_sysctls` were written; empty if it has none."""

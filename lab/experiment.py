@@ -32,11 +32,11 @@ SETTINGS_KEYS = (
     "tcp_rto_max_ms",
 )
 JUDGE_AGAIN_S, JUDGE_AGAIN = 0.02, 0.1
-"""Between two judgements, and of the time that a pair has stood still already: judging is dearer than a look."""
+"""Between two judgements, and of the time that a pair has stood still already: judging is dearer than a sample."""
 PROVEN_TICK_S = 0.01
-"""Between two looks at a pair of which only probes are awaited."""
+"""Between two samples of a pair of which only probes are awaited."""
 AT_REST_S = 1.0
-"""For so long another last cut is tried, where the first does not show what has been proven."""
+"""For so long another last snapshot is tried, where the first does not show what has been proven."""
 PAUSE = 0.25
 """Of a tick, at least, are left to the programs."""
 SHOW_S = 0.1
@@ -125,7 +125,7 @@ class _End:
         return proven(self._observer.evidence(brief=True))
 
     def _shows_it(self) -> bool:
-        """Whether the last cut is as good as the one that proved it: not so one in whose midst a probe comes in."""
+        """Whether the last snapshot still shows the proof: one in the midst of which a probe comes in does not."""
         return self.proven_at is None or self._is_proven()
 
 

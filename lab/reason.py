@@ -83,6 +83,7 @@ class Why(StrEnum):
     HOUSEKEEPING = "housekeeping"
     TCP_GIVES_UP = "tcp-gives-up"
     RCVBUF_MAY_BE_RAISED = "rcvbuf-may-be-raised"
+    RCVBUF_MAY_BE_LOWERED = "rcvbuf-may-be-lowered"
     HIDDEN = "hidden"
     CHILD_MAY_END = "child-may-end"
     MAY_SHUT_DOWN = "may-shut-down"

@@ -253,7 +253,7 @@ class Limits:
     """Squeezed buffers were seen to move again after 0.383 s of stillness."""
     barrier_s: float = 20.0
     tick_s: float = 0.001
-    """Between two looks at the sockets of a pair that may still move: 1000 a second."""
+    """Between two samples of the sockets of a pair that may still move: 1000 a second."""
 
 
 @dataclass(frozen=True, slots=True)

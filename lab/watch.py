@@ -28,7 +28,7 @@ from lab.kernel.place import sysctl
 from lab.kernel.place.netns import Namespace
 from lab.kernel.processes.descriptor_tables import network_namespaces
 from lab.kernel.procfs import has_ended, newest, start_of
-from lab.kernel.snapshots import Cut, Scene, Target
+from lab.kernel.snapshots import SnapshotTaker, Target
 from lab.kernel.sockets.conntrack import Conntrack
 from lab.kernel.sockets.counters import Counters
 from lab.kernel.sockets.earlier import EarlierSamples
@@ -42,13 +42,13 @@ from lab.spec import Answer, Limits, Load, Outcome, Pair, Role, Scenario, Spec
 from lab.verdict import Verdict
 
 GATE_S = 0.0196
-"""From one glance at the queues to the next: 50 a second, for sleep wakes a little later than it is told."""
+"""From one poll of the queues to the next: 50 a second, for sleep wakes a little later than it is told."""
 REFRESH_S = 1.0
-"""Between two looks for new connections, and for bytes that moved."""
+"""Between two searches for new connections, and for bytes that moved."""
 AGAIN_S = 60.0
 """Where nothing moves, all are judged again after twice as long as the time before, or four times if no pair has
 something to send at both ends, and after this long at most: it costs 20 to 100 ms, by the number of processes, where a
-glance at ten connections costs 0.1."""
+poll of ten connections costs 0.1."""
 STILL_S = 0.26
 """Times 1.2 no less than a blocked write may go on by itself (kernel/sockets/looks.py)."""
 WALK_S = 5.0
@@ -310,23 +310,25 @@ class Watch:
 
     def _judge_all(self, connections: list[Connection]) -> list[tuple[Connection, Verdict]]:
         self._settings.clear()
-        memory = EarlierSamples()
-        first = self._sampled(connections, memory)
+        earlier = EarlierSamples()
+        first = self._sampled(connections, earlier)
         time.sleep(STILL_S * 1.2)
-        second = self._sampled(connections, memory)
+        second = self._sampled(connections, earlier)
         self._judged = {each.key: pair for each, pair in zip(connections, second, strict=True)}
-        still = [i for i, now in enumerate(second) if all(now) and _bytes(first[i]) == _bytes(now)]
+        still = [
+            i for i, now in enumerate(second) if all(now) and list(map(_motion, first[i])) == list(map(_motion, now))
+        ]
         # Those that may be stuck come first, for no more than CLOSE are looked at closely; the rest at rest is idle.
         still = sorted(still, key=lambda index: not _may_be_stuck(second[index]))[:CLOSE]
         calm = not any(_may_be_stuck(second[index]) for index in still)
-        close = dict(zip(still, self._looked_at([connections[index] for index in still], memory, calm), strict=True))
+        close = dict(zip(still, self._looked_at([connections[index] for index in still], earlier, calm), strict=True))
         verdicts = []
         for index, connection in enumerate(connections):
-            cuts = [_snapshot(1, first[index]), _snapshot(2, second[index])]
+            snapshots = [_snapshot(1, first[index]), _snapshot(2, second[index])]
             if index in close:
-                cuts.append(replace(close[index], number=3))
-            if any(cuts[-1].sockets):  # else it has ended by now
-                verdicts.append((connection, judge(self._evidence(connection, tuple(cuts)))))
+                snapshots.append(replace(close[index], number=3))
+            if any(snapshots[-1].sockets):  # else it has ended by now
+                verdicts.append((connection, judge(self._evidence(connection, tuple(snapshots)))))
         return verdicts
 
     def _wait_for_news(self, connections: list[Connection], limit_s: float) -> bool:
@@ -337,8 +339,8 @@ class Watch:
             [each.ends for each in connections], {i: _queues(pair) for i, pair in enumerate(judged)}, counters
         )
         ends = [end for each in connections for end in each.ends]
-        asked = SocketQueries({index: end for index, end in enumerate(ends) if end}, tell_progress=True)
-        then = {index: _progress(sample) for index, sample in enumerate(sample for pair in judged for sample in pair)}
+        asked = SocketQueries({index: end for index, end in enumerate(ends) if end}, tell_motion=True)
+        then = {index: _motion(sample) for index, sample in enumerate(sample for pair in judged for sample in pair)}
         deadline = time.monotonic() + limit_s
         while True:
             if self._stands_anew(gate, min(deadline, time.monotonic() + REFRESH_S)):
@@ -346,13 +348,13 @@ class Watch:
             followed = self._follow(self._find_namespaces())
             if (self._list_anew() or followed) and _sockets(self._connections()) != _sockets(connections):
                 return True
-            if any(then[index] != now for index, now in asked.progress().items()):
+            if any(then[index] != now for index, now in asked.motions().items()):
                 return True
             if time.monotonic() >= deadline:
                 return False
 
     def _stands_anew(self, gate: StallPoller, deadline: float) -> bool:
-        """The first glance tells how long each takes, so that fifty a second are made if half the time is enough."""
+        """The first poll tells how long each takes, so that fifty a second are made if half the time is enough."""
         began = time.monotonic()
         stands, now = gate.found_new_stall(), time.monotonic()
         pause_s = max(GATE_S / 2, GATE_S - (now - began))
@@ -385,10 +387,10 @@ class Watch:
             return True
         return any(_port(address) in targets.ports for address in (end.entry.local, end.entry.remote))
 
-    def _sampled(self, connections: list[Connection], memory: EarlierSamples) -> list[Pair[SocketSample | None]]:
-        """Both sockets of each, by one dump a namespace. `memory` is told of all."""
+    def _sampled(self, connections: list[Connection], earlier: EarlierSamples) -> list[Pair[SocketSample | None]]:
+        """Both sockets of each, by one dump a namespace. `earlier` keeps all."""
         diags = dict.fromkeys(end.diag for each in connections for end in each.ends if end)
-        found = {(diag, sample.cookie): memory.added_to(sample) for diag in diags for sample in diag.samples()}
+        found = {(diag, sample.cookie): earlier.added_to(sample) for diag in diags for sample in diag.samples()}
 
         def sampled(connection: Connection, role: Role) -> SocketSample | None:
             end = connection.ends[role]
@@ -398,17 +400,19 @@ class Watch:
 
         return [Pair(sampled(each, Role.CLIENT), sampled(each, Role.SERVER)) for each in connections]
 
-    def _looked_at(self, still: list[Connection], memory: EarlierSamples, calm: bool) -> list[Snapshot]:
-        """One cut of all of them and of everybody around, told once for each connection."""
+    def _looked_at(self, still: list[Connection], earlier: EarlierSamples, calm: bool) -> list[Snapshot]:
+        """One snapshot of all of them and of everybody around, given once for each connection."""
         if not still:
             return []
-        targets = [_target(role, end) for each in still for role in Role if (end := each.ends[role])]
-        with closing(Scene(targets, self._diags, memory=memory, conntracks=self._conntracks)) as scene:
-            cut = scene.look(fresh=True, calm=calm)
-        cut = replace(cut, processes=self._with_containers(cut.processes))
-        pairs = [Pair(*cut.sockets[index : index + 2]) for index in range(0, len(targets), 2)]
-        stuck = [socket for pair in pairs if _may_be_stuck(pair) for socket in pair if socket]
-        return [_around(cut, pair, stuck) if _may_be_stuck(pair) else _beside(cut, pair) for pair in pairs]
+        pairs = [Pair(*(_target(role, end) for role in Role if (end := each.ends[role]))) for each in still]
+        with closing(SnapshotTaker(pairs, self._diags, earlier=earlier, conntracks=self._conntracks)) as taker:
+            taken = taker.take_all(fresh=True, calm=calm)
+        processes = self._with_containers(taken[0].processes or ())
+        stuck = [socket for each in taken if _may_be_stuck(each.sockets) for socket in each.sockets if socket]
+        return [
+            _around(replace(each, processes=processes), stuck) if _may_be_stuck(each.sockets) else _beside(each)
+            for each in taken
+        ]
 
     def _with_containers(self, processes: tuple[ProcessSample, ...]) -> tuple[ProcessSample, ...]:
         named = self._names(process.pid for process in processes) if self._names else {}
@@ -462,25 +466,17 @@ def _missing(connection: Connection) -> tuple[str, ...]:
     return (f"one end only: no socket of this host has the reversed addresses (another host, or NAT in between{why})",)
 
 
-def _around(cut: Cut, pair: Pair[SocketSample | None], stuck: Sequence[SocketSample]) -> Snapshot:
-    """All that a proof needs: everybody around, and the other connections that may be part of the same circle."""
-    return replace(
-        _snapshot(0, pair),
-        threads_before=cut.threads_before,
-        threads_after=cut.threads_after,
-        others=(*cut.others, *(socket for socket in stuck if socket not in tuple(pair))),
-        processes=cut.processes,
-        peers=cut.peers,
-        unreadable=cut.unreadable,
-    )
+def _around(taken: Snapshot, stuck: Sequence[SocketSample]) -> Snapshot:
+    """All that a proof needs: with the other connections that may be part of the same circle."""
+    return replace(taken, others=(*taken.others, *(socket for socket in stuck if socket not in tuple(taken.sockets))))
 
 
-def _beside(cut: Cut, pair: Pair[SocketSample | None]) -> Snapshot:
+def _beside(taken: Snapshot) -> Snapshot:
     """What tells kinds of rest apart: the threads that are in a call on this pair, or that hold it and are stopped."""
-    role_of = {socket.inode: socket.role for socket in pair if socket}
+    role_of = {socket.inode: socket.role for socket in taken.sockets if socket}
     holders = {
         process.pid: role
-        for process in cut.processes
+        for process in taken.processes or ()
         for inode, role in role_of.items()
         if Resource.socket(inode) in (process.resources or ())
     }
@@ -490,8 +486,8 @@ def _beside(cut: Cut, pair: Pair[SocketSample | None]) -> Snapshot:
         stopped = [replace(t, role=holders[t.pid]) for t in threads if t.suspended and t.pid in holders]
         return (*in_a_call, *(t for t in stopped if t not in in_a_call))
 
-    before, after = concerned(cut.threads_before), concerned(cut.threads_after)
-    return replace(_snapshot(0, pair), threads_before=before, threads_after=after)
+    before, after = concerned(taken.threads_before), concerned(taken.threads_after)
+    return replace(_snapshot(0, taken.sockets), threads_before=before, threads_after=after)
 
 
 def _may_be_stuck(sockets: Pair[SocketSample | None]) -> bool:
@@ -502,18 +498,14 @@ def _snapshot(number: int, sockets: Pair[SocketSample | None]) -> Snapshot:
     return Snapshot(number, (), sockets, (), Pair(None, None))
 
 
-def _bytes(sockets: Pair[SocketSample | None]) -> list[object]:
-    return [_progress(sample) for sample in sockets]
-
-
 def _queues(sockets: Pair[SocketSample | None]) -> object:
     """As the gate sees them."""
     return tuple((s.rqueue, s.wqueue) for s in sockets if s)
 
 
-def _progress(sample: SocketSample | None) -> object:
-    """As `SocketDiag.progress` tells it."""
-    return sample and (sample.inode, sample.bytes_acked, sample.bytes_received, sample.rqueue, sample.wqueue)
+def _motion(sample: SocketSample | None) -> object:
+    """As `SocketQueries.motions` tells it."""
+    return sample and (sample.inode, sample.app_progress, sample.tcp_progress)
 
 
 def _sockets(connections: Iterable[Connection]) -> set[frozenset[tuple[SocketDiag, int]]]:

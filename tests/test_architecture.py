@@ -10,11 +10,11 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for path in (ROOT / "lab").rglob("*.py"))
 
 STOREYS = [
-    {"tcp", "errors"},
+    {"tcp", "errors", "version"},
     {"spec"},
     {"evidence"},
     {"forecast"},
-    {"reason"},
+    {"reason", "run_format"},
     {"verdict"},
     {"wire", "proof"},
     {"store", "pcap", "kernel", "scenario", "remedy"},

@@ -17,6 +17,7 @@ import click
 
 from lab.cli.terminal import complain, say
 from lab.errors import LabError
+from lab.version import VERSION
 
 if TYPE_CHECKING:
     from lab.kernel.place.helper_process import HelperProcess
@@ -46,7 +47,7 @@ class _Rooms(click.Group):
 
 
 @click.group(cls=_Rooms, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name=None, version="0.1.0", prog_name="zero-window lab")
+@click.version_option(package_name=None, version=VERSION, prog_name="zero-window lab")
 def app() -> None:
     """Provoke, capture and judge TCP write-write deadlocks (mutual zero windows)."""
 

@@ -1,7 +1,8 @@
-"""Looks at connections and at everybody around them in one consistent cut: threads, sockets, threads again.
+"""Takes consistent snapshots of TCP connections, with every process that holds them or could wake a holder.
 
-A thread whose line is the same before and after (its switch counters are in it) did not run in between, so all that was
-read in between (descriptors, waits, sockets) is true of one instant. Nothing is paused, attached to or changed.
+A snapshot reads the threads, then the sockets, then the threads again. A thread whose line is the same before and after
+(its switch counters are in it) did not run in between. So all that was read in between (descriptors, waits, sockets) is
+true of one instant. Nothing is paused, attached to or changed.
 """
 
 import contextlib
@@ -14,6 +15,7 @@ from lab.evidence import (
     ProcessSample,
     Resource,
     ResourceKind,
+    Snapshot,
     SocketSample,
     ThreadSample,
     Wait,
@@ -32,117 +34,116 @@ from lab.kernel.sockets.conntrack import Conntrack
 from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SOCKETS, SocketIndex, is_unlisted
-from lab.spec import Role
+from lab.spec import Pair, Role
 
 MAX_PROCESSES, MAX_OTHERS = 256, 256
-"""Of one look. Who is beyond is not described, and the proof takes what is not described to be live."""
+"""Of one snapshot. Processes and sockets above the limit are left out; the proof treats them as live."""
 NAMES_A_SOCKET = READS | WRITES | {"accept", "accept4", "connect"}
 """The calls whose first argument is the descriptor that they wait on."""
-SEARCHES = 4
-"""At most, for one look, while each finds somebody new."""
+MAX_SEARCHES = 4
+"""Of one snapshot, while each search finds a process that the one before did not."""
 IT_RAN = "it ran while the sockets were read"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A TCP socket to look at, by its addresses (`ip:port`) in the namespace that `diag` asks."""
+    """A TCP socket to sample, by its addresses (`ip:port`) in the namespace that `diag` asks."""
 
     role: Role | None
     diag: SocketDiag
     local: str
     remote: str
     cookie: int | None = None
-    """Where it is known, only that very socket is meant: once one has ended, a listener or the next one answers."""
+    """If known, only the socket with this cookie is meant: after its end a new one may have the same addresses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """What one look saw, in the words of `Snapshot`; `sockets` in the order of the targets."""
+class SnapshotTaker:
+    """Takes snapshots of some TCP connections, and remembers between two what cannot have changed.
 
-    threads_before: tuple[ThreadSample, ...]
-    sockets: tuple[SocketSample | None, ...]
-    threads_after: tuple[ThreadSample, ...]
-    others: tuple[SocketSample, ...]
-    processes: tuple[ProcessSample, ...]
-    peers: dict[Resource, Resource]
-    unreadable: int
-    everywhere: bool
-    """Whether holders were looked for in all of /proc."""
-
-
-class Scene:
-    """The holders of some TCP sockets, whoever could wake them, and one cut of all.
-
-    With `roots` the holders are the programs that each of those processes has forked; else all of /proc is searched,
-    and again whenever one of them ran. `diags` are further namespaces in which peers may live, `conntracks` those whose
-    NAT may be between; `memory` has been told of earlier looks.
+    With `roots`, the holders are the programs that each of those processes has forked. Without, all of /proc is
+    searched, and again after a holder ran. Peers of other sockets are looked for in the namespaces of `diags` as well,
+    through the NAT of `conntracks`. `earlier` has kept
+    earlier samples of the sockets.
     """
 
     def __init__(
         self,
-        targets: Sequence[Target],
+        pairs: Sequence[Pair[Target]],
         diags: Sequence[SocketDiag] = (),
         roots: Mapping[Role, int] | None = None,
-        memory: EarlierSamples | None = None,
+        earlier: EarlierSamples | None = None,
         conntracks: Sequence[Conntrack] = (),
     ) -> None:
-        self.targets, self._roots = tuple(targets), roots
-        self._index = SocketIndex([*(target.diag for target in targets), *diags], conntracks)
+        self.pairs, self._roots = tuple(pairs), roots
+        self._targets = tuple(target for pair in pairs for target in pair)
+        self._index = SocketIndex([*(target.diag for target in self._targets), *diags], conntracks)
         self._descriptors = Descriptors(self._index)
         self._deadlines = Deadlines()
         self._waits = Waits(self._descriptors, self._deadlines)
         self._threads, self._processes = Threads(), Processes()
         self._tables = Tables()
-        self._everywhere = self._stale = False
+        self._everywhere = False
+        """Whether all descriptor tables of the host have been read."""
+        self._stale = False
+        """Whether a thread ran since then."""
         self._members: set[int] = set()
+        """The processes of the last snapshot."""
         self._ran: set[int] = set()
         """Processes of which a thread ran since they were last described."""
-        self._memory: dict[int, set[int]] = {}
-        """By process, who has the same memory, as long as nobody runs."""
+        self._same_memory: dict[int, set[int]] = {}
+        """By process: the processes that share its memory. Valid until a thread runs."""
         self._described: dict[int, ProcessSample] = {}
         self._known: dict[Target, SocketSample] = {}
         self._options: dict[int, SocketOptions | None] = {}
-        self._earlier = memory or EarlierSamples()
+        self._earlier = earlier or EarlierSamples()
 
     def close(self) -> None:
         self._threads.close()
 
-    def glance(self) -> tuple[SocketSample | None, ...]:
-        """The targets' sockets alone, without the options that their programs have set: 30 us each."""
-        samples = tuple(self._glance(target) for target in self.targets)
+    def sample_sockets(self) -> tuple[SocketSample | None, ...]:
+        """Both sockets of each pair, without the options that their programs have set: 30 us each."""
+        samples = tuple(self._bare_sample(target) for target in self._targets)
         for sample in filter(None, samples):
             self._earlier.keep(sample)
         return samples
 
-    def look(self, fresh: bool = False, calm: bool = False) -> Cut:
-        """One cut; `fresh` searches all of /proc anew, where that is searched at all.
+    def take(self) -> Snapshot:
+        """One snapshot of the only pair. Its number and the programs' counters are the caller's to add."""
+        (snapshot,) = self.take_all()
+        return snapshot
 
-        `calm`: nothing is to be proven, and the descriptor tables that found somebody will do: half the cost.
+    def take_all(self, fresh: bool = False, calm: bool = False) -> tuple[Snapshot, ...]:
+        """One snapshot of all pairs, given once for each pair: only `sockets` differs.
+
+        `fresh` searches all of /proc again, if it is searched at all. `calm` says that nothing is to be proven: then
+        one search is enough, which costs half.
         """
         self._deadlines.begin()
         self._waits.begin()
-        for target in self.targets:
+        for target in self._targets:
             if target not in self._known:
                 self._sample_target(target)
-        roles, members, late = self._gathered(fresh, calm)
+        roles, members, late = self._find_members(fresh, calm)
         now_ns = time.time_ns()
-        before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members - late)]
-        processes = [self._describe(pid) for pid in sorted(members | self._bystanders(members))]
-        sockets = tuple(self._sample_target(target) for target in self.targets)
+        before = tuple(self._thread_sample(thread, roles, now_ns) for thread in self._all(members - late))
+        processes = tuple(self._describe(pid) for pid in sorted(members | self._bystanders(members)))
+        pairs = [Pair(*map(self._sample_target, pair)) for pair in self.pairs]
         others = tuple(self._sample_others(members))
         after = self._read_again(members, roles)
         self._members = members
         self._threads.forget_all_but(members)
-        return Cut(
-            tuple(before), sockets, after, others, tuple(processes), self._peers(members), self._unreadable(),
-            self._everywhere,
-        )  # fmt: skip
+        peers, unreadable = self._peers(members), self._unreadable()
+        return tuple(
+            Snapshot(0, before, sockets, after, Pair(None, None), others, processes, peers, unreadable)
+            for sockets in pairs
+        )
 
-    def _gathered(self, fresh: bool, calm: bool) -> tuple[dict[int, Role | None], set[int], set[int]]:
-        """The holders, all members, and those that came too late: who may have forked after the search that found them.
+    def _find_members(self, fresh: bool, calm: bool) -> tuple[dict[int, Role | None], set[int], set[int]]:
+        """The holders, all processes of the snapshot, and those of them that the last search found.
 
-        What a process holds is known for the cut only if its threads are read first, and the tables then; so a search
-        that finds somebody new is followed by another. Who is late has no first reading.
+        What a process holds is certain only if its threads are read first, and its tables then: between the two it may
+        fork, and its child is in no table that was read. So a search that finds a new process is followed by another.
+        A process that the last search found has no first reading.
         """
         searches = 0
         while True:
@@ -151,11 +152,11 @@ class Scene:
             late = members - self._members
             self._members |= members
             searches, fresh = searches + 1, not calm
-            if not late or searches == SEARCHES:
+            if not late or searches == MAX_SEARCHES:
                 return roles, members, late
 
     def _search(self, fresh: bool) -> dict[int, Role | None]:
-        """The holders, each with the role of the only target that it holds."""
+        """The holders. The role is None if a process holds targets of both roles."""
         roles: dict[int, Role | None] = {}
         self._read_lines(self._members)
         if self._roots is not None:
@@ -163,7 +164,7 @@ class Scene:
             self._read_lines(roles.keys() - self._members)
         if self._ran or fresh:
             self._index.begin()
-            self._memory.clear()
+            self._same_memory.clear()
         if not self._everywhere:
             if self._roots is None:
                 self._scan()
@@ -176,7 +177,7 @@ class Scene:
 
     def _holders(self) -> dict[int, Role | None]:
         roles_of: dict[int, set[Role | None]] = {}
-        for target in self.targets:
+        for target in self._targets:
             if target in self._known:
                 for pid in self._tables.holders([Resource.socket(self._known[target].inode)]):
                     roles_of.setdefault(pid, set()).add(target.role)
@@ -206,13 +207,13 @@ class Scene:
             self._ran.add(thread.pid)
 
     def _all(self, pids: Iterable[int]) -> list[Thread]:
-        """Every thread whose line has been read; what has ended and is not yet buried does nothing any more."""
+        """Every thread whose line has been read. A zombie is left out: it does nothing any more."""
         return [
             thread for pid in sorted(pids) for thread in self._threads.known(pid) if thread.line.state not in ("Z", "X")
         ]
 
     def _reach_all(self, holders: set[int]) -> set[int]:
-        """Their children too, where the end of one would run a handler of SIGCHLD."""
+        """The holders and all that could wake them; and their children, if the end of one runs a handler (SIGCHLD)."""
         reached: set[int] = set()
         front = holders
         while front:
@@ -222,7 +223,7 @@ class Scene:
         return reached
 
     def _reach(self, holders: set[int]) -> set[int]:
-        """The holders, whoever could wake one of their threads, whoever could wake those, and so on."""
+        """The holders, the processes that could wake one of their threads, those that could wake these, and so on."""
         somebody_ran = bool(self._ran)
         reached: set[int] = set()
         frontier = holders
@@ -239,7 +240,7 @@ class Scene:
         return reached
 
     def _read_wait(self, thread: Thread, somebody_ran: bool) -> None:
-        """Anew only if it ran, or if what it waits for can be changed by others and one of them ran."""
+        """Read what it waits for again if it ran, or if another thread ran and can change that (`Thread.dynamic`)."""
         if thread.wait is not None and not (somebody_ran and thread.dynamic):
             return
         thread.sample = None
@@ -262,11 +263,11 @@ class Scene:
         return found
 
     def _in_one_memory(self, thread: Thread) -> set[int]:
-        """Processes made by clone(2) with CLONE_VM and without CLONE_THREAD."""
-        if thread.pid not in self._memory:
+        """Processes that share its memory: made by clone(2) with CLONE_VM and without CLONE_THREAD."""
+        if thread.pid not in self._same_memory:
             others = self._tables.by_pid.keys() - {thread.pid}
-            self._memory[thread.pid] = {pid for pid in others if same(Kind.MEMORY, thread.tid, pid) is not False}
-        return set(self._memory[thread.pid])
+            self._same_memory[thread.pid] = {pid for pid in others if same(Kind.MEMORY, thread.tid, pid) is not False}
+        return set(self._same_memory[thread.pid])
 
     def _wakers(self, pids: set[int]) -> set[int]:
         items = {item for thread in self._all(pids) if thread.wait for item in thread.wait.items}
@@ -277,7 +278,7 @@ class Scene:
         return found | self._tables.holders(ends)
 
     def _bystanders(self, members: set[int]) -> set[int]:
-        """Who wakes nobody by what the proof follows, and is named: what it may do cannot be told."""
+        """Processes that may end a wait in a way that cannot be seen. They are described, and the proof names them."""
         waited = {item for thread in self._all(members) if thread.wait for item in thread.wait.items}
         accepting = {each.resource for each in waited if each.wants is Wants.ACCEPT}
         found = self._tables.with_descriptors_in_flight() | self._tables.holders(accepting)
@@ -286,7 +287,7 @@ class Scene:
         return found
 
     def _ends(self, item: Item) -> list[Resource]:
-        """The resources whose holders could end a wait on this one. In a run the pair's holders are known."""
+        """The resources whose holders could end a wait for this item. The holders of the targets are known already."""
         resource = item.resource
         if resource.kind is ResourceKind.SOCKET and resource.number not in self._target_inodes():
             peer = self._index.peer(resource.number)
@@ -336,10 +337,10 @@ class Scene:
         return samples
 
     def _sample_target(self, target: Target) -> SocketSample | None:
-        sample = self._glance(target)
+        sample = self._bare_sample(target)
         return self._with_options(sample) if sample else None
 
-    def _glance(self, target: Target) -> SocketSample | None:
+    def _bare_sample(self, target: Target) -> SocketSample | None:
         known = self._known.get(target)
         sample = target.diag.sample(target.role, target.local, target.remote, known.cookie if known else target.cookie)
         if sample is None:
@@ -348,7 +349,7 @@ class Scene:
         return sample
 
     def _sample_others(self, members: set[int]) -> Iterator[SocketSample]:
-        """The sockets that any of the threads waits for, and their peers, less the targets."""
+        """The TCP sockets that one of the threads waits for, and their peers, without the targets."""
         wanted: dict[int, None] = {}
         for thread in self._all(members):
             for item in thread.wait.items if thread.wait else ():
@@ -365,7 +366,7 @@ class Scene:
                 yield self._with_options(sample)
 
     def _with_options(self, sample: SocketSample) -> SocketSample:
-        """Read anew when somebody ran, who may have set them."""
+        """The options are read again if a thread ran, which may have set them."""
         if self._ran or sample.inode not in self._options:
             self._options[sample.inode] = self._read_options(sample.inode)
         options = self._options[sample.inode]
@@ -390,6 +391,7 @@ class Scene:
         return None
 
     def _peers(self, members: set[int]) -> dict[Resource, Resource]:
+        """The peer of each Unix socket that a thread waits for."""
         peers = {}
         for thread in self._all(members):
             for item in thread.wait.items if thread.wait else ():
@@ -398,7 +400,7 @@ class Scene:
         return peers
 
     def _unreadable(self) -> int:
-        """Where we do not see all processes, at least one more."""
+        """How many descriptor tables could not be read; one more if /proc does not show all processes of the host."""
         if self._roots is not None:
             return len(self._tables.unreadable & self._members)
         return len(self._tables.unreadable) + (not sees_whole_host())

@@ -1,4 +1,4 @@
-"""The evidence looked at once, for every rule of the verdict: the last cut, how long it is still, what is proven."""
+"""The evidence of one connection, as every rule of the verdict needs it: the last snapshot, stillness, the proof."""
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -26,8 +26,8 @@ class ConnectionView:
         self.wire = evidence.wire
         self.last: Snapshot | None = evidence.snapshots[-1] if evidence.snapshots else None
         self.seal_ns = seal(evidence)
-        moved = (self.seal_ns, _unchanged_since(evidence.snapshots, _moved_by_tcp))
-        self.still_since_ns = max((each for each in moved if each is not None), default=None)
+        settled_ns = _unchanged_since(evidence.snapshots, lambda socket: socket.tcp_progress)
+        self.still_since_ns = max((each for each in (self.seal_ns, settled_ns) if each is not None), default=None)
 
     @property
     def still(self) -> bool:
@@ -49,11 +49,11 @@ class ConnectionView:
 
     @cached_property
     def knot(self) -> Knot | None:
-        """The proof, if the last cut holds one."""
+        """The proof, if the last snapshot holds one."""
         return self._knot(self.last, self.analysis) if self.last and self.analysis else None
 
     def proved_ns(self) -> int | None:
-        """When the knot was first there: the first of the latest cuts that all show one."""
+        """When the knot was first there: the first of the latest snapshots that all show one."""
         since = None
         for snapshot in reversed(self.evidence.snapshots):
             if self._knot(snapshot, self._analysed(snapshot)) is None:
@@ -110,17 +110,17 @@ class ConnectionView:
         return any(t.syscall in syscalls and t.socket_inode == socket.inode for t in readable)
 
     def is_spinning(self) -> bool:
-        """Whether a thread has run again and again while no byte moved, or has at every look.
+        """Whether a thread was scheduled FUTILE_RUNS times, or was runnable in every sample, while no byte moved.
 
-        Counted over the later half of the stillness: on the way into its last blocked call a thread runs, too (in 13 of
-        787 freezes often enough to be taken for one that tries in vain).
+        Only the later half of the standstill counts: a thread that is about to block still runs (in 13 of 787 freezes
+        often enough to be taken for a spinning one).
         """
         if self.last is None or self.still_since_ns is None:
             return False
         since_ns = (self.still_since_ns + self.last.time_ns) // 2
         still = [each for each in self.evidence.snapshots if each.time_ns >= since_ns]
-        looks = [threads for each in still for threads in (each.threads_before, each.threads_after) if threads]
-        awake = [{(t.pid, t.tid) for t in threads if t.state == "R"} for threads in looks]
+        samples = [threads for each in still for threads in (each.threads_before, each.threads_after) if threads]
+        awake = [{(t.pid, t.tid) for t in threads if t.state == "R"} for threads in samples]
         if awake and set.intersection(*awake):
             return True
         first = {(t.pid, t.tid): t.switches for t in still[0].threads_before} if still else {}
@@ -166,10 +166,18 @@ class ConnectionView:
         return KernelTraits(
             wmem_max=None if self.evidence.wmem_max_of else largest,
             wmem_max_of=self.evidence.wmem_max_of | ends,
+            adv_win_scale_of=self._scales() if self.evidence.adv_win_scale_counts else {},
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
             drops_beyond_window=drops_beyond_window(self.evidence.release),
             gives_up=None in tuple(settings) or gives_up(*(each.sysctls for each in settings if each)),
         )
+
+    def _scales(self) -> dict[int, int]:
+        """tcp_adv_win_scale of every socket of which it is known."""
+        settings = self.evidence.settings
+        known = {role: scale for role in Role if (each := settings[role]) and (scale := each.adv_win_scale) is not None}
+        own = {socket.inode: known[role] for role in known if (socket := self.socket(role))}
+        return self.evidence.adv_win_scale_of | own
 
     def _knot(self, snapshot: Snapshot, analysis: Analysis) -> Knot | None:
         client, server = snapshot.sockets
@@ -182,16 +190,8 @@ def seal(evidence: Evidence) -> int | None:
     if not evidence.snapshots:
         return None
     stamps = [p.stamp_ns for p in evidence.snapshots[-1].progress if p and p.stamp_ns]
-    changed = _unchanged_since(evidence.snapshots, _moved_by_programs)
+    changed = _unchanged_since(evidence.snapshots, lambda socket: socket.app_progress)
     return max([*stamps, *([changed] if changed else [])], default=None)
-
-
-def _moved_by_programs(socket: SocketSample) -> tuple[int, int]:
-    return socket.bytes_acked + socket.wqueue, socket.bytes_received - socket.rqueue
-
-
-def _moved_by_tcp(socket: SocketSample) -> tuple[int, int]:
-    return socket.bytes_acked, socket.bytes_received
 
 
 def _unchanged_since(snapshots: Iterable[Snapshot], fact: Callable[[SocketSample], tuple[int, int]]) -> int | None:

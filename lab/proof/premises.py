@@ -410,6 +410,52 @@ STACK = (
         cases=("window-clamp-lowered", "rcvlowat-raised"),
     ),
     Premise(
+        id="unseen-window",
+        says=(
+            "With nothing in flight, all received bytes acknowledged and snd_wnd 0, the peer's right edge was its "
+            "rcv_nxt when it sent the segment that the sender heard last, and nothing has filled its buffer since."
+        ),
+        sources=(
+            _kernel("net/ipv4/tcp_input.c", "tcp_ack_update_window()"),
+            _measured("5,304 directions called closed on 5.10 and 6.1: none moved; all 6,118 true windows were 0"),
+        ),
+        needs=(
+            "SocketSample.snd_wnd",
+            "SocketSample.unacked",
+            "SocketSample.notsent_bytes",
+            "SocketSample.bytes_acked",
+            "SocketSample.bytes_received",
+            "SocketSample.backlog",
+            "SocketSample.rcvbuf_locked",
+            "SocketSample.window_clamp",
+        ),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/stack/test_unseen_window.py::test_every_premise_of_an_unseen_window_is_needed",
+            "proof/stack/test_unseen_window.py::test_a_receive_buffer_that_may_have_been_lowered_is_named",
+        ),
+        kernels=Kernels("5.6", "6.2"),
+    ),
+    Premise(
+        id="window-selection-by-scale",
+        says="Below Linux 6.6 __tcp_select_window() gives 0 where tcp_adv_win_scale makes too little of what is free.",
+        sources=(
+            _kernel("net/ipv4/tcp_output.c", "__tcp_select_window()", "5.4, 5.10, 5.15 and 6.1"),
+            _kernel("include/net/tcp.h", "tcp_win_from_space()", "5.4, 5.10, 5.15 and 6.1"),
+            _measured("whether tcp_adv_win_scale is in effect, by a socket of the lab's own"),
+        ),
+        needs=(
+            "Evidence.adv_win_scale_counts",
+            "Evidence.adv_win_scale_of",
+            "Settings.sysctls",
+            "SocketSample.window_clamp",
+            "SocketSample.rcv_wscale",
+        ),
+        unseen=Unseen.NOT_PROVEN,
+        tests=("proof/stack/test_unseen_window.py::test_the_kernels_own_choice_is_made_again_to_the_bit",),
+        kernels=Kernels("5.6", "6.2"),
+    ),
+    Premise(
         id="answered-probe",
         says=(
             "A probe that was answered with window 0 has shown that what is free makes no window, until the program "

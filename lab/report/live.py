@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FRAMES = "|/-\\"
 """Of the spinner; a terminal that knows no more than ASCII can draw them."""
 STILL_S = 0.1
-"""Shown as still from here on: two looks in a row may well see the same bytes of a pair that moves."""
+"""Shown as still from here on: two samples in a row may well show the same bytes of a pair that moves."""
 
 
 class Live:
@@ -44,7 +44,7 @@ class Live:
         self.close()
 
     def show(self, evidence: Evidence) -> None:
-        """Draw the last cut. To be called about ten times a second."""
+        """Draw the last snapshot. To be called about ten times a second."""
         if self._display is None or not evidence.snapshots:
             return
         self._shown += 1

@@ -117,6 +117,7 @@ SENTENCES: dict[Why, str] = {
     Why.HOUSEKEEPING: "{} is taken for housekeeping of {}",
     Why.TCP_GIVES_UP: "TCP itself may end the wait of {} after tcp_retries2: too few acknowledgments reach it",
     Why.RCVBUF_MAY_BE_RAISED: "the program of {} has set SO_RCVBUF, and may have raised it since a probe was answered",
+    Why.RCVBUF_MAY_BE_LOWERED: "the program of {} may have lowered SO_RCVBUF while a window update was lost",
     Why.HIDDEN: "{} {}",
     Why.CHILD_MAY_END: "child {} of {} may end, which a signal tells it (SIGCHLD)",
     Why.MAY_SHUT_DOWN: "{} has {} too, and may shut it down",

@@ -1,4 +1,4 @@
-"""One side of the connection in the last cut, put together for people: its socket, and what its program waits for."""
+"""One side of the connection in the last snapshot, for people: its socket, and what its program waits for."""
 
 from dataclasses import dataclass
 
@@ -35,11 +35,11 @@ class Side:
 
 
 def sides(evidence: Evidence) -> Pair[Side]:
-    """Of the last cut with both sockets, which is the one that the account is drawn from; else of the last."""
-    cut = last_with_both(evidence) or (evidence.snapshots[-1] if evidence.snapshots else None)
+    """Of the last snapshot with both sockets, which is the one that the account is drawn from; else of the last."""
+    snapshot = last_with_both(evidence) or (evidence.snapshots[-1] if evidence.snapshots else None)
     found = []
     for role in Role:
-        threads = tuple(thread for thread in cut.threads_after if thread.role is role) if cut else ()
-        socket = cut.sockets[role] if cut else None
+        threads = tuple(thread for thread in snapshot.threads_after if thread.role is role) if snapshot else ()
+        socket = snapshot.sockets[role] if snapshot else None
         found.append(Side(role, socket, threads, evidence.connected[role], evidence.ended[role]))
     return Pair(found[0], found[1])

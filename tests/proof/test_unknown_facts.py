@@ -111,6 +111,14 @@ WIDE = pair(client(), server(rcvbuf=1 << 20, rmem_alloc=(1 << 20) - 60_000, wind
 PROBED: Facts = {"backoff": 1, "last_data_sent_ms": 300, "last_ack_recv_ms": 60}
 ANSWERED = pair(client(**PROBED), server(rmem_alloc=8192 - 2032))
 NEAR_THE_CLAMP = pair(client(**PROBED), server(rmem_alloc=8192 - 2424, window_clamp=4608))
+UNSEEN = pair(client(rcv_wnd=None), server(rcv_wnd=None))
+HALF = replace(
+    pair(client(rcv_wnd=None), server(rcv_wnd=None, rmem_alloc=8192 - 3000, window_clamp=4096)),
+    adv_win_scale_counts=True,
+)
+"""Half of what is free is a window of 1500 bytes, and a segment is more than its whole units of 128."""
+BY_SCALE = replace(HALF, settings=settings(tcp_adv_win_scale="1"))
+BY_SCALE_OF_EACH = replace(HALF, adv_win_scale_of={11: 1, 22: 1})
 SEEN_TO_CLOSE = server(rmem_alloc=8192 - 2032, rcvbuf_locked=True)
 CLOSED = pair(client(), replace(SEEN_TO_CLOSE, earlier=closing(drops=0)))
 SET_BEFORE = pair(client(**PROBED), replace(SEEN_TO_CLOSE, earlier=earlier(SEEN_TO_CLOSE, unchanged_ms=100)))
@@ -322,13 +330,32 @@ FACTS: dict[str, tuple[Fact, ...]] = {
         Fact("SocketSample.rcvbuf", FROZEN, far(rcvbuf=16_384), "may open its window"),
         Fact("SocketSample.rmem_alloc", FROZEN, far(rmem_alloc=4000), "may open its window"),
         Fact("SocketSample.rcv_mss", A_SEGMENT_SHORT, far(rcv_mss=536), "may open its window"),
-        Fact("SocketSample.rcv_wnd", FROZEN, far(rcv_wnd=None), "tcpi_rcv_wnd"),
+        Fact("SocketSample.rcv_wnd", REFUSED, far(rcv_wnd=None), "tcpi_rcv_wnd"),
+        Fact("SocketSample.rcv_wnd", FROZEN, far(rcv_wnd=1), "offers a window of 1 "),
     ),
     "window-clamp": (
         Fact("SocketSample.window_clamp", WIDE, far(window_clamp=100_000), "may open its window"),
         Fact("SocketSample.window_clamp", WIDE, far(window_clamp=None), "may open its window"),
         Fact("SocketSample.rcv_wscale", NEAR_THE_CLAMP, far(rcv_wscale=14), "may open its window"),
         Fact("SocketSample.rcv_wscale", NEAR_THE_CLAMP, far(rcv_wscale=None), "may open its window"),
+    ),
+    "unseen-window": (
+        Fact("SocketSample.snd_wnd", UNSEEN, near(snd_wnd=None), "tcpi_snd_wnd"),
+        Fact("SocketSample.snd_wnd", UNSEEN, near(snd_wnd=1), "has not yet heard"),
+        Fact("SocketSample.unacked", UNSEEN, near(unacked=1), "not yet refused"),
+        Fact("SocketSample.notsent_bytes", UNSEEN, near(notsent_bytes=7264), "not yet refused"),
+        Fact("SocketSample.bytes_acked", UNSEEN, near(bytes_acked=8905), "acknowledgment is on its way"),
+        Fact("SocketSample.bytes_received", UNSEEN, far(bytes_received=9096), "acknowledgment is on its way"),
+        Fact("SocketSample.backlog", UNSEEN, far(backlog=1), "backlog"),
+        Fact("SocketSample.rcvbuf_locked", UNSEEN, far(rcvbuf_locked=None), "may have lowered"),
+        Fact("SocketSample.window_clamp", UNSEEN, far(window_clamp=None), "tcpi_rcv_wnd"),
+    ),
+    "window-selection-by-scale": (
+        Fact("Evidence.adv_win_scale_counts", BY_SCALE, whole(adv_win_scale_counts=None), "tcpi_rcv_wnd"),
+        Fact("Evidence.adv_win_scale_of", BY_SCALE_OF_EACH, whole(adv_win_scale_of={}), "tcpi_rcv_wnd"),
+        Fact("Settings.sysctls", BY_SCALE, whole(settings=settings()), "tcpi_rcv_wnd"),
+        Fact("SocketSample.window_clamp", BY_SCALE, far(window_clamp=None), "may open its window"),
+        Fact("SocketSample.rcv_wscale", BY_SCALE, far(rcv_wscale=None), "may open its window"),
     ),
     "answered-probe": (
         Fact("SocketSample.last_data_sent_ms", ANSWERED, near(last_data_sent_ms=100), "may open its window"),
@@ -377,7 +404,7 @@ FACTS: dict[str, tuple[Fact, ...]] = {
     "capacity": (
         Fact("SocketSample.rqueue", DEEP, far(rqueue=0), "offers a window"),
         Fact("SocketSample.rcvbuf", DEEP, far(rcvbuf=16_384), "offers a window"),
-        Fact("SocketSample.rcv_wnd", DEEP, far(rcv_wnd=None), "tcpi_rcv_wnd"),
+        Fact("SocketSample.rcv_wnd", DEEP, far(rcv_wnd=None), "has not yet heard"),
         Fact("Settings.sysctls", BOUNDED, whole(settings=LARGE), "offers a window"),
     ),
     "ack-starvation": (

@@ -42,7 +42,7 @@ TIMER_ABSTIME = 1
 _EXEC_START = re.compile(r"^se\.exec_start\s*:\s*(\d+)\.(\d{6})", re.MULTILINE)
 ALARM = ", it_real_fn,"
 """The timer of alarm(2) and setitimer(2) in /proc/timer_list, which does not tell whose it is."""
-LOOKS = 3
+READINGS = 3
 """While the list is written a timer that fires may hide the next one."""
 _SLEEPER = re.compile(r"hrtimer_wakeup, .*\n # expires at (\d+)-(\d+)")
 
@@ -58,7 +58,7 @@ class Deadlines:
         self._time_namespace = _time_namespace("self")
 
     def begin(self) -> None:
-        """A new look: the armed timers are read anew when one is asked for. 60 us."""
+        """A new snapshot: the armed timers are read again when one is asked for. 60 us."""
         self._timers_read = False
 
     @property
@@ -69,7 +69,7 @@ class Deadlines:
     def alarm_is_pending(self) -> bool:
         """Anybody's; False too where the list cannot be read."""
         with contextlib.suppress(OSError):
-            return any(ALARM in text_of(self._timer_list) for _ in range(LOOKS))
+            return any(ALARM in text_of(self._timer_list) for _ in range(READINGS))
         return False
 
     def after(self, thread: Thread, duration_ns: int, *, polls: bool = False) -> int | None:

@@ -53,7 +53,7 @@ class Waits:
         self._traced: dict[int, set[int]] | None = None
 
     def begin(self) -> None:
-        """A new look: who traces whom is read anew when that is asked for."""
+        """A new snapshot: who traces whom is read again when that is asked for."""
         self._traced = None
 
     def of(self, thread: Thread) -> tuple[Wait | None, bool]:

@@ -10,7 +10,7 @@ from lab.kernel.sockets.sock_diag import Located
 HOPS = 4
 """Namespaces with a NAT between two ends of one host: the host's, and those of its nodes and pods."""
 QUESTIONS = 10_000
-"""At most, of one look: 0.2 s."""
+"""At most, of one list of sockets: 0.2 s."""
 
 
 class PeerLookup:

@@ -76,9 +76,9 @@ class TcpEntry:
     listens: bool
 
 
-Progress = tuple[int, int, int, int, int]
-"""The inode, bytes_acked, bytes_received, Recv-Q and Send-Q: who moves changes one of them, and who is left by its
-program loses the inode."""
+Motion = tuple[int, tuple[int, int], tuple[int, int]]
+"""The inode, `app_progress` and `tcp_progress` of a SocketSample. Bytes that move change one of them; a socket that its
+program has closed has no inode any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,9 +212,9 @@ def _silent(error: OSError) -> TestbedError:
     return TestbedError(f"sock_diag does not answer: {why}")
 
 
-def question(local: str, remote: str, cookie: int, *, tell_progress: bool = False) -> bytes:
+def question(local: str, remote: str, cookie: int, *, tell_motion: bool = False) -> bytes:
     """About one socket, whole: it may be asked again and again."""
-    extensions = 1 << (INET_DIAG_INFO - 1) if tell_progress else 0
+    extensions = 1 << (INET_DIAG_INFO - 1) if tell_motion else 0
     request = _request(local, remote, extensions) + struct.pack("=Q", cookie)
     return NLMSG.pack(NLMSG.size + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0) + request
 
@@ -253,16 +253,18 @@ def queues(answer: bytes) -> tuple[int, int] | None:
     return rqueue, wqueue
 
 
-def progress(answer: bytes) -> Progress | None:
-    """What a question with `tell_progress` asks for; None if the socket is gone."""
+def motion(answer: bytes) -> Motion | None:
+    """What a question with `tell_motion` asks for; None if the socket is gone."""
     now = queues(answer)
     if now is None:
         return None
+    rqueue, wqueue = now
     information = dict(attributes_of(answer, NLMSG.size + _MESSAGE.size)).get(INET_DIAG_INFO)
     if information is None:
         return None
     acked, received = _ACKED_RECEIVED.unpack_from(information)
-    return (*_INODE.unpack_from(answer, NLMSG.size), acked, received, *now)
+    (inode,) = _INODE.unpack_from(answer, NLMSG.size)
+    return inode, (acked + wqueue, received - rqueue), (acked, received)
 
 
 def _checked(reply: bytes) -> bytes | None:

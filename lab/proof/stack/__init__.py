@@ -4,7 +4,8 @@ S is the sender, P its peer. `could_write` asks the arguments one after the othe
 
 * `ruling`: what a ruling is. `traits`: what is known of the kernel. `in_flight`: what is on its way.
 * `history`: what several samples of one socket show together.
-* `closed_window`: P's window is closed for good. `ack_starvation`: no acknowledgment of P reaches S.
+* `closed_window`: P's window is closed for good; `unseen_window`: the same where P's kernel does not tell its window.
+* `ack_starvation`: no acknowledgment of P reaches S.
 * `silly_window`: P takes one small segment more. `capacity`: P could not take it all, whatever its window.
 * `send_buffer`: what stays queued, against the largest buffer that S may ever get.
 
@@ -17,14 +18,14 @@ from dataclasses import replace
 from functools import cached_property
 
 from lab.evidence import SocketSample
+from lab.proof.stack import closed_window, unseen_window
 from lab.proof.stack.ack_starvation import starved_reader, starved_writer
 from lab.proof.stack.capacity import capacity
-from lab.proof.stack.closed_window import opening, premises_of, unless_raised
 from lab.proof.stack.ruling import Argument, Ends, Possible, Ruling, end_of, unknown, yes
 from lab.proof.stack.send_buffer import has_room, largest_sndbuf, least_queued, sealed
 from lab.proof.stack.silly_window import silly_window
 from lab.proof.stack.traits import UNKNOWN_KERNEL, KernelTraits
-from lab.reason import Reason, Why
+from lab.reason import Qualifier, Reason, Why
 
 OPEN_STATES = frozenset({"ESTABLISHED", "CLOSE-WAIT"})
 
@@ -41,7 +42,24 @@ class Direction:
     @cached_property
     def opening(self) -> Ruling | None:
         """Why the peer may take more. None: its window is closed for good."""
-        return opening(self.sender, self.peer)
+        if self.sender.snd_wnd is None:
+            return unknown(Why.NO_SND_WND, end_of(self.sender))
+        if self.peer.rcv_wnd is None:
+            return unseen_window.opening(self.sender, self.peer, self.kernel)
+        return closed_window.opening(self.sender, self.peer)
+
+    @property
+    def premises(self) -> tuple[str, ...]:
+        """What a window that is closed for good rests on."""
+        if self.peer.rcv_wnd is None:
+            return (*unseen_window.premises_of(self.sender, self.peer, self.kernel), "right-edge")
+        return (*closed_window.premises_of(self.sender, self.peer), "right-edge")
+
+    @property
+    def qualifiers(self) -> tuple[Qualifier, ...]:
+        if self.peer.rcv_wnd is None:
+            return unseen_window.unless_lowered(self.sender, self.peer, self.kernel)
+        return closed_window.unless_raised(self.sender, self.peer)
 
     @cached_property
     def arrival(self) -> Ruling:
@@ -83,8 +101,8 @@ def _window_stays_closed(way: Direction) -> Ruling | None:
     return replace(
         found,
         ends=_ends(is_silent(sender) or kernel.gives_up, found.ends),
-        qualifiers=(*unless_raised(sender, peer), *found.qualifiers),
-        premises=(*premises_of(sender, peer), "send-buffer-growth", "packet-merging", *found.premises),
+        qualifiers=(*way.qualifiers, *found.qualifiers),
+        premises=(*way.premises, "send-buffer-growth", "packet-merging", *found.premises),
     )
 
 
@@ -143,8 +161,7 @@ def could_receive_data(receiver: SocketSample, peer: SocketSample, kernel: Kerne
         return Ruling(Possible.NO, Reason(Why.NOTHING_TO_SEND, (end_of(peer),)), Argument.NOTHING_QUEUED)
     if way.opening is None:
         reason = Reason(Why.CLOSED_FOR_GOOD, (end_of(receiver),))
-        qualifiers, premises = unless_raised(peer, receiver), premises_of(peer, receiver)
-        return Ruling(Possible.NO, reason, Argument.CLOSED_WINDOW, qualifiers=qualifiers, premises=premises)
+        return Ruling(Possible.NO, reason, Argument.CLOSED_WINDOW, qualifiers=way.qualifiers, premises=way.premises)
     return starved_reader(receiver, peer, kernel) or way.opening
 
 

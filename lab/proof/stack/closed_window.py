@@ -9,7 +9,7 @@ that the program has set since.
 from lab.evidence import SocketSample
 from lab.proof.stack.history import history_of
 from lab.proof.stack.in_flight import flight_of, in_motion
-from lab.proof.stack.ruling import Ruling, end_of, unknown, yes
+from lab.proof.stack.ruling import Ruling, end_of, yes
 from lab.reason import Qualifier, Reason, Why
 
 EXCHANGE_MS = 100
@@ -24,13 +24,10 @@ MAX_WSCALE = 14
 
 def opening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
     """Why data may still leave the sender's queue without a read at the peer. None: it cannot."""
-    if peer.rcv_wnd is None:
-        return unknown(Why.NO_RCV_WND, end_of(peer))
-    if sender.snd_wnd is None:
-        return unknown(Why.NO_SND_WND, end_of(sender))
+    assert peer.rcv_wnd is not None
     if peer.rcv_wnd > 0:
         return yes(Why.WINDOW_OPEN, end_of(peer), peer.rcv_wnd)
-    if sender.snd_wnd > 0:
+    if sender.snd_wnd:
         return yes(Why.CLOSING_NOT_HEARD, end_of(sender))
     if sender.backlog or peer.backlog:
         return yes(Why.BACKLOG, end_of(sender), end_of(peer))
@@ -41,7 +38,7 @@ def premises_of(sender: SocketSample, peer: SocketSample) -> tuple[str, ...]:
     """What a window that stays closed rests on."""
     shown = "seen-to-close" if _was_seen_to_close(peer) else "answered-probe"
     refused = ("refused-flight",) if flight_of(sender) else ()
-    return ("window-selection" if stays_closed(peer) else shown, "window-clamp", "right-edge", *refused)
+    return ("window-selection" if stays_closed(peer) else shown, "window-clamp", *refused)
 
 
 def _reopening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
@@ -53,7 +50,7 @@ def _reopening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
     """
     if stays_closed(peer):
         return None
-    shown = _was_seen_to_close(peer) or (_was_answered(sender) and (_has_a_ratio(peer) or _is_as_it_was(sender, peer)))
+    shown = _was_seen_to_close(peer) or (was_answered(sender) and (_has_a_ratio(peer) or _is_as_it_was(sender, peer)))
     if shown and _is_below_the_clamp(peer) and _is_too_little(peer):
         return None
     return yes(Why.MAY_REOPEN, end_of(peer), free_of(peer))
@@ -66,7 +63,7 @@ def unless_raised(sender: SocketSample, peer: SocketSample) -> tuple[Qualifier, 
     return (Qualifier(Reason(Why.RCVBUF_MAY_BE_RAISED, (end_of(peer),)), "answered-probe"),)
 
 
-def _was_answered(sender: SocketSample) -> bool:
+def was_answered(sender: SocketSample) -> bool:
     """Whether an acknowledgment came so long after the last data that it answers a probe."""
     answered_ms = sender.last_data_sent_ms - sender.last_ack_recv_ms
     return sender.backoff >= 1 and answered_ms >= max(EXCHANGE_MS, sender.rto_us // 1000 - JIFFIES_MS)

@@ -49,7 +49,7 @@ def test_a_writer_may_go_on_if_one_fact_is_reversed(here: dict[str, Any], there:
     ("here", "there", "named"),
     [
         ({"snd_wnd": None}, {}, "tcpi_snd_wnd"),
-        ({}, {"rcv_wnd": None}, "tcpi_rcv_wnd"),
+        ({}, {"rcv_wnd": None, "rmem_alloc": 5000}, "tcpi_rcv_wnd"),
         ({"user_timeout_ms": None}, {}, "TCP_USER_TIMEOUT"),
         ({}, {"user_timeout_ms": None}, "TCP_USER_TIMEOUT"),
         ({"state": "FIN-WAIT-1"}, {}, "FIN-WAIT-1"),
