@@ -97,7 +97,10 @@ class SocketSample:
     pacing_rate: int | None = None
     """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
     ulp: str | None = None
-    """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
+    """TCP_ULP: what lies above TCP in the kernel and moves data by itself (tls, mptcp); empty: nothing."""
+    error_queue: str | None = None
+    """The options by which something may come to its error queue and wake its thread (SO_TIMESTAMPING, IP_RECVERR,
+    SO_ZEROCOPY); empty: none."""
     window_clamp: int | None = None
     """TCP_WINDOW_CLAMP: the largest window that this end offers."""
     earlier: tuple[EarlierSample, ...] | None = None

@@ -381,6 +381,8 @@ class SnapshotTaker:
             sndbuf_locked=options.sndbuf_locked,
             rcvbuf_locked=options.rcvbuf_locked,
             window_clamp=options.window_clamp,
+            ulp=sample.ulp or options.ulp,
+            error_queue=options.error_queue,
         )
 
     def _read_options(self, inode: int) -> SocketOptions | None:

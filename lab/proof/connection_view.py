@@ -169,8 +169,15 @@ class ConnectionView:
             adv_win_scale_of=self._scales() if self.evidence.adv_win_scale_counts else {},
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
             drops_beyond_window=drops_beyond_window(self.evidence.release),
+            sndbuf_set=self._sndbuf_set(),
             gives_up=None in tuple(settings) or gives_up(*(each.sysctls for each in settings if each)),
         )
+
+    def _sndbuf_set(self) -> frozenset[int]:
+        """The lab's own programs set SO_SNDBUF as the spec says, before they connect."""
+        own = self.evidence.spec.options if self.evidence.ours else None
+        sockets = [self.socket(role) for role in Role if own and own[role].so_sndbuf]
+        return frozenset(socket.inode for socket in sockets if socket)
 
     def _scales(self) -> dict[int, int]:
         """tcp_adv_win_scale of every socket of which it is known."""

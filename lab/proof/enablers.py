@@ -182,6 +182,9 @@ class Holdings:
         return None
 
     def _stacks(self, thread: Thread, item: Item, socket: SocketSample, peer: SocketSample) -> Ruling:
+        polls = thread.wait is None or thread.wait.call in POLLS
+        if polls and (woken := _woken_by_errors(socket)):
+            return woken
         if item.wants is not Wants.WRITE:
             return (could_receive_data if item.edge else could_read)(socket, peer, self._kernel)
         found = (could_signal_writable if item.edge else could_write)(socket, peer, self._kernel)
@@ -189,14 +192,25 @@ class Holdings:
             return found
         if self.may_retry(thread.pid):
             return yes(Why.TAKEN_AFTER_A_SIGNAL, socket.wmem_queued, socket.sndbuf)
-        if thread.wait is None or thread.wait.call in POLLS:
+        if polls:
             return found
+        return _woken_by_errors(socket) or self._retried(thread, socket, found)
+
+    def _retried(self, thread: Thread, socket: SocketSample, found: Ruling) -> Ruling:
+        """A blocked write into a buffer with room: whether it may be tried again by itself."""
         history = history_of(socket)
         if history is None:
             return unknown(Why.NO_HISTORY, end_of(socket))
         if history.may_retry and not _is_small(thread.size, socket, history):
             return yes(Why.MAY_RETRY, end_of(socket))
         return replace(found, premises=(*found.premises, "write-retry"))
+
+
+def _woken_by_errors(socket: SocketSample) -> Ruling | None:
+    """What comes to a socket's error queue wakes every thread that sleeps on it (sock_queue_err_skb())."""
+    if socket.error_queue is None:
+        return unknown(Why.NO_ERROR_QUEUE, end_of(socket))
+    return yes(Why.ERROR_QUEUE, end_of(socket), socket.error_queue) if socket.error_queue else None
 
 
 def _is_small(size: int | None, socket: SocketSample, history: History) -> bool:

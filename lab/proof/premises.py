@@ -237,13 +237,12 @@ WAITS = (
     ),
     Premise(
         id="polls-by-events",
-        says="A poll is woken by data, room, a hang-up or an error of its own files, and by nothing else.",
-        sources=(_kernel("net/ipv4/tcp.c", "tcp_poll()"),),
-        needs=("Item.wants", "Item.edge"),
+        says="A poll is woken by data, room, a hang-up or an error of its own files; an error needs an error queue.",
+        sources=(_kernel("net/ipv4/tcp.c", "tcp_poll()"), _kernel("net/core/skbuff.c", "sock_queue_err_skb()")),
+        needs=("Item.wants", "Item.edge", "SocketSample.error_queue"),
         unseen=Unseen.LIVE,
         tests=("proof/test_deadlock.py::test_two_idle_edge_triggered_programs_wait_to_read_not_to_write",),
         cases=("poll-out", "epoll-edge-triggered"),
-        false_where="The error queue wakes a poll, too: SO_TIMESTAMPING of a retransmission, IP_RECVERR.",
     ),
     Premise(
         id="futex-of-its-memory",
@@ -582,7 +581,6 @@ STACK = (
             "proof/stack/test_send_buffer.py::test_the_announced_segment_and_the_kernel_say_in_which_steps_a_buffer_grows",
         ),
         cases=("sndbuf-unlocked",),
-        false_where="A buffer that memory pressure has cut below ten segments grows again.",
     ),
     Premise(
         id="silly-window",

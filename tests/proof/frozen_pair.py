@@ -68,8 +68,8 @@ def end(role: Role, **facts: Any) -> SocketSample:  # noqa: ANN401 - whatever th
         bytes_acked=9001 if here else 9000, bytes_received=9000, snd_wnd=0, rcv_wnd=0, snd_mss=1448, rcv_mss=1448,
         snd_cwnd=10, reordering=3, rto_us=204_000, last_data_sent_ms=60, last_ack_recv_ms=60, rmem_alloc=8000,
         rcvbuf=8192, sndbuf=8192, wmem_queued=8192, backlog=0, drops=0, send_timeout_ns=0, receive_timeout_ns=0,
-        user_timeout_ms=0, rcv_wscale=7, congestion="cubic", pacing_rate=1 << 30, rcvbuf_locked=False,
-        window_clamp=5184,
+        user_timeout_ms=0, rcv_wscale=7, congestion="cubic", pacing_rate=1 << 30, sndbuf_locked=True,
+        rcvbuf_locked=False, window_clamp=5184, ulp="", error_queue="",
     )  # fmt: skip
     sample = replace(sample, **facts)
     return sample if "earlier" in facts else replace(sample, earlier=earlier(sample))

@@ -92,7 +92,8 @@ def test_a_fact_of_a_socket_that_was_not_read_is_missing_by_name(field: str, rol
     [
         {"snd_wnd": 1}, {"rcv_wnd": 1}, {"rmem_alloc": 4000}, {"wmem_queued": 4000}, {"backlog": 1}, {"unacked": 1},
         {"notsent_bytes": 4095, "unacked": 1}, {"state": "FIN-WAIT-1"}, {"user_timeout_ms": 1},
-        {"send_timeout_ns": 1}, {"snd_cwnd": 99, "sndbuf": 46080, "wmem_queued": 46080}, {"inode": 0},
+        {"snd_cwnd": 99, "sndbuf": 46080, "wmem_queued": 46080, "sndbuf_locked": False},
+        {"send_timeout_ns": 1}, {"inode": 0},
         {"remote": "198.18.20.99:9"},
     ],
     ids=str,

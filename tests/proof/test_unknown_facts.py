@@ -126,22 +126,26 @@ TWO_THIRDS = pair(client(wmem_queued=5568), server())
 ROOM = server(wmem_queued=7872)
 RESTED = pair(client(), replace(ROOM, earlier=earlier(ROOM)))
 PACKETS = pair(client(wqueue=4096, notsent_bytes=4096), server())
-GROWN = pair(client(sndbuf=165_888, wmem_queued=165_888, snd_cwnd=36), server(), settings=LARGE)
-SET = pair(client(sndbuf=165_888, wmem_queued=165_888, snd_cwnd=99, sndbuf_locked=True), server(), settings=LARGE)
+GROWN = pair(
+    client(sndbuf=165_888, wmem_queued=165_888, snd_cwnd=36, sndbuf_locked=False), server(advmss=1448),
+    settings=LARGE, max_tcp_header=256,
+)  # fmt: skip
+SET = pair(client(sndbuf=165_888, wmem_queued=165_888, snd_cwnd=99), server(), settings=LARGE)
 HELD_DOWN = pair(
-    client(sndbuf=46_080, wmem_queued=46_080, snd_cwnd=30), server(), settings=settings(tcp_wmem="4096 16384 46080")
-)
+    client(sndbuf=46_080, wmem_queued=46_080, snd_cwnd=30, sndbuf_locked=False), server(),
+    settings=settings(tcp_wmem="4096 16384 46080"),
+)  # fmt: skip
 BBR = pair(
     client(
         sndbuf=1_175_040, wmem_queued=1_186_832, snd_cwnd=234, congestion="bbr", wqueue=1_171_856,
-        notsent_bytes=1_171_856,
+        notsent_bytes=1_171_856, sndbuf_locked=False,
     ),
     server(advmss=1448), settings=LARGE, max_tcp_header=256,
 )  # fmt: skip
 SMALL_WINDOW = pair(
     client(
         snd_wnd=1024, wqueue=977_400, notsent_bytes=977_400, wmem_queued=989_880, sndbuf=953_856, snd_cwnd=138,
-        congestion="bbr", ca_state=0, pacing_rate=582_840_671, last_data_sent_ms=192,
+        congestion="bbr", ca_state=0, pacing_rate=582_840_671, last_data_sent_ms=192, sndbuf_locked=False,
     ),
     server(
         rcv_wnd=1024, rcvbuf=984_468, rmem_alloc=970_112, rqueue=648_768, advmss=1448, window_clamp=700_000,
@@ -151,7 +155,8 @@ SMALL_WINDOW = pair(
 UNREAD: Facts = {"rcv_wnd": 1024, "rqueue": 3000}
 DEEP = pair(client(snd_wnd=1024, wqueue=13_000, notsent_bytes=11_976, unacked=1), server(**UNREAD))
 BOUNDED = pair(
-    client(snd_wnd=1024, wqueue=77_000, notsent_bytes=75_976, unacked=1, wmem_queued=77_000, sndbuf=46_080),
+    client(snd_wnd=1024, wqueue=77_000, notsent_bytes=75_976, unacked=1, wmem_queued=77_000, sndbuf=46_080,
+           sndbuf_locked=False),
     server(**UNREAD), settings=settings(tcp_wmem="4096 16384 69120"),
 )  # fmt: skip
 STARVED = pair(
@@ -286,6 +291,8 @@ FACTS: dict[str, tuple[Fact, ...]] = {
     "polls-by-events": (
         Fact("Item.wants", POLLING, waits(2, item(22, Wants.READ)), "is readable"),
         Fact("Item.edge", EDGES, waits(2, item(22, Wants.READ), item(22, edge=True)), "is readable"),
+        Fact("SocketSample.error_queue", POLLING, far(error_queue=None), "has an error queue"),
+        Fact("SocketSample.error_queue", POLLING, far(error_queue="SO_TIMESTAMPING"), "SO_TIMESTAMPING"),
     ),
     "futex-of-its-memory": (Fact("ThreadSample.wait", WORKER, task(2, 9, wait=UNREAD_MEMORY), "in shared memory"),),
     "children-end-by-themselves": (
@@ -414,7 +421,10 @@ FACTS: dict[str, tuple[Fact, ...]] = {
         Fact("SocketSample.rqueue", STARVED, near(rqueue=0), "offers a window"),
         Fact("SocketSample.backoff", STARVED, near(backoff=0), "offers a window"),
     ),
-    "plain-tcp": (Fact("SocketSample.ulp", FROZEN, far(ulp="tls"), "what tls above"),),
+    "plain-tcp": (
+        Fact("SocketSample.ulp", FROZEN, far(ulp="tls"), "what tls above"),
+        Fact("SocketSample.ulp", FROZEN, far(ulp=None), "TCP_ULP"),
+    ),
 }  # fmt: skip
 
 

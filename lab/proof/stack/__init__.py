@@ -22,7 +22,7 @@ from lab.proof.stack import closed_window, unseen_window
 from lab.proof.stack.ack_starvation import starved_reader, starved_writer
 from lab.proof.stack.capacity import capacity
 from lab.proof.stack.ruling import Argument, Ends, Possible, Ruling, end_of, unknown, yes
-from lab.proof.stack.send_buffer import has_room, largest_sndbuf, least_queued, sealed
+from lab.proof.stack.send_buffer import has_room, largest_sndbuf, least_queued, sealed, unless_cut
 from lab.proof.stack.silly_window import silly_window
 from lab.proof.stack.traits import UNKNOWN_KERNEL, KernelTraits
 from lab.reason import Qualifier, Reason, Why
@@ -76,6 +76,8 @@ def _no_longer_open(way: Direction) -> Ruling | None:
             return unknown(Why.NO_USER_TIMEOUT, end_of(end))
         if end.wqueue and end.user_timeout_ms:
             return yes(Why.USER_TIMEOUT, end_of(end), end.user_timeout_ms)
+        if end.ulp is None:
+            return unknown(Why.NO_ULP, end_of(end))
         if end.ulp:
             return unknown(Why.ULP, end.ulp, end_of(end))
     return None
@@ -98,11 +100,10 @@ def _window_stays_closed(way: Direction) -> Ruling | None:
     found = sealed(sender, least_queued(sender), way.arrival, most, Argument.CLOSED_WINDOW)
     if not found.excluded:
         return found
+    found = _limited(way, found, "packet-merging")
+    ends = Ends.BY_TCP_RETRIES2 if is_silent(sender) else found.ends
     return replace(
-        found,
-        ends=_ends(is_silent(sender) or kernel.gives_up, found.ends),
-        qualifiers=(*way.qualifiers, *found.qualifiers),
-        premises=(*way.premises, "send-buffer-growth", "packet-merging", *found.premises),
+        found, ends=ends, qualifiers=(*way.qualifiers, *found.qualifiers), premises=(*way.premises, *found.premises)
     )
 
 
@@ -112,14 +113,22 @@ def _ack_starved(way: Direction) -> Ruling | None:
 
 def _silly_window(way: Direction) -> Ruling | None:
     found = silly_window(way.sender, way.peer, way.arrival, way.kernel)
-    return found and replace(
-        found, ends=_ends(way.kernel.gives_up, found.ends), premises=("silly-window", *found.premises)
-    )
+    return found and _limited(way, found, "silly-window")
 
 
 def _capacity(way: Direction) -> Ruling | None:
     found = capacity(way.sender, way.peer, way.arrival, way.kernel)
-    return found and replace(found, ends=_ends(way.kernel.gives_up, found.ends), premises=("capacity", *found.premises))
+    return found and _limited(way, found, "capacity")
+
+
+def _limited(way: Direction, found: Ruling, premise: str) -> Ruling:
+    """A `NO` with what limits it: that TCP may give up, and what the size of the send buffer rests on."""
+    return replace(
+        found,
+        ends=Ends.BY_TCP_RETRIES2 if way.kernel.gives_up else found.ends,
+        qualifiers=(*unless_cut(way.sender, way.kernel), *found.qualifiers),
+        premises=(premise, "send-buffer-growth", *found.premises),
+    )
 
 
 ARGUMENTS: tuple[Callable[[Direction], Ruling | None], ...] = (
@@ -185,7 +194,3 @@ def is_silent(sender: SocketSample) -> bool:
     if sender.timer == "on":
         return sender.backoff >= UNANSWERED and sender.last_ack_recv_ms * 1000 > sender.rto_us
     return sender.wqueue > 0 and sender.probes >= UNANSWERED
-
-
-def _ends(dies: bool, otherwise: Ends) -> Ends:
-    return Ends.BY_TCP_RETRIES2 if dies else otherwise

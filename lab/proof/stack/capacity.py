@@ -16,7 +16,7 @@ def capacity(sender: SocketSample, peer: SocketSample, arrival: Ruling, kernel: 
     if peer.rcv_wnd is None:
         return None
     wmem_max = kernel.largest_wmem(sender)
-    most = sender.sndbuf if is_fixed(sender) else wmem_max and max(sender.sndbuf, wmem_max)
+    most = sender.sndbuf if is_fixed(sender, kernel) else wmem_max and max(sender.sndbuf, wmem_max)
     taken = peer.rcv_wnd + max(0, peer.rcvbuf - peer.rqueue) + received_unacked(sender, peer)[1]
     left = sender.wqueue - taken
     if most is None or left <= 0:

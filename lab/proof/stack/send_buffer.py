@@ -16,7 +16,7 @@ from lab.evidence import SocketSample
 from lab.forecast import INIT_CWND, SHARED_INFO, SK_BUFF
 from lab.proof.stack.ruling import Argument, Possible, Ruling, end_of, yes
 from lab.proof.stack.traits import MAX_TCP_HEADERS, KernelTraits
-from lab.reason import Reason, Why
+from lab.reason import Qualifier, Reason, Why
 
 BBR_PROBE_RTT_CWND = 4
 """Segments, bbr's minimum: at that it may return to any cwnd of before, by an answered probe alone."""
@@ -74,7 +74,7 @@ def pacing_is_over(sender: SocketSample) -> bool:
 def largest_sndbuf(sender: SocketSample, peer: SocketSample, kernel: KernelTraits, rise: int = 0) -> int:
     """How far it may still be raised while cwnd rises by `rise` segments, and not at all if nothing is acknowledged."""
     wmem_max = kernel.largest_wmem(sender)
-    if is_fixed(sender) or (wmem_max is not None and sender.sndbuf >= wmem_max):
+    if is_fixed(sender, kernel) or (wmem_max is not None and sender.sndbuf >= wmem_max):
         return sender.sndbuf
     if (sender.congestion or "bbr").startswith("bbr") and sender.snd_cwnd <= BBR_PROBE_RTT_CWND:
         return UNBOUNDED if wmem_max is None else wmem_max
@@ -84,24 +84,31 @@ def largest_sndbuf(sender: SocketSample, peer: SocketSample, kernel: KernelTrait
     segments = max(
         INIT_CWND, sender.snd_cwnd + rise, sender.reordering + 1, sender.unacked + 2 if sender.unacked else 0
     )
-    steps = _steps(sender, peer.advmss, kernel.max_tcp_headers)
-    possible = [step for step in steps if INIT_CWND * step <= sender.sndbuf] or steps
-    # An expanded buffer is a whole multiple of its step; one that is none is tcp_wmem's default, and tells nothing.
-    exact = [step for step in possible if sender.sndbuf % step == 0]
-    if sender.congestion is not None and sender.sndbuf == min(exact, default=0) * segments:
-        return sender.sndbuf
-    target = max(exact or possible) * segments
+    # Memory pressure may have cut the buffer (sk_stream_moderate_sndbuf()): its size tells nothing of its step.
+    target = max(_steps(sender, peer.advmss, kernel.max_tcp_headers)) * segments
     return max(sender.sndbuf, target if wmem_max is None else min(target, wmem_max))
 
 
-def is_fixed(sender: SocketSample) -> bool:
-    """Locked by SO_SNDBUF. Where that is not told: less than what every connection is given at once.
-
-    A small one that is not locked was so once, and may grow: SO_BUF_LOCK.
-    """
+def is_fixed(sender: SocketSample, kernel: KernelTraits) -> bool:
+    """Whether SO_SNDBUF was set. Where the kernel does not tell: whether the program says so, or the buffer is smaller
+    than what every connection is given at once."""
     if sender.sndbuf_locked is None:
-        return sender.sndbuf < INIT_CWND * min(_steps(sender))
+        return sender.inode in kernel.sndbuf_set or _looks_set(sender)
     return sender.sndbuf_locked
+
+
+def unless_cut(sender: SocketSample, kernel: KernelTraits) -> tuple[Qualifier, ...]:
+    """A small buffer of which SO_BUF_LOCK is not told may have been cut by memory pressure, and grow again."""
+    if sender.sndbuf_locked is not None or sender.inode in kernel.sndbuf_set or not _looks_set(sender):
+        return ()
+    wmem_max = kernel.largest_wmem(sender)
+    if wmem_max is not None and sender.sndbuf >= wmem_max:
+        return ()
+    return (Qualifier(Reason(Why.SNDBUF_MAY_BE_CUT, (end_of(sender),)), "send-buffer-growth"),)
+
+
+def _looks_set(sender: SocketSample) -> bool:
+    return sender.sndbuf < INIT_CWND * min(_steps(sender))
 
 
 def _steps(sender: SocketSample, announced: int | None = None, headers: tuple[int, ...] = MAX_TCP_HEADERS) -> list[int]:

@@ -29,6 +29,8 @@ class KernelTraits:
     """What its MAX_TCP_HEADER may be."""
     gives_up: bool = False
     """An end may abort although its peer lives: `gives_up()`."""
+    sndbuf_set: frozenset[int] = frozenset()
+    """Inodes of sockets of which it is known, but for the kernel's word, that SO_SNDBUF was set."""
     adv_win_scale_of: Mapping[int, int] = field(default_factory=dict)
     """tcp_adv_win_scale, by inode, where this kernel computes windows by it (below 6.6)."""
 

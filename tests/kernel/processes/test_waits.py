@@ -278,14 +278,6 @@ def test_a_set_that_cannot_be_read_any_more_is_unknown() -> None:
         assert program.wait("poll").unknown
 
 
-def test_the_error_queue_of_a_polled_socket_is_not_seen() -> None:
-    """SO_TIMESTAMPING: a time stamp of its own retransmission wakes it, too."""
-    stamps = "c.setsockopt(socket.SOL_SOCKET, 37, 1 << 8 | 1 << 4 | 1 << 11)"
-    code = f"{stamps}; p = select.poll(); p.register(c, select.POLLOUT); p.poll()"
-    with sleeper(POLLED + code) as program:
-        assert program.resources("poll") == [(f"socket:{program.words[0]}", "write", False)]
-
-
 def test_a_connection_that_has_begun_is_not_seen_by_who_accepts() -> None:
     """TCP_DEFER_ACCEPT: it is accepted when its first byte comes, or a time is over."""
     code = """

@@ -22,7 +22,7 @@ def test_what_the_peer_could_never_take_needs_no_closed_window() -> None:
 
 
 def test_what_the_peer_could_never_take_is_no_argument_for_a_buffer_that_may_grow() -> None:
-    deep = client(snd_wnd=1024, wqueue=60_000, wmem_queued=60_000, sndbuf=46_080)
+    deep = client(snd_wnd=1024, wqueue=60_000, wmem_queued=60_000, sndbuf=46_080, sndbuf_locked=False)
     open_window = server(rcv_wnd=1024, wqueue=0, notsent_bytes=0)
     assert could_write(deep, open_window).possible is Possible.YES
     assert could_write(deep, open_window, KernelTraits(wmem_max=69_120)).possible is Possible.NO

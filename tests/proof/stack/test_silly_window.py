@@ -10,6 +10,7 @@ from lab.proof.stack.traits import KernelTraits
 from tests.proof.frozen_pair import client, server
 
 FRAGMENT: dict[str, Any] = {
+    "sndbuf_locked": False,
     "snd_wnd": 1024, "wqueue": 977_400, "notsent_bytes": 977_400, "wmem_queued": 989_880, "sndbuf": 953_856,
     "snd_cwnd": 138, "congestion": "bbr", "ca_state": 0, "pacing_rate": 582_840_671, "last_data_sent_ms": 192,
     "last_ack_recv_ms": 160,

@@ -82,6 +82,8 @@ def test_room_is_announced_again_only_by_a_segment_that_arrives() -> None:
 
 
 BUFFER = 4096
+ASKED: dict[str, Any] = {"user_timeout_ms": 0, "ulp": "", "error_queue": "", "sndbuf_locked": True}
+"""What the copy of a descriptor tells of them."""
 LIMIT_S = 10.0
 
 
@@ -113,7 +115,7 @@ def samples(
     one, other = (f"{host}:{port}" for host, port in (near.getsockname(), far.getsockname()))
     found = (diag.sample(Role.CLIENT, one, other), diag.sample(Role.SERVER, other, one))
     here, there = (
-        replace(known.added_to(each), user_timeout_ms=0, window_clamp=end.getsockopt(IPPROTO_TCP, TCP_WINDOW_CLAMP))
+        replace(known.added_to(each), **ASKED, window_clamp=end.getsockopt(IPPROTO_TCP, TCP_WINDOW_CLAMP))
         for each, end in zip(found, (near, far), strict=True)
         if each
     )
