@@ -86,8 +86,8 @@ MODEL = (
         needs=("ThreadSample.syscall", "ThreadSample.args", "ThreadSample.wait"),
         unseen=Unseen.LIVE,
         tests=(
-            "proof/test_deadlock.py::test_a_thread_of_which_no_wait_is_known_is_live",
-            "proof/test_deadlock.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
+            "proof/test_threads.py::test_a_thread_of_which_no_wait_is_known_is_live",
+            "proof/test_threads.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
         ),
         cases=("fifo-later", "terminal-later", "inotify-later"),
     ),
@@ -98,8 +98,8 @@ MODEL = (
         needs=("ProcessSample.resources",),
         unseen=Unseen.LIVE,
         tests=(
-            "proof/test_deadlock.py::test_a_socket_that_nobody_seen_holds_is_held_by_somebody_unseen",
-            "proof/test_deadlock.py::test_a_second_holder_that_may_go_on_leaves_no_knot",
+            "proof/test_enablers.py::test_a_socket_that_nobody_seen_holds_is_held_by_somebody_unseen",
+            "proof/test_enablers.py::test_a_second_holder_that_may_go_on_leaves_no_knot",
         ),
         cases=("forked-parent-reads-later", "pipe-told-later"),
         false_where=(
@@ -145,8 +145,8 @@ SNAPSHOT = (
         needs=("ThreadSample.switches", "ThreadSample.syscall", "ThreadSample.args", "ThreadSample.state"),
         unseen=Unseen.LIVE,
         tests=(
-            "proof/test_deadlock.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
-            "proof/test_deadlock.py::test_a_thread_that_was_seen_only_once_is_live",
+            "proof/test_threads.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
+            "proof/test_threads.py::test_a_thread_that_was_seen_only_once_is_live",
         ),
         cases=("polls-in-vain", "retries-in-vain", "asyncio-heartbeat"),
     ),
@@ -160,8 +160,8 @@ SNAPSHOT = (
         needs=("Snapshot.threads_before", "Snapshot.threads_after", "Snapshot.processes"),
         unseen=Unseen.NOT_PROVEN,
         tests=(
-            "proof/test_deadlock.py::test_holders_that_were_not_looked_for_are_missing",
-            "proof/test_deadlock.py::test_a_holder_of_which_no_thread_was_seen_is_live",
+            "proof/test_enablers.py::test_holders_that_were_not_looked_for_are_missing",
+            "proof/test_enablers.py::test_a_holder_of_which_no_thread_was_seen_is_live",
         ),
         cases=("first-thread-ended", "table-of-its-own"),
     ),
@@ -189,8 +189,8 @@ SNAPSHOT = (
         needs=("SocketSample.local", "SocketSample.remote", "SocketSample.bytes_acked", "SocketSample.bytes_received"),
         unseen=Unseen.LIVE,
         tests=(
-            "proof/test_deadlock.py::test_two_ends_whose_counters_do_not_fit_are_of_two_connections",
-            "proof/test_deadlock.py::test_two_sockets_with_the_same_addresses_leave_the_peer_in_doubt",
+            "proof/test_enablers.py::test_two_ends_whose_counters_do_not_fit_are_of_two_connections",
+            "proof/test_enablers.py::test_two_sockets_with_the_same_addresses_leave_the_peer_in_doubt",
         ),
     ),
 )
@@ -205,7 +205,7 @@ WAITS = (
         ),
         needs=("ThreadSample.state", "ThreadSample.suspended", "ThreadSample.wait"),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_a_suspended_holder_is_told_and_leaves_no_knot",),
+        tests=("proof/test_threads.py::test_a_suspended_holder_is_told_and_leaves_no_knot",),
         cases=("stopped-after-the-seal", "cgroup-frozen", "docker-paused", "seccomp-supervised"),
     ),
     Premise(
@@ -232,7 +232,7 @@ WAITS = (
         sources=(_man("proc_pid_fdinfo(5)"), _kernel("fs/eventpoll.c", "ep_show_fdinfo()")),
         needs=("Item.resource", "Item.edge"),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_edge_triggered_interest_that_is_always_armed_is_understood",),
+        tests=("proof/test_enablers.py::test_edge_triggered_interest_that_is_always_armed_is_understood",),
         cases=("epoll-set-by-child", "epoll-number-used-again", "epoll-oneshot-fired", "epoll-nested"),
     ),
     Premise(
@@ -241,7 +241,7 @@ WAITS = (
         sources=(_kernel("net/ipv4/tcp.c", "tcp_poll()"), _kernel("net/core/skbuff.c", "sock_queue_err_skb()")),
         needs=("Item.wants", "Item.edge", "SocketSample.error_queue"),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_two_idle_edge_triggered_programs_wait_to_read_not_to_write",),
+        tests=("proof/test_cycles.py::test_two_idle_edge_triggered_programs_wait_to_read_not_to_write",),
         cases=("poll-out", "epoll-edge-triggered"),
     ),
     Premise(
@@ -259,7 +259,7 @@ WAITS = (
         sources=(_man("wait(2), ptrace(2), PR_SET_CHILD_SUBREAPER(2const)"),),
         needs=("Item.resource",),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_a_parent_that_waits_for_its_blocked_child_holds_the_socket_in_vain",),
+        tests=("proof/test_enablers.py::test_a_parent_that_waits_for_its_blocked_child_holds_the_socket_in_vain",),
         cases=("child-ends-later", "reaper", "child-of-later"),
     ),
     Premise(
@@ -270,7 +270,7 @@ WAITS = (
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_a_poll_with_a_time_limit_is_proven_until_then",
-            "proof/test_deadlock.py::test_the_earlier_of_two_readings_of_a_deadline_counts",
+            "proof/test_threads.py::test_the_earlier_of_two_readings_of_a_deadline_counts",
         ),
         cases=("poll-woken-in-vain", "poll-limit-then-a-little", "epoll-timerfd-later", "timerfd-set-by-child"),
     ),
@@ -290,7 +290,7 @@ WAITS = (
         sources=(_man("unix(7)"), _kernel("net/unix/diag.c", "sk_diag_dump_peer()")),
         needs=("Snapshot.peers",),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_an_event_loop_with_a_self_pipe_is_understood",),
+        tests=("proof/test_enablers.py::test_an_event_loop_with_a_self_pipe_is_understood",),
         cases=("epoll-unix-later", "unix-datagram-later", "unix-datagrams-elsewhere"),
     ),
 )
@@ -316,7 +316,7 @@ HOLDERS = (
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_what_cannot_be_seen_of_a_process_qualifies",
-            "proof/test_deadlock.py::test_a_holder_with_an_io_uring_is_live",
+            "proof/test_enablers.py::test_a_holder_with_an_io_uring_is_live",
         ),
         cases=("descriptor-in-flight", "ring-without-descriptor", "registered-in-a-ring", "ring-without-number"),
         kernels=Kernels("5.6"),
@@ -361,8 +361,8 @@ HOLDERS = (
         needs=("ProcessSample.runtime", "ThreadSample.comm"),
         unseen=Unseen.NAMED,
         tests=(
-            "proof/test_deadlock.py::test_housekeeping_of_a_jvm_is_a_named_assumption",
-            "proof/test_deadlock.py::test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer",
+            "proof/test_threads.py::test_housekeeping_of_a_jvm_is_a_named_assumption",
+            "proof/test_threads.py::test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer",
         ),
         cases=("java-echo", "java-reads-later"),
     ),
@@ -527,7 +527,7 @@ STACK = (
         tests=(
             "proof/stack/test_send_buffer.py::test_a_queue_with_less_than_a_third_free_stays_only_while_no_data_can_arrive",
             "proof/stack/test_send_buffer.py::test_exactly_a_third_free_is_room",
-            "proof/test_deadlock.py::test_a_writer_that_a_signal_may_wake_is_judged_by_a_full_queue",
+            "proof/test_enablers.py::test_a_writer_that_a_signal_may_wake_is_judged_by_a_full_queue",
         ),
         cases=("upper-squeezed",),
     ),
@@ -542,8 +542,8 @@ STACK = (
         needs=("SocketSample.earlier",),
         unseen=Unseen.LIVE,
         tests=(
-            "proof/test_deadlock.py::test_a_write_that_may_go_on_by_itself_is_live_where_its_buffer_has_room",
-            "proof/test_deadlock.py::test_a_write_that_fits_one_packet_has_gone_to_sleep_for_good",
+            "proof/test_enablers.py::test_a_write_that_may_go_on_by_itself_is_live_where_its_buffer_has_room",
+            "proof/test_enablers.py::test_a_write_that_fits_one_packet_has_gone_to_sleep_for_good",
             "proof/stack/test_history.py::test_a_write_may_be_tried_again_for_a_while_after_the_last_byte",
         ),
         cases=("proxy-and-server-in-one",),

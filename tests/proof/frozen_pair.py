@@ -1,7 +1,7 @@
 """A frozen pair by hand, as the kernel would show it, with room for one changed fact."""
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from lab.evidence import (
     Connected,
@@ -19,8 +19,12 @@ from lab.evidence import (
     Wants,
     WireFacts,
 )
+from lab.proof.cycles import Kind
+from lab.proof.deadlock import Knot, analyse
+from lab.proof.stack.traits import KernelTraits
+from lab.report.reasons import all_words, words
 from lab.scenario import find
-from lab.spec import Pair, Role, Spec
+from lab.spec import Grade, Pair, Role, Spec
 
 SECOND = 1_000_000_000
 NOW = 1_000 * SECOND
@@ -162,3 +166,41 @@ def evidence(shot: Snapshot | None = None, **facts: Any) -> Evidence:  # noqa: A
         logs=Pair("", ""),
     )  # fmt: skip
     return replace(seen, **facts)
+
+
+CLIENT, SERVER = thread(1, sends(11)), thread(2, sends(22))
+HOLDS = [process(1, "socket:11"), process(2, "socket:22")]
+EMPTY: dict[str, Any] = {
+    "rqueue": 0, "rmem_alloc": 0, "wqueue": 0, "notsent_bytes": 0, "wmem_queued": 0, "rcv_wnd": 4096, "snd_wnd": 4096,
+    "timer": "none",
+}  # fmt: skip
+Ends: TypeAlias = Pair[SocketSample | None]
+IDLE: Ends = Pair(client(**EMPTY), server(**EMPTY))
+
+
+def knot(shot: Snapshot, kind: Kind = Kind.WRITE_WRITE, **stack: Any) -> Knot | None:  # noqa: ANN401
+    return analyse(shot, NOW, KernelTraits(**stack)).knot(11, 22, kind)
+
+
+def grade(shot: Snapshot) -> Grade | None:
+    found = knot(shot)
+    return found.grade if found else None
+
+
+def against(shot: Snapshot) -> str:
+    """The diagnosis of a `no`, in one text."""
+    found = analyse(shot, NOW)
+    return "; ".join(
+        [*(f"{live.thread.name}: {words(live.why)}" for live in found.against(11, 22)), *all_words(found.missing)]
+    )
+
+
+def beside(*threads: ThreadSample, processes: list[ProcessSample] | None = None, **facts: Any) -> Snapshot:  # noqa: ANN401
+    """The frozen pair with further threads."""
+    return snapshot([CLIENT, SERVER, *threads], [*HOLDS, *(processes or [])], **facts)
+
+
+def reread(reading: str, threads: tuple[ThreadSample, ...]) -> Snapshot:
+    """The frozen pair, of which one reading found something else."""
+    facts: dict[str, Any] = {reading: threads}
+    return replace(snapshot(), **facts)

@@ -2,21 +2,25 @@
 reversed. Then the proof is none, or says by name what it is true but for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
 
-from lab.evidence import EarlierSample, Evidence, Item, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import EarlierSample, Evidence, Item, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
 from lab.proof.judge import judge
 from lab.proof.premises import BY_ID, TABLE
 from lab.report.reasons import all_words
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.verdict import Verdict
 from tests.proof.frozen_pair import (
+    CLIENT,
+    EMPTY,
+    HOLDS,
     NOW,
     SECOND,
+    SERVER,
     client,
     earlier,
     evidence,
@@ -25,7 +29,6 @@ from tests.proof.frozen_pair import (
     polls,
     process,
     reads,
-    sends,
     server,
     settings,
     snapshot,
@@ -48,8 +51,6 @@ class Fact(NamedTuple):
 
 # Proofs.
 
-CLIENT, SERVER = thread(1, sends(11)), thread(2, sends(22))
-HOLDS = (process(1, "socket:11"), process(2, "socket:22"))
 LARGE = settings(tcp_wmem="4096 16384 4194304")
 
 
@@ -57,7 +58,7 @@ def pair(here: SocketSample, there: SocketSample, **facts: Any) -> Evidence:  # 
     return evidence(snapshot(sockets=Pair(here, there)), **facts)
 
 
-def threads(*samples: ThreadSample, processes: tuple[Any, ...] = HOLDS, **facts: Any) -> Evidence:  # noqa: ANN401
+def threads(*samples: ThreadSample, processes: Sequence[ProcessSample] = HOLDS, **facts: Any) -> Evidence:  # noqa: ANN401
     return evidence(snapshot(list(samples), list(processes), **facts))
 
 
@@ -71,12 +72,8 @@ def idle(role: Role, inode: int, **facts: Any) -> SocketSample:  # noqa: ANN401
     """One end of a second connection, on which nothing is under way."""
     one, other = "192.0.2.1:3", "192.0.2.1:4"
     here, there = (one, other) if role is Role.CLIENT else (other, one)
-    empty: Facts = {
-        "rqueue": 0, "rmem_alloc": 0, "wqueue": 0, "notsent_bytes": 0, "wmem_queued": 0, "rcv_wnd": 4096,
-        "snd_wnd": 4096, "timer": "none",
-    }  # fmt: skip
     sample = client(local=here, remote=there, inode=inode) if role is Role.CLIENT else server(local=here, remote=there)
-    return replace(sample, inode=inode, **empty | facts)
+    return replace(sample, inode=inode, **EMPTY | facts)
 
 
 FROZEN = evidence()
