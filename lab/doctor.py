@@ -20,8 +20,8 @@ from lab.kernel import self_test
 from lab.kernel.place import host_settings, sysctl
 from lab.kernel.place.journal import OutOfReachError
 from lab.kernel.place.netns import Namespace
-from lab.kernel.processes import threads
-from lab.kernel.self_test import Tried
+from lab.kernel.self_test import SelfTestResult
+from lab.syscalls import BY_NUMBER
 from lab.testbed import engine, services
 
 LIMIT_S = 10.0
@@ -68,7 +68,7 @@ Fact = tuple[str, str | None]
 def examine(net: str, runs: Path) -> Findings:
     """Look at everything: two seconds or so. Never raises."""
     tried = self_test.run_needs()
-    late = Tried(False, f"no answer within {self_test.LIMIT_S:g} s")
+    late = SelfTestResult(False, f"no answer within {self_test.LIMIT_S:g} s")
     facts: list[tuple[str, Callable[[], Fact]]] = [("python", _python), ("kernel", _kernel)]
     for name, remedy in _REMEDIES.items():
         facts.append((name, _told(tried.get(name, late), remedy)))
@@ -108,7 +108,7 @@ def _check(name: str, ask: Callable[[], Fact]) -> Check:
     return Check(name, remedy is None, found, remedy)
 
 
-def _told(tried: Tried, remedy: str) -> Callable[[], Fact]:
+def _told(tried: SelfTestResult, remedy: str) -> Callable[[], Fact]:
     return lambda: (tried.found, None if tried.works else remedy)
 
 
@@ -119,8 +119,8 @@ def _python() -> Fact:
 
 def _kernel() -> Fact:
     found = f"Linux {platform.release()} on {platform.machine()}"
-    known = platform.machine() in threads.SYSCALLS
-    return found, None if known else f"only {', '.join(threads.SYSCALLS)} have names for their system calls here"
+    known = platform.machine() in BY_NUMBER
+    return found, None if known else f"only {', '.join(BY_NUMBER)} have names for their system calls here"
 
 
 def _yama() -> Fact:

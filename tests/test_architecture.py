@@ -1,6 +1,7 @@
 """The house stands as drawn: storeys, doors, purity, one test module a module, and no room without a name."""
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 MODULES = sorted(path for path in (ROOT / "lab").rglob("*.py"))
 
 STOREYS = [
-    {"tcp", "errors", "version"},
+    {"tcp", "errors", "version", "syscalls"},
     {"spec"},
     {"evidence"},
     {"forecast"},
@@ -29,8 +30,11 @@ STOREYS = [
 KNOWN_NEIGHBOURS = {("store", "pcap")}
 """A run directory holds a capture file."""
 
-PURE = {"tcp", "spec", "evidence", "forecast", "reason", "verdict", "wire", "proof", "scenario", "remedy"}
+PURE = {"tcp", "syscalls", "spec", "evidence", "forecast", "reason", "verdict", "wire", "proof", "scenario", "remedy"}
 IMPURE_MODULES = {"os", "socket", "time", "pathlib", "random", "subprocess", "threading", "select", "mmap", "ctypes"}
+
+KERNEL_STOREYS = [{"procfs"}, {"place"}, {"sockets", "capture"}, {"processes"}, {"snapshots", "self_test"}]
+"""The same inside lab.kernel, of its folders and modules."""
 
 DOORS = {
     "pyroute2": {"kernel"},
@@ -85,6 +89,47 @@ def test_a_room_imports_only_itself_and_lower_storeys(path: Path) -> None:
         assert other != "endpoint", "the endpoints stand apart"
         if other != own and (own, other) not in KNOWN_NEIGHBOURS:
             assert storey(other) < storey(own), f"{own} may not know {other}"
+
+
+def kernel_storey(name: str) -> int:
+    return next(index for index, names in enumerate(KERNEL_STOREYS) if name in names)
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if room(p) == "kernel" and p.parent.name != "lab"], ids=named)
+def test_a_folder_of_the_kernel_imports_only_itself_and_lower_storeys(path: Path) -> None:
+    own = path.relative_to(ROOT / "lab/kernel").parts[0].removesuffix(".py")
+    if own == "__init__":
+        assert not list(imports(path))
+        return
+    for module in imports(path):
+        if module.startswith("lab.kernel."):
+            other = module.split(".")[2]
+            assert other == own or kernel_storey(other) < kernel_storey(own), f"{own} may not know {other}"
+
+
+@pytest.mark.parametrize("package", ["kernel", "kernel/processes", "kernel/sockets"])
+def test_the_map_of_a_package_names_all_that_is_in_it(package: str) -> None:
+    folder = ROOT / "lab" / package
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text()), clean=False) or ""
+    mapped = {line.split()[0].rstrip("/") for line in text.splitlines() if line.startswith("    ")}
+    assert mapped == {path.stem for path in folder.iterdir() if not path.name.startswith("__")}
+
+
+def class_names(path: Path) -> Iterator[str]:
+    """Of classes, and of types that have a name of their own."""
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.ClassDef():
+                yield node.name
+            case ast.Assign(targets=[ast.Name() as target]) | ast.AnnAssign(target=ast.Name() as target):
+                if not target.id.isupper() and target.id[0].isupper():
+                    yield target.id
+
+
+def test_a_class_of_the_kernel_has_a_name_that_no_other_class_has() -> None:
+    names = Counter(name for path in MODULES for name in class_names(path))
+    own = {name for path in MODULES if room(path) == "kernel" for name in class_names(path)}
+    assert not {name for name in own if names[name] > 1}
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if room(p) == "endpoint"], ids=named)

@@ -22,24 +22,23 @@ from lab.evidence import (
     Wants,
 )
 from lab.kernel.processes.deadlines import Deadlines
-from lab.kernel.processes.descriptor_tables import Processes, Tables, scan, sees_whole_host
+from lab.kernel.processes.descriptor_tables import DescriptorTables, Processes, scan, sees_whole_host
 from lab.kernel.processes.descriptors import Descriptors
-from lab.kernel.processes.kcmp import Kind, same
-from lab.kernel.processes.socket_options import SocketOptions, options_of
+from lab.kernel.processes.kcmp import KcmpType, same
+from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.suspension import suspended
-from lab.kernel.processes.threads import Thread, Threads
-from lab.kernel.processes.waits import READS, WRITES, Waits
+from lab.kernel.processes.threads import Threads, TrackedThread
+from lab.kernel.processes.waits import Waits
 from lab.kernel.procfs import descendants
 from lab.kernel.sockets.conntrack import Conntrack
 from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SOCKETS, SocketIndex, is_unlisted
 from lab.spec import Pair, Role
+from lab.syscalls import ON_ONE_DESCRIPTOR
 
 MAX_PROCESSES, MAX_OTHERS = 256, 256
 """Of one snapshot. Processes and sockets above the limit are left out; the proof treats them as live."""
-NAMES_A_SOCKET = READS | WRITES | {"accept", "accept4", "connect"}
-"""The calls whose first argument is the descriptor that they wait on."""
 MAX_SEARCHES = 4
 """Of one snapshot, while each search finds a process that the one before did not."""
 IT_RAN = "it ran while the sockets were read"
@@ -81,7 +80,7 @@ class SnapshotTaker:
         self._deadlines = Deadlines()
         self._waits = Waits(self._descriptors, self._deadlines)
         self._threads, self._processes = Threads(), Processes()
-        self._tables = Tables()
+        self._tables = DescriptorTables()
         self._everywhere = False
         """Whether all descriptor tables of the host have been read."""
         self._stale = False
@@ -94,7 +93,7 @@ class SnapshotTaker:
         """By process: the processes that share its memory. Valid until a thread runs."""
         self._described: dict[int, ProcessSample] = {}
         self._known: dict[Target, SocketSample] = {}
-        self._options: dict[int, SocketOptions | None] = {}
+        self._options: dict[int, ProgramOptions | None] = {}
         self._earlier = earlier or EarlierSamples()
 
     def close(self) -> None:
@@ -199,14 +198,14 @@ class SnapshotTaker:
         self._stale |= bool(self._ran)
 
     @contextlib.contextmanager
-    def _unless_ended(self, thread: Thread) -> Iterator[None]:
+    def _unless_ended(self, thread: TrackedThread) -> Iterator[None]:
         try:
             yield
         except (FileNotFoundError, ProcessLookupError):
             self._threads.drop(thread)
             self._ran.add(thread.pid)
 
-    def _all(self, pids: Iterable[int]) -> list[Thread]:
+    def _all(self, pids: Iterable[int]) -> list[TrackedThread]:
         """Every thread whose line has been read. A zombie is left out: it does nothing any more."""
         return [
             thread for pid in sorted(pids) for thread in self._threads.known(pid) if thread.line.state not in ("Z", "X")
@@ -239,8 +238,8 @@ class SnapshotTaker:
             self._read_lines(frontier - self._members)
         return reached
 
-    def _read_wait(self, thread: Thread, somebody_ran: bool) -> None:
-        """Read what it waits for again if it ran, or if another thread ran and can change that (`Thread.dynamic`)."""
+    def _read_wait(self, thread: TrackedThread, somebody_ran: bool) -> None:
+        """Read what it waits for again if it ran, or if another thread ran that can change it."""
         if thread.wait is not None and not (somebody_ran and thread.dynamic):
             return
         thread.sample = None
@@ -251,22 +250,24 @@ class SnapshotTaker:
             sharers = (Item(Resource.process(pid), Wants.WAKE) for pid in sorted(self._sharers(thread, thread.wait)))
             thread.wait = replace(thread.wait, items=(*thread.wait.items, *sharers))
 
-    def _sharers(self, thread: Thread, wait: Wait) -> set[int]:
+    def _sharers(self, thread: TrackedThread, wait: Wait) -> set[int]:
         """The other processes that may end its wait by what they share with it: an epoll set, a timerfd, a futex."""
         own = Item(Resource.process(thread.pid), Wants.WAKE)
         found = self._in_one_memory(thread) if own in wait.items else set()
         for kind, fd in thread.rests_on:
             for pid, table in self._tables.by_pid.items():
                 others = (place for each, place in table.shareable if each == kind and pid != thread.pid)
-                if any(same(Kind.FILE, thread.tid, task, fd, other) is not False for task, other in others):
+                if any(same(KcmpType.FILE, thread.tid, task, fd, other) is not False for task, other in others):
                     found.add(pid)
         return found
 
-    def _in_one_memory(self, thread: Thread) -> set[int]:
+    def _in_one_memory(self, thread: TrackedThread) -> set[int]:
         """Processes that share its memory: made by clone(2) with CLONE_VM and without CLONE_THREAD."""
         if thread.pid not in self._same_memory:
             others = self._tables.by_pid.keys() - {thread.pid}
-            self._same_memory[thread.pid] = {pid for pid in others if same(Kind.MEMORY, thread.tid, pid) is not False}
+            self._same_memory[thread.pid] = {
+                pid for pid in others if same(KcmpType.MEMORY, thread.tid, pid) is not False
+            }
         return set(self._same_memory[thread.pid])
 
     def _wakers(self, pids: set[int]) -> set[int]:
@@ -314,9 +315,9 @@ class SnapshotTaker:
             )
         return self._described[pid]
 
-    def _thread_sample(self, thread: Thread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:
+    def _thread_sample(self, thread: TrackedThread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:
         inode = None
-        if thread.wait is not None and len(thread.wait.items) == 1 and thread.line.syscall in NAMES_A_SOCKET:
+        if thread.wait is not None and len(thread.wait.items) == 1 and thread.line.syscall in ON_ONE_DESCRIPTOR:
             resource = thread.wait.items[0].resource
             inode = resource.number if resource.kind in SOCKETS else None
         return thread.as_sample(now_ns, roles.get(thread.pid), inode)
@@ -385,10 +386,10 @@ class SnapshotTaker:
             error_queue=options.error_queue,
         )
 
-    def _read_options(self, inode: int) -> SocketOptions | None:
+    def _read_options(self, inode: int) -> ProgramOptions | None:
         for place in self._tables.places(Resource.socket(inode)):
             options = options_of(*place)
-            if isinstance(options, SocketOptions):
+            if isinstance(options, ProgramOptions):
                 return options
         return None
 

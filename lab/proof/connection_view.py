@@ -10,8 +10,6 @@ from lab.proof.stack.traits import MAX_TCP_HEADERS, KernelTraits, drops_beyond_w
 from lab.reason import Reason, Why, because
 from lab.spec import Pair, Role
 
-SENDING = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg"})
-RECEIVING = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg"})
 FUTILE_RUNS = 3
 """Context switches of one thread, while no byte moves, that make it one which runs in vain."""
 

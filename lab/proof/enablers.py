@@ -16,9 +16,7 @@ from lab.proof.stack.send_buffer import LEAST_OVERHEAD
 from lab.proof.stack.traits import KernelTraits
 from lab.proof.threads import Thread, unseen
 from lab.reason import Reason, Why
-
-POLLS = frozenset({"poll", "ppoll", "select", "pselect6", "epoll_wait", "epoll_pwait", "epoll_pwait2"})
-"""Calls that SO_SNDTIMEO and SO_RCVTIMEO do not limit."""
+from lab.syscalls import POLLS
 
 LARGEST_OPTIONS = 40
 """Bytes: TCP's options, of which tcpi_snd_mss leaves out those of the moment."""

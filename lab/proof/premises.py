@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.evidence import ResourceKind, Wait, Wants
+from lab.syscalls import BY_NAME, Form
 
 
 class Unseen(StrEnum):
@@ -664,10 +665,10 @@ ALWAYS = (
 )
 """Every proof stands on these."""
 
-_OF_CALL = {
-    **dict.fromkeys(("poll", "ppoll", "select", "pselect6"), ("arguments-in-memory", "polls-by-events")),
-    **dict.fromkeys(("epoll_wait", "epoll_pwait", "epoll_pwait2"), ("epoll-set", "polls-by-events")),
-    **dict.fromkeys(("futex", "futex_waitv", "futex_wait"), ("arguments-in-memory", "futex-of-its-memory")),
+_OF_FORM = {
+    **dict.fromkeys((Form.POLL, Form.SELECT), ("arguments-in-memory", "polls-by-events")),
+    Form.EPOLL: ("epoll-set", "polls-by-events"),
+    **dict.fromkeys((Form.FUTEX, Form.FUTEX_WAIT, Form.FUTEX_WAITV), ("arguments-in-memory", "futex-of-its-memory")),
 }
 _BLOCKED_CALL = ("descriptor-of-the-call", "socket-time-limits")
 _OF_KIND = {ResourceKind.UNIX: "unix-peers", ResourceKind.EVENTFD: "eventfd-by-holder"}
@@ -677,7 +678,8 @@ def of_wait(wait: Wait | None) -> Iterator[str]:
     """The premises that a proof stands on if it rests on this wait."""
     if wait is None:
         return
-    yield from _OF_CALL.get(wait.call, _BLOCKED_CALL)
+    call = BY_NAME.get(wait.call)
+    yield from _OF_FORM.get(call.form, _BLOCKED_CALL) if call else _BLOCKED_CALL
     for item in wait.items:
         if item.wants is Wants.END:
             yield "children-end-by-themselves"

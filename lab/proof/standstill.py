@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from lab.proof.account import account, imbalances, last_with_both
-from lab.proof.connection_view import RECEIVING, SENDING, ConnectionView
+from lab.proof.connection_view import ConnectionView
 from lab.proof.deadlock import Knot
 from lab.proof.livelock import futile_sends
 from lab.proof.stack import is_silent
 from lab.reason import Reason, Why, because
 from lab.spec import Outcome, Role
+from lab.syscalls import RECEIVES, SENDS
 from lab.verdict import Witness
 
 
@@ -162,7 +163,7 @@ def _refused(view: ConnectionView) -> Iterator[Claim]:
     """The client's sends are refused, by its own count; the server waits on the connection, for room or for data."""
     futile = futile_sends(view.evidence.snapshots, Role.CLIENT)
     yield Claim(Witness.PROGRAM, Reason(Why.SENDS_REFUSED), None if futile is None else futile > 0)
-    waits = view.blocked_in(Role.SERVER, SENDING | RECEIVING)
+    waits = view.blocked_in(Role.SERVER, SENDS | RECEIVES)
     yield Claim(Witness.PROGRAM, Reason(Why.SERVER_BLOCKED), waits)
     nothing = view.nothing_to_send(Role.CLIENT)
     yield Claim(Witness.KERNEL, Reason(Why.CLIENT_HOLDS_DATA), None if nothing is None else not nothing)
@@ -173,7 +174,7 @@ def _refused(view: ConnectionView) -> Iterator[Claim]:
 def _read_read(view: ConnectionView) -> Iterator[Claim]:
     for role in Role:
         yield Claim(Witness.KERNEL, because(Why.HOLDS_NOTHING, role), _empty(view, role))
-        blocked = bool(view.blocked_in(role, RECEIVING))
+        blocked = bool(view.blocked_in(role, RECEIVES))
         yield Claim(Witness.PROGRAM, because(Why.BLOCKED_IN_RECEIVE, role), blocked)
 
 
@@ -198,7 +199,7 @@ def _idle(view: ConnectionView) -> Iterator[Claim]:
 
 
 def _not_in_a_send(view: ConnectionView, role: Role) -> Claim:
-    writing = view.blocked_in(role, SENDING)
+    writing = view.blocked_in(role, SENDS)
     holds = None if writing is None else not writing
     return Claim(Witness.PROGRAM, because(Why.NOT_BLOCKED_IN_SEND, role), holds, needed=False)
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 from lab.evidence import ProcessSample, ResourceKind, Snapshot, ThreadSample, Wait
 from lab.reason import Reason, Why, because
+from lab.syscalls import size_to_write
 
 NEAR_NS = 1_000_000_000
 """A proof that holds for less than a second is worth nothing to the one who reads it."""
 
-SIZED = ("write", "sendto")
-"""Calls whose third argument is the number of bytes."""
 ENDED_STATES = frozenset("ZX")
 STOPPED_STATES = {"T": "stopped", "t": "traced"}
 
@@ -95,7 +94,7 @@ def _thread(first: ThreadSample | None, second: ThreadSample | None, sample: Thr
         return Thread(pid, tid, comm, wait=wait, live=ran or Reason(Why.WAIT_NOT_KNOWN))
     deadlines = [each.wait.deadline_ns for each in (first, second) if each.wait]
     until_ns = min((deadline for deadline in deadlines if deadline is not None), default=None)
-    size = second.args[2] if second.syscall in SIZED and len(second.args) > 2 else None
+    size = size_to_write(second.syscall, second.args)
     return Thread(pid, tid, comm, wait=wait, live=_never_still(wait, until_ns, now_ns), until_ns=until_ns, size=size)
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from lab.evidence import Connected, Ended, Evidence, SocketSample, ThreadSample
 from lab.proof.account import last_with_both
-from lab.proof.connection_view import RECEIVING, SENDING
 from lab.spec import Pair, Role
+from lab.syscalls import RECEIVES, SENDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class Side:
     @property
     def sends(self) -> bool:
         """Whether a thread is inside a send on the connection."""
-        return any(thread.syscall in SENDING and self.on_connection(thread) for thread in self.threads)
+        return any(thread.syscall in SENDS and self.on_connection(thread) for thread in self.threads)
 
     @property
     def receives(self) -> bool:
-        return any(thread.syscall in RECEIVING and self.on_connection(thread) for thread in self.threads)
+        return any(thread.syscall in RECEIVES and self.on_connection(thread) for thread in self.threads)
 
     @property
     def foremost(self) -> ThreadSample | None:

@@ -12,7 +12,7 @@ from lab.kernel.place.netns import Namespace
 from lab.kernel.processes.deadlines import Deadlines
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.suspension import suspended
-from lab.kernel.processes.threads import Thread, Threads
+from lab.kernel.processes.threads import Threads, TrackedThread
 from lab.kernel.processes.waits import Waits
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
@@ -46,7 +46,7 @@ class Sleeper:
         self.descriptors = Descriptors(self.index)
         self.waits = Waits(self.descriptors, Deadlines())
 
-    def asleep(self, call: str, nth: int = 0) -> Thread:
+    def asleep(self, call: str, nth: int = 0) -> TrackedThread:
         """The thread that sleeps in this call, once it does; of several the `nth` to have been started."""
         end = time.monotonic() + LIMIT_S
         while time.monotonic() < end:

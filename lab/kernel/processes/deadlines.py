@@ -19,7 +19,7 @@ import re
 import time
 from pathlib import Path
 
-from lab.kernel.processes.threads import Thread
+from lab.kernel.processes.threads import TrackedThread
 from lab.kernel.procfs import stat_of, text_of
 
 BEFORE_NS, AFTER_NS = 25_000_000, 2_000_000
@@ -72,7 +72,7 @@ class Deadlines:
             return any(ALARM in text_of(self._timer_list) for _ in range(READINGS))
         return False
 
-    def after(self, thread: Thread, duration_ns: int, *, polls: bool = False) -> int | None:
+    def after(self, thread: TrackedThread, duration_ns: int, *, polls: bool = False) -> int | None:
         """The end of a wait that lasts so long from the moment at which the thread went to sleep.
 
         One that `polls` may have slept before, in the same call: it ends no later, and perhaps sooner.
@@ -89,7 +89,9 @@ class Deadlines:
         at = bisect.bisect_left(timers, (guess - BEFORE_NS, 0))
         return _realtime(timers[at][0]) if at < len(timers) and timers[at][0] <= guess + AFTER_NS else None
 
-    def _earliest(self, thread: Thread, duration_ns: int, latest: int, timers: list[tuple[int, int]]) -> int | None:
+    def _earliest(
+        self, thread: TrackedThread, duration_ns: int, latest: int, timers: list[tuple[int, int]]
+    ) -> int | None:
         slack = _slack_of_a_poll(thread, duration_ns)
         if slack is None:
             return None
@@ -101,7 +103,7 @@ class Deadlines:
         """The instant that far from now."""
         return time.time_ns() + left_ns
 
-    def at(self, thread: Thread, clock: int, value_ns: int) -> int | None:
+    def at(self, thread: TrackedThread, clock: int, value_ns: int) -> int | None:
         """An absolute time of one of the thread's clocks. A time namespace (time_namespaces(7)) has its own."""
         if clock not in CLOCKS or self._time_namespace is None:
             return None
@@ -109,7 +111,7 @@ class Deadlines:
             return None
         return time.time_ns() + value_ns - time.clock_gettime_ns(CLOCKS[clock])
 
-    def _asleep_since(self, thread: Thread) -> int | None:
+    def _asleep_since(self, thread: TrackedThread) -> int | None:
         """CLOCK_MONOTONIC nanoseconds."""
         try:
             stamp = _exec_start(text_of(Path(thread.folder, "sched")))
@@ -152,7 +154,7 @@ class Deadlines:
         return self._timers
 
 
-def _slack_of_a_poll(thread: Thread, duration_ns: int) -> tuple[int, int] | None:
+def _slack_of_a_poll(thread: TrackedThread, duration_ns: int) -> tuple[int, int] | None:
     """By how much, least and most, the timer of a poll of this length may be late; None where that is not told."""
     try:
         fields = stat_of(thread.folder)
@@ -167,7 +169,7 @@ def _slack_of_a_poll(thread: Thread, duration_ns: int) -> tuple[int, int] | None
     return least - 1000, most + 1000
 
 
-def _own_slack(thread: Thread) -> int:
+def _own_slack(thread: TrackedThread) -> int:
     """PR_SET_TIMERSLACK."""
     try:
         return int(text_of(f"/proc/{thread.tid}/timerslack_ns"))

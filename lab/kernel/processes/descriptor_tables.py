@@ -11,7 +11,7 @@ from pathlib import Path
 from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import ProcessSample, Resource
 from lab.kernel.place.netns import Namespace
-from lab.kernel.processes.descriptors import Descriptors, Place, Table, raises_signals
+from lab.kernel.processes.descriptors import Descriptors, DescriptorTable, TaskDescriptor, raises_signals
 from lab.kernel.processes.runtime import runtime_of
 from lab.kernel.procfs import children_of, end_signal_of, has_ended, parent_of, start_of, stat_of, text_of
 
@@ -29,12 +29,12 @@ _CAUGHT = re.compile(r"^SigCgt:\s*(\w+)", re.MULTILINE)
 
 
 @dataclass(slots=True)
-class Tables:
+class DescriptorTables:
     """The descriptor tables of many processes, by process and by what they refer to."""
 
-    by_pid: dict[int, Table] = field(default_factory=dict)
+    by_pid: dict[int, DescriptorTable] = field(default_factory=dict)
     unreadable: set[int] = field(default_factory=set)
-    _by_resource: dict[Resource, dict[int, Place | None]] = field(default_factory=dict)
+    _by_resource: dict[Resource, dict[int, TaskDescriptor | None]] = field(default_factory=dict)
     """By process: where its table has the resource; None if it lies in an io_uring only."""
 
     def read(self, descriptors: Descriptors, pid: int) -> None:
@@ -64,7 +64,7 @@ class Tables:
     def holders(self, resources: Iterable[Resource]) -> set[int]:
         return {pid for resource in resources for pid in self._by_resource.get(resource, ())}
 
-    def places(self, resource: Resource) -> list[Place]:
+    def places(self, resource: Resource) -> list[TaskDescriptor]:
         """One for each process that has a descriptor of it."""
         return [place for place in self._by_resource.get(resource, {}).values() if place is not None]
 
@@ -76,12 +76,12 @@ class Tables:
         return {pid for pid, table in self.by_pid.items() if table.signals}
 
 
-def scan(descriptors: Descriptors) -> Tables:
+def scan(descriptors: Descriptors) -> DescriptorTables:
     """The tables of all processes of this host, and their mappings: 10 to 14 ms for 120 processes.
 
     A ring may go on without a descriptor (IORING_REGISTER_RING_FDS), and then nobody can ask it for its files.
     """
-    tables = Tables()
+    tables = DescriptorTables()
     for name in os.listdir("/proc"):
         if name.isdigit():
             tables.read(descriptors, int(name))
@@ -107,7 +107,7 @@ class Processes:
         self._runtimes: dict[tuple[int, int | None, str], str | None] = {}
 
     def sample(
-        self, pid: int, table: Table | None, *, calls_readable: bool, alarm_pending: bool = False
+        self, pid: int, table: DescriptorTable | None, *, calls_readable: bool, alarm_pending: bool = False
     ) -> ProcessSample:
         """`table` is None where it could not be read, `alarm_pending` tells of anybody's. About 60 us."""
         try:

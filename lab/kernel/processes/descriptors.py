@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from lab.evidence import Resource, ResourceKind
-from lab.kernel.processes.kcmp import Kind, is_epoll_member, same
+from lab.kernel.processes.kcmp import KcmpType, is_epoll_member, same
 from lab.kernel.procfs import text_of
 from lab.kernel.sockets.socket_index import SocketIndex
 
@@ -32,7 +32,7 @@ RING_TRIES, RING_PAUSE_S = 20, 0.001
 ALONE = 3
 """The links of /proc/PID/task where a process has one thread (proc_task_getattr())."""
 
-Place = tuple[int, int]
+TaskDescriptor = tuple[int, int]
 """A task, and the number of a descriptor in its table."""
 
 SHAREABLE = frozenset({ResourceKind.EPOLL, ResourceKind.TIMERFD})
@@ -50,14 +50,14 @@ BY_PLACE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class DescriptorTable:
     """The descriptor tables of a process, mostly one: what each number refers to; files and devices are left out."""
 
-    resources: dict[Place, Resource]
+    resources: dict[TaskDescriptor, Resource]
     io_uring: bool
     in_flight: int
     """Descriptors that it may have, and which are in no table."""
-    shareable: tuple[tuple[ResourceKind, Place], ...] = ()
+    shareable: tuple[tuple[ResourceKind, TaskDescriptor], ...] = ()
     """Its epoll instances and timerfds, each with its kind."""
     registered: tuple[Resource, ...] = ()
     """What lies in its io_urings, and perhaps in no table any more."""
@@ -88,10 +88,10 @@ class Descriptors:
     def __init__(self, index: SocketIndex) -> None:
         self._index = index
 
-    def table(self, pid: int) -> Table:
+    def table(self, pid: int) -> DescriptorTable:
         """The whole table: 3 us a descriptor. Raises PermissionError, FileNotFoundError, ProcessLookupError."""
-        resources: dict[Place, Resource] = {}
-        shareable: list[tuple[ResourceKind, Place]] = []
+        resources: dict[TaskDescriptor, Resource] = {}
+        shareable: list[tuple[ResourceKind, TaskDescriptor]] = []
         registered: list[Resource] = []
         io_uring = False
         in_flight = 0
@@ -111,7 +111,7 @@ class Descriptors:
                     in_flight += links is None
                     in_flight += sum(each.startswith("anon_inode:") for each in links or ())
                     registered += [self.named(task, -1, each) for each in links or () if _NUMBERED.fullmatch(each)]
-        return Table(resources, io_uring, in_flight, tuple(shareable), tuple(registered))
+        return DescriptorTable(resources, io_uring, in_flight, tuple(shareable), tuple(registered))
 
     def resource(self, task: int, fd: int) -> Resource:
         """What one descriptor of a thread refers to now; CLOSED if there is none."""
@@ -174,7 +174,7 @@ def _with_tables(pid: int) -> list[int]:
         return [pid]
     found: list[int] = []
     for task in sorted(map(int, os.listdir(f"/proc/{pid}/task"))):
-        if not any(same(Kind.TABLE, task, each) for each in found):
+        if not any(same(KcmpType.TABLE, task, each) for each in found):
             found.append(task)
     return found
 

@@ -14,7 +14,7 @@ _NUMBER = {"x86_64": 312, "aarch64": 272}.get(os.uname().machine)
 _UNTOLD = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 
 
-class Kind(IntEnum):
+class KcmpType(IntEnum):
     """What is compared (linux/kcmp.h)."""
 
     FILE = 0
@@ -23,7 +23,7 @@ class Kind(IntEnum):
     EPOLL_MEMBER = 7
 
 
-def same(kind: Kind, one: int, other: int, first: int = 0, second: int = 0) -> bool | None:
+def same(kind: KcmpType, one: int, other: int, first: int = 0, second: int = 0) -> bool | None:
     """Whether tasks `one` and `other` share it; `first` and `second` are descriptors of theirs. None: not told.
 
     What one of them has no more is not the same.
@@ -43,4 +43,4 @@ def is_epoll_member(task: int, fd: int, epoll: int, number: int, nth: int) -> bo
     The set may have several files under one number, as each was closed and the number used again: it is the `nth`.
     """
     slot = ctypes.create_string_buffer(struct.pack("=3I", epoll, number, nth), 12)
-    return same(Kind.EPOLL_MEMBER, task, task, fd, ctypes.addressof(slot))
+    return same(KcmpType.EPOLL_MEMBER, task, task, fd, ctypes.addressof(slot))

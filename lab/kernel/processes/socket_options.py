@@ -11,7 +11,7 @@ import struct
 import sys
 from dataclasses import dataclass
 
-from lab.kernel.processes.kcmp import Kind, same
+from lab.kernel.processes.kcmp import KcmpType, same
 from lab.kernel.procfs import process_of
 
 SYS_PIDFD_GETFD = 438
@@ -32,7 +32,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
-class SocketOptions:
+class ProgramOptions:
     """0 is none."""
 
     send_timeout_ns: int
@@ -51,7 +51,7 @@ class SocketOptions:
     """The options by which something may come to its error queue; empty: none."""
 
 
-def options_of(task: int, fd: int) -> SocketOptions | str:
+def options_of(task: int, fd: int) -> ProgramOptions | str:
     """The options of the socket behind a thread's descriptor, or why they cannot be read. 10 us.
 
     Before Linux 6.9 (PIDFD_THREAD) only a process can be asked, by its first thread: another thread's table is the same
@@ -61,7 +61,7 @@ def options_of(task: int, fd: int) -> SocketOptions | str:
         pidfd = os.pidfd_open(task, PIDFD_THREAD)
     except OSError:
         process = process_of(task)
-        if process is None or (process != task and not same(Kind.TABLE, task, process)):
+        if process is None or (process != task and not same(KcmpType.TABLE, task, process)):
             return f"socket options of task {task}: its descriptors are not its process's"
         try:
             pidfd = os.pidfd_open(process)
@@ -73,7 +73,7 @@ def options_of(task: int, fd: int) -> SocketOptions | str:
             return f"socket options of task {task}: {os.strerror(ctypes.get_errno())}; needs CAP_SYS_PTRACE"
         try:
             locks = _get(copy, socket.SOL_SOCKET, SO_BUF_LOCK, 4)
-            return SocketOptions(
+            return ProgramOptions(
                 send_timeout_ns=_timeval(copy, socket.SO_SNDTIMEO),
                 receive_timeout_ns=_timeval(copy, socket.SO_RCVTIMEO),
                 user_timeout_ms=_number(copy, socket.IPPROTO_TCP, TCP_USER_TIMEOUT),

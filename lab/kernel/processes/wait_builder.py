@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from lab.evidence import Item, Resource, ResourceKind, Wait, Wants
 from lab.kernel.processes.deadlines import Deadlines
 from lab.kernel.processes.descriptors import Descriptors, Watched, epoll_set, timer_left_ns
-from lab.kernel.processes.socket_options import SocketOptions, options_of
-from lab.kernel.processes.threads import Thread
+from lab.kernel.processes.socket_options import ProgramOptions, options_of
+from lab.kernel.processes.threads import TrackedThread
 from lab.kernel.sockets.socket_index import is_socket
 
 MAX_ITEMS = 4096
@@ -26,7 +26,7 @@ EPOLL_PRIVATE = 0xF << 28
 class WaitBuilder:
     """A wait as far as it has been read."""
 
-    thread: Thread
+    thread: TrackedThread
     descriptors: Descriptors
     deadlines: Deadlines
     tracees: Callable[[int], list[int]]
@@ -73,7 +73,7 @@ class WaitBuilder:
         if not is_socket(resource):
             return
         options = options_of(self.thread.tid, fd)
-        if not isinstance(options, SocketOptions):
+        if not isinstance(options, ProgramOptions):
             self.fail(options)
         elif options.send_timeout_ns if wants is Wants.WRITE else options.receive_timeout_ns:
             self.ends_at(None)

@@ -19,7 +19,7 @@ from lab.kernel.processes.deadlines import Deadlines
 from lab.kernel.processes.descriptor_tables import Processes, network_namespaces, scan, sees_whole_host
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.runtime import runtime_of
-from lab.kernel.processes.socket_options import SocketOptions, options_of
+from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.threads import Line, Threads
 from lab.kernel.procfs import children_of
 from lab.kernel.sockets.sock_diag import SocketDiag
@@ -88,7 +88,7 @@ def test_a_process_holds_what_any_of_its_threads_has_whose_first_one_has_ended_o
         assert tables.holders([resource]) == {program.pid}
         (place,) = tables.places(resource)
         assert place[0] != program.pid
-        assert isinstance(options_of(*place), SocketOptions)
+        assert isinstance(options_of(*place), ProgramOptions)
 
 
 def test_what_is_registered_in_an_io_uring_is_held_though_its_descriptor_is_closed() -> None:
@@ -205,8 +205,8 @@ say(c.fileno(), s.fileno(), c.getsockopt(6, 10), s.getsockopt(6, 10)); time.slee
         one, other, clamp, usual = map(int, program.words)
         flags = Path(f"/proc/{program.pid}/fdinfo/{one}").read_text()
         descriptors = len(os.listdir("/proc/self/fd"))
-        assert options_of(program.pid, one) == SocketOptions(3_500_000_000, 0, 7000, True, False, clamp, "", "")
-        assert options_of(program.pid, other) == SocketOptions(0, 0, 0, False, True, usual, "", "")
+        assert options_of(program.pid, one) == ProgramOptions(3_500_000_000, 0, 7000, True, False, clamp, "", "")
+        assert options_of(program.pid, other) == ProgramOptions(0, 0, 0, False, True, usual, "", "")
         assert isinstance(options_of(program.pid, 99), str)
         assert Path(f"/proc/{program.pid}/fdinfo/{one}").read_text() == flags
         assert len(os.listdir("/proc/self/fd")) == descriptors
@@ -233,7 +233,7 @@ def test_who_may_not_read_is_told_what_is_missing() -> None:
     with sleeper("c, s = connection(); say(inode(c), c.fileno()); c.recv(1)") as program:
         program.asleep("recvfrom")
 
-        def look() -> tuple[int, ProcessSample, Line, SocketOptions | str]:
+        def look() -> tuple[int, ProcessSample, Line, ProgramOptions | str]:
             tables = scan(Descriptors(SocketIndex([SocketDiag(Namespace.here())])))
             assert program.pid in tables.unreadable
             (thread,) = Threads().of(program.pid)

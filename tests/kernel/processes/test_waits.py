@@ -1,6 +1,7 @@
 """What a sleeping thread waits for, read from live programs, one of every kind."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.evidence import Item, Resource, Wants
 from lab.kernel.processes.deadlines import Deadlines
-from lab.kernel.processes.waits import Waits
+from lab.kernel.processes.waits import _READERS, Waits
 from lab.kernel.procfs import children_of
+from lab.syscalls import BY_NUMBER, Form
 from tests.kernel.sleepers import LIMIT_S, sleeper
 
 MS = 1_000_000
@@ -343,20 +346,44 @@ def test_a_futex_with_a_limit_is_dated() -> None:
         assert 50e9 < wait.deadline_ns - time.time_ns() <= 60e9
 
 
-SHARED_FUTEX = """
+FUTEX = """
 import mmap
 page = mmap.mmap(-1, 4096, flags={flags})
-address = ctypes.addressof(ctypes.c_char.from_buffer(page))
-say('x'); libc.syscall({number}, ctypes.c_void_p(address), 0, 0, None, None, 0)
+word = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+long = ctypes.c_ulong
+end = (long * 2)(int(time.monotonic()) + 60, 0)
+say('x'); libc.syscall({number}, word, {arguments})
 """
+NUMBERS = {call.name: number for number, call in BY_NUMBER[os.uname().machine].items()}
+FUTEXES = {"futex": "0, 0, None, None, 0", "futex_wait": "long(0), long(0xFFFFFFFF), 2, {end}, 1"}
+"""The arguments after the word: FUTEX_WAIT, and FUTEX2_SIZE_U32 by CLOCK_MONOTONIC."""
+RELEASE = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+has_futex_wait = pytest.mark.skipif(RELEASE < (6, 7), reason="futex_wait(2) came with Linux 6.7")
 
 
 @pytest.mark.parametrize(("flags", "known"), [("mmap.MAP_PRIVATE", True), ("mmap.MAP_SHARED", False)])
-def test_a_shared_futex_is_the_process_s_own_only_in_private_memory(flags: str, known: bool) -> None:
-    number = 202 if os.uname().machine == "x86_64" else 98
-    with sleeper(SHARED_FUTEX.format(flags=flags, number=number)) as program:
-        wait = program.wait("futex")
+@pytest.mark.parametrize("call", ["futex", pytest.param("futex_wait", marks=has_futex_wait)])
+def test_a_shared_futex_is_the_process_s_own_only_in_private_memory(call: str, flags: str, known: bool) -> None:
+    arguments = FUTEXES[call].format(end=None)
+    with sleeper(FUTEX.format(flags=flags, number=NUMBERS[call], arguments=arguments)) as program:
+        wait = program.wait(call)
         assert (wait.unknown is None) is known
+        assert not wait.timed
+
+
+@has_futex_wait
+def test_the_end_of_a_futex_wait_is_an_instant_of_its_clock() -> None:
+    arguments = FUTEXES["futex_wait"].format(end="end")
+    code = FUTEX.format(flags="mmap.MAP_PRIVATE", number=NUMBERS["futex_wait"], arguments=arguments)
+    with sleeper(code) as program:
+        wait = program.wait("futex_wait")
+        assert wait.items == (Item(Resource.process(program.pid), Wants.WAKE),)
+        assert wait.deadline_ns is not None
+        assert 40e9 < wait.deadline_ns - time.time_ns() <= 60e9
+
+
+def test_every_form_of_arguments_has_a_reader_but_what_is_in_no_argument() -> None:
+    assert set(Form) - _READERS.keys() == {Form.NOWHERE}
 
 
 def test_wait4_waits_for_its_child() -> None:
