@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from lab.evidence import CaptureCount, Evidence, Progress, Snapshot, SocketSample, WireFacts
-from lab.proof.connection_view import FUTILE_RUNS, RECEIVING, SENDING, ConnectionView
+from lab.proof.connection_view import FUTILE_RUNS, ConnectionView
 from lab.reason import Why
 from lab.spec import Grade, Pair, Role, SocketOptions
+from lab.syscalls import RECEIVES, SENDS
 from tests.proof.frozen_pair import (
     EMPTY,
     MS,
@@ -74,15 +75,13 @@ def test_a_thread_that_ran_meanwhile_tells_nothing_of_the_instant() -> None:
 
 
 def test_a_program_is_blocked_on_this_connection_if_its_call_and_its_socket_are_known() -> None:
-    assert view(at(0)).blocked_in(Role.CLIENT, SENDING) is True
-    assert view(at(0)).blocked_in(Role.CLIENT, RECEIVING) is False
+    assert view(at(0)).blocked_in(Role.CLIENT, SENDS) is True
+    assert view(at(0)).blocked_in(Role.CLIENT, RECEIVES) is False
     elsewhere = replace(CLIENT, socket_inode=99)
-    assert (
-        view(at(0, threads_before=(elsewhere,), threads_after=(elsewhere,))).blocked_in(Role.CLIENT, SENDING) is False
-    )
+    assert view(at(0, threads_before=(elsewhere,), threads_after=(elsewhere,))).blocked_in(Role.CLIENT, SENDS) is False
     unread = replace(CLIENT, syscall=None)
-    assert view(at(0, threads_before=(unread,), threads_after=(unread,))).blocked_in(Role.CLIENT, SENDING) is None
-    assert view(replace(at(0), sockets=Pair(None, server()))).blocked_in(Role.CLIENT, SENDING) is None
+    assert view(at(0, threads_before=(unread,), threads_after=(unread,))).blocked_in(Role.CLIENT, SENDS) is None
+    assert view(replace(at(0), sockets=Pair(None, server()))).blocked_in(Role.CLIENT, SENDS) is None
 
 
 def scheduled(ago_ms: int, count: int, state: str = "S") -> Snapshot:
