@@ -341,6 +341,8 @@ class Snapshot:
     """Of each Unix socket that is waited for, the one that it is connected to."""
     unreadable: int = 0
     """Processes of this host whose descriptor table could not be read: any of them might hold a socket above."""
+    unlisted: bool = False
+    """/proc does not list every process of this host, so there may be further ones."""
 
     @property
     def time_ns(self) -> int:

@@ -77,6 +77,7 @@ class Why(StrEnum):
     LIVE = "live"
     # What a proof rests on and nobody could see.
     UNREADABLE_TABLES = "unreadable-tables"
+    UNLISTED = "unlisted"
     NO_TABLE = "no-table"
     IN_FLIGHT = "in-flight"
     PRESUMED_DATE = "presumed-date"

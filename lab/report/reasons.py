@@ -111,6 +111,7 @@ SENTENCES: dict[Why, str] = {
     Why.NOTHING_KNOWN: "nothing that is known",
     Why.LIVE: "{}: {}",
     Why.UNREADABLE_TABLES: "unreadable fd tables: {}",
+    Why.UNLISTED: "processes that /proc does not list (hidepid, or another PID namespace)",
     Why.NO_TABLE: "the descriptors of {} could not be read",
     Why.IN_FLIGHT: "{} descriptors that {} may have are in no table (scm_fds, io_uring)",
     Why.PRESUMED_DATE: "{} has slept since its call began: a wake-up in vain before cannot be seen (timer_list)",

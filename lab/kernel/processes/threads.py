@@ -147,8 +147,8 @@ class Threads:
         known = self._threads.setdefault(pid, {})
         try:
             tids = {int(tid) for tid in os.listdir(f"/proc/{pid}/task")}
-        except (FileNotFoundError, ProcessLookupError):
-            tids = set()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            tids = set()  # it has ended, or /proc hides it: then the proof takes it for live
         for tid in known.keys() - tids:
             known.pop(tid).close()
         for tid in tids - known.keys():
