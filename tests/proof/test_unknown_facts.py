@@ -306,6 +306,7 @@ FACTS: dict[str, tuple[Fact, ...]] = {
     "unix-peers": (Fact("Snapshot.peers", SELF_PIPE, shot(peers={}), "unix_diag"),),
     "all-tables-read": (
         Fact("Snapshot.unreadable", FROZEN, shot(unreadable=2), "unreadable fd tables: 2"),
+        Fact("Snapshot.unlisted", FROZEN, shot(unlisted=True), "does not list"),
         Fact("ProcessSample.resources", FROZEN, program(9, resources=None), "descriptors of 9 program could not"),
     ),
     "no-descriptor-in-flight": (
