@@ -598,6 +598,16 @@ STACK = (
         cases=("upper-squeezed",),
     ),
     Premise(
+        id="unsent-limit",
+        says="A writer waits while as many bytes are unsent as TCP_NOTSENT_LOWAT, or tcp_notsent_lowat, allows.",
+        sources=(_kernel("net/ipv4/tcp_ipv4.c", "tcp_stream_memory_free()"), _man("tcp(7): TCP_NOTSENT_LOWAT")),
+        needs=("SocketSample.notsent_bytes", "SocketSample.notsent_lowat", "Settings.sysctls"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_send_buffer.py::test_too_many_unsent_bytes_keep_a_writer_waiting_behind_a_closed_window",
+        ),
+    ),
+    Premise(
         id="write-retry",
         says="A blocked write is tried again by itself for HZ/5 + 1 jiffies at most, and never if the buffer was full.",
         sources=(

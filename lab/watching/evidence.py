@@ -34,6 +34,7 @@ from lab.spec import Pair, Role
 from lab.watching.connections import WatchedConnection
 from lab.watching.namespaces import Namespaces
 
+SYSCTLS = ("tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
 MAX_SNAPSHOT = 64
 """Connections in one snapshot."""
 
@@ -90,7 +91,9 @@ class NamespaceSettings:
 
     def _settings(self, diag: SocketDiag) -> Settings:
         if diag not in self._read:
-            sysctls = sysctl.read(self._namespaces[diag], ("tcp_wmem", "tcp_adv_win_scale", *GIVING_UP))
+            sysctls = sysctl.read(
+                self._namespaces[diag], ("tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
+            )
             self._read[diag] = Settings(sysctls, sysctls, 0)
         return self._read[diag]
 
@@ -197,7 +200,7 @@ def _beside(taken: Snapshot) -> Snapshot:
 
 
 def _target(role: Role, end: Located) -> Target:
-    return Target(role, end.diag, end.entry.local, end.entry.remote, end.entry.cookie)
+    return Target(role, end.diag, end.entry.local, end.entry.remote, end.entry.cookie, end.entry.interface)
 
 
 def _snapshot(number: int, sockets: BothSamples) -> Snapshot:
