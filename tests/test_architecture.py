@@ -107,6 +107,15 @@ def test_a_folder_of_the_kernel_imports_only_itself_and_lower_storeys(path: Path
             assert other == own or kernel_storey(other) < kernel_storey(own), f"{own} may not know {other}"
 
 
+MIRRORED = [path for name in ("", "/processes", "/sockets") for path in (ROOT / f"lab/kernel{name}").glob("[a-z]*.py")]
+
+
+@pytest.mark.parametrize("path", sorted(MIRRORED), ids=named)
+def test_a_module_of_the_kernel_has_a_test_module(path: Path) -> None:
+    folder = ROOT / "tests" / path.parent.relative_to(ROOT / "lab")
+    assert (folder / f"test_{path.name}").exists()
+
+
 @pytest.mark.parametrize("package", ["kernel", "kernel/processes", "kernel/sockets"])
 def test_the_map_of_a_package_names_all_that_is_in_it(package: str) -> None:
     folder = ROOT / "lab" / package

@@ -35,6 +35,17 @@ def connection():
 """
 
 
+POLLED = """
+c, s = connection(); e = os.eventfd(0); fill = c.setblocking(False)
+try:
+    while True: c.send(bytes(1 << 16))
+except BlockingIOError: pass
+say(inode(c), inode(s))
+"""
+
+"""A program with a TCP socket whose send buffer is full (c), its peer (s), and an eventfd (e)."""
+
+
 class Sleeper:
     """A program of its own, and the readers of this process."""
 
@@ -75,6 +86,13 @@ class Sleeper:
         """Its next line."""
         assert self.process.stdout is not None
         return self.process.stdout.readline()
+
+    def answer(self, line: str) -> str:
+        """What it says next, once it has got this line."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.flush()
+        return self.says()
 
     def close(self) -> None:
         self.threads.close()
