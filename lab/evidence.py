@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Final
 
 from lab.spec import Pair, Role, Spec
-from lab.tcp.connection import Kind
+from lab.tcp.connection import ProbeKind
 
 UNKNOWN: Pair[int | None] = Pair(None, None)
 
@@ -341,6 +341,8 @@ class Snapshot:
     """Of each Unix socket that is waited for, the one that it is connected to."""
     unreadable: int = 0
     """Processes of this host whose descriptor table could not be read: any of them might hold a socket above."""
+    unlisted: bool = False
+    """/proc does not list every process of this host, so there may be further ones."""
 
     @property
     def time_ns(self) -> int:
@@ -398,11 +400,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A probe or a silly-window fragment; `number` counts those of this side, probes apart from fragments."""
+    """A probe, or a segment that fills a silly window; `number` counts those of this side, each kind apart."""
 
     moment: Moment
     role: Role
-    kind: Kind
+    kind: ProbeKind
     number: int
     length: int
 
@@ -436,7 +438,8 @@ class WireFacts:
     probes: Pair[int] = NEVER
     probes_since_still: Pair[int] = NEVER
     """Probes after the last progress of either side."""
-    fragments: Pair[int] = NEVER
+    silly_segments: Pair[int] = NEVER
+    """Segments of the persist timer that fill a silly window: no probes."""
     progress: Moment | None = None
     """The last new byte, sent or acknowledged, or closed window that opened, of either side."""
     fin: Pair[Moment | None] = NO_MOMENT
@@ -444,7 +447,7 @@ class WireFacts:
     carried: Pair[int | None] = UNKNOWN
     """Payload bytes between a side's SYN and its FIN, else its RST, modulo 2**32. None: one of them was not seen."""
     events: tuple[Event, ...] = ()
-    """The latest probes and fragments, oldest first."""
+    """The latest probes and segments that fill a silly window, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -472,9 +475,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was observed of one run, so far. `judge` needs nothing else."""
+    """All that was observed of one connection, so far. `judge` needs nothing else."""
 
-    spec: Spec
+    spec: Spec | None
+    """The run that was planned. None: the two programs are not the lab's own, and nothing is known of their plan."""
     started_ns: int
     seen_ns: int
     """The instant at which this evidence was put together: the age of a freeze is counted up to it."""

@@ -49,7 +49,8 @@ from lab.run_format import FORMAT, refuse_newer, upgraded
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
 from lab.version import VERSION
-from lab.wire.witness import SEALED, WireWitness
+from lab.wire.comments import SEALED
+from lab.wire.witness import WireWitness
 
 T = TypeVar("T")
 
@@ -108,6 +109,7 @@ class Holders:
     peers: Mapping[str, str]
     """`Snapshot.peers` as text: the keys of a JSON object are."""
     unreadable: int
+    unlisted: bool = False
 
     def __post_init__(self) -> None:
         self.resources()  # a ValueError is the line's, where it is read
@@ -431,7 +433,7 @@ def _add_lines(lines: dict[str, list[bytes]], snapshot: Snapshot) -> None:
         lines["threads"] += [_line(number, thread, after) for thread in threads]
     lines["sockets"] += [_line(number, socket) for socket in (*snapshot.sockets, *snapshot.others) if socket]
     peers = {str(one): str(other) for one, other in snapshot.peers.items()}
-    holders = Holders(snapshot.processes, peers, snapshot.unreadable)
+    holders = Holders(snapshot.processes, peers, snapshot.unreadable, snapshot.unlisted)
     lines["holders"].append(_line(number, holders))
     lines["progress"] += [_line(number, progress) for progress in snapshot.progress if progress]
 
@@ -473,6 +475,7 @@ def _snapshots(samples: Mapping[str, tuple[_Line, ...]]) -> Iterable[Snapshot]:
             processes=around.processes,
             peers=around.resources(),
             unreadable=around.unreadable,
+            unlisted=around.unlisted,
         )
 
 

@@ -22,14 +22,14 @@ from lab.evidence import (
     Wants,
 )
 from lab.kernel.processes.deadlines import Deadlines
-from lab.kernel.processes.descriptor_tables import DescriptorTables, Processes, scan, sees_whole_host
+from lab.kernel.processes.descriptor_tables import DescriptorTables, Processes, scan
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.kcmp import KcmpType, same
 from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.suspension import suspended
 from lab.kernel.processes.threads import Threads, TrackedThread
 from lab.kernel.processes.waits import Waits
-from lab.kernel.procfs import descendants
+from lab.kernel.procfs import descendants, shows_all_processes
 from lab.kernel.sockets.conntrack import Conntrack
 from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.sock_diag import SocketDiag
@@ -131,9 +131,9 @@ class SnapshotTaker:
         after = self._read_again(members, roles)
         self._members = members
         self._threads.forget_all_but(members)
-        peers, unreadable = self._peers(members), self._unreadable()
+        peers, unreadable, unlisted = self._peers(members), self._unreadable(), self._unlisted()
         return tuple(
-            Snapshot(0, before, sockets, after, Pair(None, None), others, processes, peers, unreadable)
+            Snapshot(0, before, sockets, after, Pair(None, None), others, processes, peers, unreadable, unlisted)
             for sockets in pairs
         )
 
@@ -403,7 +403,10 @@ class SnapshotTaker:
         return peers
 
     def _unreadable(self) -> int:
-        """How many descriptor tables could not be read; one more if /proc does not show all processes of the host."""
+        """How many descriptor tables could not be read."""
         if self._roots is not None:
             return len(self._tables.unreadable & self._members)
-        return len(self._tables.unreadable) + (not sees_whole_host())
+        return len(self._tables.unreadable)
+
+    def _unlisted(self) -> bool:
+        return self._roots is None and not shows_all_processes()

@@ -238,6 +238,8 @@ def _qualifiers(conditions: Conditions, holdings: Holdings, snapshot: Snapshot) 
 def _unseen_descriptors(holdings: Holdings, snapshot: Snapshot) -> Iterator[Qualifier]:
     if snapshot.unreadable:
         yield Qualifier(because(Why.UNREADABLE_TABLES, snapshot.unreadable), "all-tables-read")
+    if snapshot.unlisted:
+        yield Qualifier(Reason(Why.UNLISTED), "all-tables-read")
     for process in holdings.processes.values():
         if process.resources is None:
             yield Qualifier(because(Why.NO_TABLE, _named(process)), "all-tables-read")
@@ -315,8 +317,8 @@ def _missing_holders(snapshot: Snapshot) -> Iterator[Reason]:
         socket = snapshot.sockets[role]
         if socket is None:
             yield because(Why.NO_SOCKET, role)
-        elif snapshot.unreadable and socket.inode and Resource.socket(socket.inode) not in held:
-            yield because(Why.HOLDER_UNREADABLE, role, snapshot.unreadable)
+        elif (snapshot.unreadable or snapshot.unlisted) and socket.inode and Resource.socket(socket.inode) not in held:
+            yield because(Why.HOLDER_UNREADABLE, role, snapshot.unreadable + snapshot.unlisted)
 
 
 def _named(process: ProcessSample) -> str:

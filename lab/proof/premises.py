@@ -301,7 +301,7 @@ HOLDERS = (
         id="all-tables-read",
         says="The descriptor tables of all processes and of all their threads were read.",
         sources=(_man("proc_pid_fd(5)"),),
-        needs=("Snapshot.unreadable", "ProcessSample.resources"),
+        needs=("Snapshot.unreadable", "Snapshot.unlisted", "ProcessSample.resources"),
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_unreadable_tables_of_strangers_qualify",

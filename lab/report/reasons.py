@@ -111,6 +111,7 @@ SENTENCES: dict[Why, str] = {
     Why.NOTHING_KNOWN: "nothing that is known",
     Why.LIVE: "{}: {}",
     Why.UNREADABLE_TABLES: "unreadable fd tables: {}",
+    Why.UNLISTED: "processes that /proc does not list (hidepid, or another PID namespace)",
     Why.NO_TABLE: "the descriptors of {} could not be read",
     Why.IN_FLIGHT: "{} descriptors that {} may have are in no table (scm_fds, io_uring)",
     Why.PRESUMED_DATE: "{} has slept since its call began: a wake-up in vain before cannot be seen (timer_list)",
@@ -145,6 +146,13 @@ SENTENCES: dict[Why, str] = {
     Why.QUEUES_NOT_SEEN: "the {}'s socket: its queues are not seen",
     Why.LOST_OR_DROPPED: (
         "whether the network loses its acknowledgments, or its own closed window drops them (ACK starvation)"
+    ),
+    Why.ONE_DIRECTION_ONLY: "the segments of the {}: the capture holds one direction only",
+    Why.TOO_FEW_PROBES: "more probes of the {}: too few probes to tell a persist timer from keep-alives",
+    Why.NOT_YET_PROBED: "time: mutual stall for {:.1f} s, not yet probed by both",
+    Why.MAY_STILL_READ: "whether a program could still read: on {}, `lab watch --port {}` tells",
+    Why.COULD_HAVE_READ: (
+        "whether a program could still have read: the connection is gone, and nothing can tell any more"
     ),
     Why.WAITS_FOR_ROOM: "the {}'s program waits for room to write",
     Why.HELD_BY_ZERO_WINDOW: "the {}'s socket holds data behind a zero window",

@@ -1,1 +1,5 @@
-"""Frames from a packet socket: scapy opens it, a filter and a ring of ours keep up with it."""
+"""Frames from a packet socket.
+
+* `packet_socket`: opens one by scapy, with a filter in the kernel.
+* `ring`: reads the frames from memory that the kernel fills, and counts those that were lost.
+"""

@@ -13,12 +13,9 @@ from lab.evidence import ProcessSample, Resource
 from lab.kernel.place.netns import Namespace
 from lab.kernel.processes.descriptors import Descriptors, DescriptorTable, TaskDescriptor, raises_signals
 from lab.kernel.processes.runtime import runtime_of
-from lab.kernel.procfs import children_of, end_signal_of, has_ended, parent_of, start_of, stat_of, text_of
+from lab.kernel.procfs import children_of, end_signal_of, has_ended, is_kernel_thread, parent_of, start_of, text_of
 
 SIGALRM_BIT, SIGCHLD_BIT, SIGURG_BIT = 1 << 13, 1 << 16, 1 << 22
-PF_KTHREAD = 0x00200000
-INITIAL_PID_NAMESPACE = "pid:[4026531836]"
-"""PROC_PID_INIT_INO of linux/proc_ns.h."""
 NO_TABLE = "its descriptor table: needs CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH if it is another user's"
 RING, AIO = "anon_inode:[io_uring]", "/[aio]"
 """Mappings of an io_uring and of a context of io_setup(2): they stay when every descriptor is closed."""
@@ -43,10 +40,12 @@ class DescriptorTables:
         try:
             table = descriptors.table(pid)
         except PermissionError:
-            if not _is_kernel_thread(pid):
+            if not is_kernel_thread(pid):
                 self.unreadable.add(pid)
             return
         except (FileNotFoundError, ProcessLookupError):
+            if not has_ended(pid):
+                self.unreadable.add(pid)
             return
         self.by_pid[pid] = table
         for place, resource in table.resources.items():
@@ -86,18 +85,11 @@ def scan(descriptors: Descriptors) -> DescriptorTables:
         if name.isdigit():
             tables.read(descriptors, int(name))
     for pid, table in tables.by_pid.items():
-        maps = _maps(pid)
+        maps = _maps(pid) or ""
         if table.io_uring or RING in maps or AIO in maps:
             nameless = RING in maps and not table.io_uring
             tables.by_pid[pid] = replace(table, in_flight=table.in_flight + nameless, signals=True)
     return tables
-
-
-def sees_whole_host() -> bool:
-    """Whether /proc shows all processes of the host. In a container it does only with `pid: host`."""
-    with contextlib.suppress(OSError):
-        return os.readlink("/proc/self/ns/pid") == INITIAL_PID_NAMESPACE and Path("/proc/1").exists()
-    return False
 
 
 class Processes:
@@ -113,7 +105,7 @@ class Processes:
         try:
             status = text_of(f"/proc/{pid}/status")
             comm = text_of(f"/proc/{pid}/comm").rstrip("\n")
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
             status = comm = ""
         found = _CAUGHT.search(status)
         caught = int(found[1], 16) if found else None
@@ -129,12 +121,12 @@ class Processes:
             resources=None if table is None else tuple(dict.fromkeys(table.all_resources())),
             catches_alarm=None if caught is None else bool(caught & SIGALRM_BIT),
             posix_timers=_posix_timers(pid),
-            io_uring=(table is not None and table.io_uring) or RING in maps,
+            io_uring=(table is not None and table.io_uring) or RING in (maps or ""),
             in_flight=table.in_flight if table is not None else 0,
             runtime=self._runtime(pid, comm),
             missing="; ".join(missing) or None,
             hidden=tuple(_hidden(pid, caught or 0, maps)),
-            signals=(table is not None and table.io_uring) or RING in maps or AIO in maps,
+            signals=(table is not None and table.io_uring) or RING in (maps or "") or AIO in (maps or ""),
             alarm_ends_it=alarm_pending and not ((caught or 0) | ignored) & SIGALRM_BIT,
             reaps=tuple(_that_signal_their_end(pid, caught or 0, ignored)),
         )
@@ -155,7 +147,7 @@ def network_namespaces() -> tuple[list[Namespace], int]:
         try:
             inode = os.readlink(f"/proc/{name}/ns/net") if name.isdigit() else own
         except PermissionError:
-            refused += not _is_kernel_thread(int(name))
+            refused += not is_kernel_thread(int(name))
             continue
         except (FileNotFoundError, ProcessLookupError):
             continue
@@ -180,26 +172,39 @@ def _that_signal_their_end(pid: int, caught: int, ignored: int) -> Iterator[int]
         children = []
     for child in children:
         number = end_signal_of(child)
+        if number is None:
+            yield child  # hidden by /proc: it may be any signal
+            continue
         bit = 1 << number - 1 if number > 0 else 0
         if bit & (caught if bit == SIGCHLD_BIT else ~ignored):
             yield child
 
 
-def _hidden(pid: int, caught: int, maps: str) -> Iterator[str]:
-    if AIO in maps:
+def _hidden(pid: int, caught: int, maps: str | None) -> Iterator[str]:
+    if maps is None:
+        yield "has mappings that could not be read: whether an io_uring or an aio context is among them is not known"
+    elif AIO in maps:
         yield "has a context of io_setup(2): its requests cannot be seen"
-    if raises_signals(pid):
+    signals = raises_signals(pid)
+    if signals is None:
+        yield "has descriptors that could not be read: whether one raises a signal (O_ASYNC) is not known"
+    elif signals:
         yield "gets a signal by what comes to a descriptor of it (O_ASYNC, F_SETLEASE)"
     if caught & SIGURG_BIT:
         yield "catches SIGURG: urgent data that comes to a socket of it runs the handler"
 
 
-def _maps(pid: int) -> str:
-    """The mappings of the process, from its first thread that has not ended; empty if unreadable."""
-    with contextlib.suppress(OSError):
+def _maps(pid: int) -> str | None:
+    """Of the first thread that has not ended; empty if all have, None if they cannot be read."""
+    try:
         for task in sorted(os.listdir(f"/proc/{pid}/task"), key=int):
-            if text := text_of(f"/proc/{task}/maps"):
-                return text
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if text := text_of(f"/proc/{task}/maps"):
+                    return text
+    except PermissionError:
+        return None
+    except (FileNotFoundError, ProcessLookupError):
+        return "" if has_ended(pid) else None
     return ""
 
 
@@ -209,10 +214,3 @@ def _posix_timers(pid: int) -> int | None:
         return sum(line.startswith("ID:") for line in Path(f"/proc/{pid}/timers").read_text().splitlines())
     except OSError:
         return None
-
-
-def _is_kernel_thread(pid: int) -> bool:
-    try:
-        return bool(int(stat_of(f"/proc/{pid}")[6]) & PF_KTHREAD)
-    except OSError:
-        return True  # it has ended, so that no table is missing

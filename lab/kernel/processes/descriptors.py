@@ -1,6 +1,5 @@
 """Tells what the descriptors of a process refer to, each as a `Resource`."""
 
-import contextlib
 import os
 import re
 import socket
@@ -12,7 +11,7 @@ from functools import cache
 
 from lab.evidence import Resource, ResourceKind
 from lab.kernel.processes.kcmp import KcmpType, is_epoll_member, same
-from lab.kernel.procfs import text_of
+from lab.kernel.procfs import has_ended, text_of
 from lab.kernel.sockets.socket_index import SocketIndex
 
 _NUMBERED = re.compile(r"(socket|pipe):\[(\d+)\]")
@@ -226,15 +225,21 @@ def fdinfo(task: int, fd: int) -> str:
         return ""
 
 
-def raises_signals(pid: int) -> bool:
-    """Whether an event on a descriptor may send the process a signal (fcntl(2): O_ASYNC, F_SETLEASE)."""
-    with contextlib.suppress(OSError):
+def raises_signals(pid: int) -> bool | None:
+    """Whether what comes to a descriptor of a process raises a signal (F_SETSIG, O_ASYNC and leases of fcntl(2)).
+
+    None if that cannot be read.
+    """
+    try:
         return any(
             _ASYNCHRONOUS.search(fdinfo(task, int(fd)))
             for task in _with_tables(pid)
             for fd in os.listdir(f"/proc/{task}/fdinfo")
         )
-    return False
+    except PermissionError:
+        return None
+    except (FileNotFoundError, ProcessLookupError):
+        return False if has_ended(pid) else None
 
 
 def scm_fds(task: int, fd: int) -> int:

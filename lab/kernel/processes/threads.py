@@ -22,6 +22,7 @@ _STATUS = re.compile(
     rb"^State:\s*(\w).*^voluntary_ctxt_switches:\s*(\d+)\s^nonvoluntary_ctxt_switches:\s*(\d+)",
     re.MULTILINE | re.DOTALL,
 )
+_TOP = re.compile(r"\[<\w+>\] (\w+)")
 _DUMPS_CORE = re.compile(rb"^CoreDumping:\s*1", re.MULTILINE)
 
 
@@ -96,14 +97,27 @@ class TrackedThread:
         except PermissionError:
             return None
 
-    def wchan(self) -> str:
-        """The kernel function that it sleeps in, by its name in the source; empty if /proc does not tell."""
+    def sleeps_in(self) -> str:
+        """The kernel function in which it sleeps, as the source calls it; empty if that is not told.
+
+        Linux 5.10 shows `0` for every wchan; there root may read the stack instead.
+        """
+        return self._wchan_function() or self._top_of_stack()
+
+    def _wchan_function(self) -> str:
         if self._wchan is None:
             return ""
         try:
             return os.pread(self._wchan, 128, 0).decode().strip("0").partition(".")[0]
         except PermissionError:
             return ""
+
+    def _top_of_stack(self) -> str:
+        try:
+            found = _TOP.match(text_of(f"{self.folder}/stack"))
+        except PermissionError:
+            return ""
+        return found[1] if found else ""
 
     def as_sample(self, now_ns: int, role: Role | None, socket_inode: int | None) -> ThreadSample:
         """The sample of this moment. If the thread did not run, only the time differs from the one before."""
@@ -133,8 +147,8 @@ class Threads:
         known = self._threads.setdefault(pid, {})
         try:
             tids = {int(tid) for tid in os.listdir(f"/proc/{pid}/task")}
-        except (FileNotFoundError, ProcessLookupError):
-            tids = set()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            tids = set()  # it has ended, or /proc hides it: then the proof takes it for live
         for tid in known.keys() - tids:
             known.pop(tid).close()
         for tid in tids - known.keys():

@@ -16,6 +16,7 @@ from lab.evidence import Resource, ResourceKind, Wait, Wants
 from lab.kernel.processes.deadlines import TIMER_ABSTIME, Deadlines
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.memory import UnreadableError, in_private_memory, members, memory, timespec
+from lab.kernel.processes.sleep import asleep_elsewhere
 from lab.kernel.processes.threads import TrackedThread
 from lab.kernel.processes.wait_builder import MAX_ITEMS, POLL_CHANGES, POLL_IN, POLL_OUT, WaitBuilder
 from lab.kernel.procfs import children_of, descendants, numbers_of, text_of, traced
@@ -29,16 +30,6 @@ POLL_ALWAYS = 0x8 | 0x10
 FUTEX_WAIT, FUTEX_WAIT_BITSET, FUTEX_PRIVATE, FUTEX_REALTIME = 0, 9, 128, 256
 FUTEX2_PRIVATE = 128
 P_ALL, P_PID = 0, 1
-
-ON_THE_WAY = {
-    "handle_userfault": "its memory is being brought in",
-    "request_wait_answer": "its memory is being brought in",
-    "folio_wait_bit_common": "its memory is being brought in",
-    "wait_on_page_bit_common": "its memory is being brought in",
-    "seccomp_do_user_notification": "a supervisor decides what becomes of the call",
-    "__seccomp_filter": "a supervisor decides what becomes of the call",
-}
-"""Functions in which a call sleeps before it comes to its own wait. Another process lets it go on, or fail."""
 
 STREAMS = frozenset({ResourceKind.PIPE, ResourceKind.SOCKET, ResourceKind.UNIX})
 """What sendfile(2) may wait to read from."""
@@ -67,11 +58,9 @@ class Waits:
         if line.syscall == "running" or line.state == "R":
             builder.fail("it runs")
         elif line.state == "D" and thread.suspended is None:
-            builder.fail(f"in the kernel, uninterruptible: {thread.wchan() or '?'}")
+            builder.fail(f"in the kernel, uninterruptible: {thread.sleeps_in() or '?'}")
         elif thread.dumps_core:
             builder.fail("it dumps its core, and ends")
-        elif (wchan := thread.wchan()) in ON_THE_WAY:
-            builder.fail(f"{ON_THE_WAY[wchan]}: {wchan}")
         else:
             _read(builder, line.syscall)
         thread.rests_on = tuple(builder.rests_on)
@@ -89,6 +78,8 @@ def _read(builder: WaitBuilder, name: str) -> None:
         builder.fail(f"{name}: not understood")
         return
     try:
+        if elsewhere := asleep_elsewhere(builder.thread, call):
+            builder.fail(f"{name}: {elsewhere}")
         _READERS[call.form](builder, call, *builder.thread.line.args)
         _limit(builder, call)
     except PermissionError as error:

@@ -10,11 +10,11 @@ import pytest
 from lab.evidence import ProcessSample, Resource
 from lab.kernel.place.netns import Namespace, program_in
 from lab.kernel.processes import descriptor_tables
-from lab.kernel.processes.descriptor_tables import Processes, network_namespaces, scan, sees_whole_host
+from lab.kernel.processes.descriptor_tables import Processes, network_namespaces, scan
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.threads import Line, Threads
-from lab.kernel.procfs import children_of
+from lab.kernel.procfs import children_of, shows_all_processes
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
 from lab.spec import Pair
@@ -202,7 +202,7 @@ def test_all_network_namespaces_are_found_each_once(hosts: Pair[Namespace]) -> N
 
 
 def test_the_whole_host_is_seen_from_the_first_pid_namespace_only() -> None:
-    assert sees_whole_host() is (Path("/proc/self/ns/pid").stat().st_ino == 0xEFFFFFFC)
+    assert shows_all_processes() is (Path("/proc/self/ns/pid").stat().st_ino == 0xEFFFFFFC)
 
 
 def test_a_process_that_ends_while_it_is_described_has_no_children(monkeypatch: pytest.MonkeyPatch) -> None:
