@@ -218,7 +218,11 @@ def test_a_package_maps_its_modules(path: Path) -> None:
     docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
     modules = [each for each in path.parent.glob("*.py") if not each.stem.startswith("__") and not is_entry(each)]
     packages = [each for each in path.parent.iterdir() if (each / "__init__.py").is_file()]
-    missing = sorted(each.stem for each in (*modules, *packages) if not re.search(rf"`{each.stem}/?`", docstring))
+    missing = sorted(
+        each.stem
+        for each in (*modules, *packages)
+        if not re.search(rf"(?m)`{each.stem}/?`|^ *{each.stem}/? {{2}}", docstring)
+    )
     assert not missing, f"{named(path)} does not say what {', '.join(missing)} is for"
 
 

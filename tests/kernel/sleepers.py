@@ -87,12 +87,12 @@ class Sleeper:
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
-    def answer(self, line: str) -> str:
-        """What it says next, once it has got this line."""
+    def tell(self) -> None:
+        """Gives it a line, and returns once it has said another."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{line}\n")
+        self.process.stdin.write("\n")
         self.process.stdin.flush()
-        return self.says()
+        self.says()
 
     def close(self) -> None:
         self.threads.close()

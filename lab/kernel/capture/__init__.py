@@ -1,5 +1,5 @@
-"""Frames from a packet socket.
+"""Frames of one interface.
 
-* `packet_socket`: opens one by scapy, with a filter in the kernel.
-* `ring`: reads the frames from memory that the kernel fills, and counts those that were lost.
+packet_socket   scapy's packet socket, before it sees a frame
+ring            a kernel filter and a ring in shared memory, which keep up with it
 """

@@ -1,11 +1,11 @@
-"""Where something runs, and what is changed there.
+"""Where something runs.
 
-* `netns`: network namespaces, entered, made and held.
-* `link`: links and addresses in them.
-* `sysctl`: settings under /proc/sys/net.
-* `host_settings`: settings that belong to the whole host, changed for a while.
-* `journal`: what was changed on the whole host, on disk until it is put back.
-* `machine`: what this machine can spare.
-* `helper_process`: a process that imports and does for its parent what is slow.
-* `pyroute2_parts`: the modules of pyroute2 that are needed, without the others.
+netns            network namespaces, held by descriptors
+pyroute2_parts   the parts of pyroute2 that are used, imported without the rest
+link             links, addresses and MTU inside namespaces
+sysctl           reads and writes sysctls of a namespace
+host_settings    `net.core` of the whole host, changed for a while and put back
+journal          what is changed on the host, on disk before it is changed
+machine          what this machine has to spare
+helper_process   a process beside, which imports what is slow and makes calls for its parent
 """
