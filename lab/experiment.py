@@ -32,11 +32,11 @@ SETTINGS_KEYS = (
     "tcp_rto_max_ms",
 )
 JUDGE_AGAIN_S, JUDGE_AGAIN = 0.02, 0.1
-"""Between two judgements, and of the time that a pair has stood still already: judging is dearer than a look."""
+"""Between two judgements, and of the time that a pair has stood still already: judging is dearer than a sample."""
 PROVEN_TICK_S = 0.01
-"""Between two looks at a pair of which only probes are awaited."""
+"""Between two samples of a pair of which only probes are awaited."""
 AT_REST_S = 1.0
-"""For so long another last cut is tried, where the first does not show what has been proven."""
+"""For so long another last snapshot is tried, where the first does not show what has been proven."""
 PAUSE = 0.25
 """Of a tick, at least, are left to the programs."""
 SHOW_S = 0.1
@@ -125,7 +125,7 @@ class _End:
         return proven(self._observer.evidence(brief=True))
 
     def _shows_it(self) -> bool:
-        """Whether the last cut is as good as the one that proved it: not so one in whose midst a probe comes in."""
+        """Whether the last snapshot still shows the proof: one in the midst of which a probe comes in does not."""
         return self.proven_at is None or self._is_proven()
 
 
@@ -157,7 +157,7 @@ def _rest(site: Site, seconds: float) -> None:
         return
     poll = select.poll()
     for role in Role:
-        if not site.programs[role].gone:  # the end of a connection is news for ever
+        if not site.programs[role].gone:  # a connection that has ended is always readable
             poll.register(site.programs[role], select.POLLIN)
     poll.poll(seconds * 1000)
 
@@ -178,7 +178,7 @@ def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T
 
 
 def _job(spec: Spec, site: Site, role: Role, port: int) -> dict[str, object]:
-    """What one endpoint is told; the keys are those of `lab.endpoint.job`."""
+    """The job of one endpoint; the keys are those of `lab.endpoint.job`."""
     scenario, load, options = spec.scenario, spec.scenario.load, spec.options[role]
     return {
         "behaviour": scenario.server if role is Role.SERVER else scenario.client,
@@ -209,9 +209,7 @@ def _capture(spec: Spec, site: Site, port: int) -> tuple[Capture | None, str | N
 
 def _tune(spec: Spec, site: Site, role: Role) -> Settings | None:
     """Write the sysctls of one side and read them back."""
-    namespace, wish = site.namespaces[role], spec.buffers[role]
-    values = {key: str(triple) for key, triple in (("tcp_rmem", wish.tcp_rmem), ("tcp_wmem", wish.tcp_wmem)) if triple}
-    values |= wish.other
+    namespace, values = site.namespaces[role], spec.buffers[role].sysctls
     keys = dict.fromkeys((*SETTINGS_KEYS, *values))
     before = sysctl.read(namespace, keys)
     if values:

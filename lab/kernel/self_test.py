@@ -26,14 +26,14 @@ ADDRESSES = Pair("198.18.20.20", "198.18.20.10")
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class SelfTestResult:
     """Whether it works, and how or why not."""
 
     works: bool
     found: str
 
 
-def run_needs() -> dict[str, Tried]:
+def run_needs() -> dict[str, SelfTestResult]:
     """`namespaces sysctls capture inet_diag rcv_wnd waits`; what took too long is missing."""
     reader, writer = os.pipe()
     with netns.signals_held():
@@ -52,10 +52,10 @@ def run_needs() -> dict[str, Tried]:
         told = pipe.read() if select.select([reader], [], [], LIMIT_S + 1)[0] else b""
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    return {name: Tried(*each) for name, each in json.loads(told or b"{}").items()}
+    return {name: SelfTestResult(*each) for name, each in json.loads(told or b"{}").items()}
 
 
-def _all() -> dict[str, Tried]:
+def _all() -> dict[str, SelfTestResult]:
     found = {"waits": _try(_waits)}
     with ExitStack() as stack:
         hosts, addresses, interface = Pair(Namespace.here(), Namespace.here()), Pair("127.0.0.1", "127.0.0.1"), "lo"
@@ -64,11 +64,11 @@ def _all() -> dict[str, Tried]:
             hosts = Pair(*(stack.enter_context(Namespace.create()) for _ in Role))
             _join(hosts)
             addresses, interface = ADDRESSES, link.INTERFACE
-            found["namespaces"] = Tried(True, who)
+            found["namespaces"] = SelfTestResult(True, who)
         except LabError as error:
-            found["namespaces"] = Tried(False, str(error))
+            found["namespaces"] = SelfTestResult(False, str(error))
         if interface == "lo":
-            found["sysctls"] = Tried(False, "there are no namespaces of its own to write them in")
+            found["sysctls"] = SelfTestResult(False, "there are no namespaces of its own to write them in")
         else:
             found["sysctls"] = _try(lambda: _written(hosts.client))
         found["capture"] = _try(lambda: _captured(hosts.client, interface))
@@ -76,11 +76,11 @@ def _all() -> dict[str, Tried]:
     return found
 
 
-def _try(ask: Callable[[], str]) -> Tried:
+def _try(ask: Callable[[], str]) -> SelfTestResult:
     try:
-        return Tried(True, ask())
+        return SelfTestResult(True, ask())
     except (LabError, OSError) as error:
-        return Tried(False, str(error))
+        return SelfTestResult(False, str(error))
 
 
 def _become_root() -> str:
@@ -104,7 +104,7 @@ def _captured(namespace: Namespace, interface: str) -> str:
         return f"opened on {interface}"
 
 
-def _asked(hosts: Pair[Namespace], addresses: Pair[str]) -> dict[str, Tried]:
+def _asked(hosts: Pair[Namespace], addresses: Pair[str]) -> dict[str, SelfTestResult]:
     """One TCP connection, looked up."""
     try:
         with (
@@ -118,11 +118,16 @@ def _asked(hosts: Pair[Namespace], addresses: Pair[str]) -> dict[str, Tried]:
             )
             sample = diag.sample(Role.CLIENT, local, remote)
     except (LabError, OSError) as error:
-        return {"inet_diag": Tried(False, str(error)), "rcv_wnd": Tried(False, "inet_diag does not answer")}
+        return {
+            "inet_diag": SelfTestResult(False, str(error)),
+            "rcv_wnd": SelfTestResult(False, "inet_diag does not answer"),
+        }
     known = sample is not None and sample.rcv_wnd is not None
     return {
-        "inet_diag": Tried(sample is not None, "answers" if sample else "does not know an open connection"),
-        "rcv_wnd": Tried(known, f"{sample.rcv_wnd} bytes" if sample and known else "tcp_info ends before tcpi_rcv_wnd"),
+        "inet_diag": SelfTestResult(sample is not None, "answers" if sample else "does not know an open connection"),
+        "rcv_wnd": SelfTestResult(
+            known, f"{sample.rcv_wnd} bytes" if sample and known else "tcp_info ends before tcpi_rcv_wnd"
+        ),
     }
 
 

@@ -1,7 +1,8 @@
-"""Looks at connections and at everybody around them in one consistent cut: threads, sockets, threads again.
+"""Takes consistent snapshots of TCP connections, with every process that holds them or could wake a holder.
 
-A thread whose line is the same before and after (its switch counters are in it) did not run in between, so all that was
-read in between (descriptors, waits, sockets) is true of one instant. Nothing is paused, attached to or changed.
+A snapshot reads the threads, then the sockets, then the threads again. A thread whose line is the same before and after
+(its switch counters are in it) did not run in between. So all that was read in between (descriptors, waits, sockets) is
+true of one instant. Nothing is paused, attached to or changed.
 """
 
 import contextlib
@@ -9,133 +10,140 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from lab.evidence import Item, ProcessSample, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import (
+    Item,
+    ProcessSample,
+    Resource,
+    ResourceKind,
+    Snapshot,
+    SocketSample,
+    ThreadSample,
+    Wait,
+    Wants,
+)
 from lab.kernel.processes.deadlines import Deadlines
-from lab.kernel.processes.descriptor_tables import Processes, Tables, scan, sees_whole_host
+from lab.kernel.processes.descriptor_tables import DescriptorTables, Processes, scan
 from lab.kernel.processes.descriptors import Descriptors
-from lab.kernel.processes.kcmp import Kind, same
-from lab.kernel.processes.socket_options import SocketOptions, options_of
+from lab.kernel.processes.kcmp import KcmpType, same
+from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.suspension import suspended
-from lab.kernel.processes.threads import Thread, Threads
-from lab.kernel.processes.waits import READS, WRITES, Waits
-from lab.kernel.procfs import descendants
+from lab.kernel.processes.threads import Threads, TrackedThread
+from lab.kernel.processes.waits import Waits
+from lab.kernel.procfs import descendants, shows_all_processes
 from lab.kernel.sockets.conntrack import Conntrack
-from lab.kernel.sockets.looks import SocketHistory
+from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.sock_diag import SocketDiag
-from lab.kernel.sockets.socket_index import SocketIndex
-from lab.spec import Role
+from lab.kernel.sockets.socket_index import SOCKETS, SocketIndex, is_unlisted
+from lab.spec import Pair, Role
+from lab.syscalls import ON_ONE_DESCRIPTOR
 
+SIGNALLED = "gets a signal by what comes to a descriptor of another process (F_SETOWN)"
 MAX_PROCESSES, MAX_OTHERS = 256, 256
-"""Of one look. Who is beyond is not described, and the proof takes what is not described to be live."""
-NAMES_A_SOCKET = READS | WRITES | {"accept", "accept4", "connect"}
-"""The calls whose first argument is the descriptor that they wait on."""
-UNLISTED = "other:socket-"
-"""A socket of another kind, or one that is younger than the list (`SocketIndex.resource`)."""
-SEARCHES = 4
-"""At most, for one look, while each finds somebody new."""
+"""Of one snapshot. Processes and sockets above the limit are left out; the proof treats them as live."""
+MAX_SEARCHES = 4
+"""Of one snapshot, while each search finds a process that the one before did not."""
 IT_RAN = "it ran while the sockets were read"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A TCP socket to look at, by its addresses (`ip:port`) in the namespace that `diag` asks."""
+    """A TCP socket to sample, by its addresses (`ip:port`) in the namespace that `diag` asks."""
 
     role: Role | None
     diag: SocketDiag
     local: str
     remote: str
     cookie: int | None = None
-    """Where it is known, only that very socket is meant: once one has ended, a listener or the next one answers."""
+    """If known, only the socket with this cookie is meant: after its end a new one may have the same addresses."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """What one look saw, in the words of `Snapshot`; `sockets` in the order of the targets."""
+class SnapshotTaker:
+    """Takes snapshots of some TCP connections, and remembers between two what cannot have changed.
 
-    threads_before: tuple[ThreadSample, ...]
-    sockets: tuple[SocketSample | None, ...]
-    threads_after: tuple[ThreadSample, ...]
-    others: tuple[SocketSample, ...]
-    processes: tuple[ProcessSample, ...]
-    peers: dict[str, str]
-    unreadable: int
-    everywhere: bool
-    """Whether holders were looked for in all of /proc."""
-
-
-class Scene:
-    """The holders of some TCP sockets, whoever could wake them, and one cut of all.
-
-    With `roots` the holders are the programs that each of those processes has forked; else all of /proc is searched,
-    and again whenever one of them ran. `diags` are further namespaces in which peers may live, `conntracks` those whose
-    NAT may be between; `memory` has been told of earlier looks.
+    With `roots`, the holders are the programs that each of those processes has forked. Without, all of /proc is
+    searched, and again after a holder ran. Peers of other sockets are looked for in the namespaces of `diags` as well,
+    through the NAT of `conntracks`. `earlier` has kept
+    earlier samples of the sockets.
     """
 
     def __init__(
         self,
-        targets: Sequence[Target],
+        pairs: Sequence[Pair[Target]],
         diags: Sequence[SocketDiag] = (),
         roots: Mapping[Role, int] | None = None,
-        memory: SocketHistory | None = None,
+        earlier: EarlierSamples | None = None,
         conntracks: Sequence[Conntrack] = (),
     ) -> None:
-        self.targets, self._roots = tuple(targets), roots
-        self._index = SocketIndex([*(target.diag for target in targets), *diags], conntracks)
+        self.pairs, self._roots = tuple(pairs), roots
+        self._targets = tuple(target for pair in pairs for target in pair)
+        self._index = SocketIndex([*(target.diag for target in self._targets), *diags], conntracks)
         self._descriptors = Descriptors(self._index)
         self._deadlines = Deadlines()
         self._waits = Waits(self._descriptors, self._deadlines)
         self._threads, self._processes = Threads(), Processes()
-        self._tables = Tables()
-        self._everywhere = self._stale = False
+        self._tables = DescriptorTables()
+        self._everywhere = False
+        """Whether all descriptor tables of the host have been read."""
+        self._stale = False
+        """Whether a thread ran since then."""
         self._members: set[int] = set()
+        """The processes of the last snapshot."""
         self._ran: set[int] = set()
         """Processes of which a thread ran since they were last described."""
-        self._memory: dict[int, set[int]] = {}
-        """By process, who has the same memory, as long as nobody runs."""
+        self._same_memory: dict[int, set[int]] = {}
+        """By process: the processes that share its memory. Valid until a thread runs."""
         self._described: dict[int, ProcessSample] = {}
         self._known: dict[Target, SocketSample] = {}
-        self._options: dict[int, SocketOptions | None] = {}
-        self._memory_of_looks = memory or SocketHistory()
+        self._options: dict[int, ProgramOptions | None] = {}
+        self._earlier = earlier or EarlierSamples()
 
     def close(self) -> None:
         self._threads.close()
 
-    def glance(self) -> tuple[SocketSample | None, ...]:
-        """The targets' sockets alone, without the options that their programs have set: 30 us each."""
-        samples = tuple(self._glance(target) for target in self.targets)
+    def sample_sockets(self) -> tuple[SocketSample | None, ...]:
+        """Both sockets of each pair, without the options that their programs have set: 30 us each."""
+        samples = tuple(self._bare_sample(target) for target in self._targets)
         for sample in filter(None, samples):
-            self._memory_of_looks.note(sample)
+            self._earlier.keep(sample)
         return samples
 
-    def look(self, fresh: bool = False, calm: bool = False) -> Cut:
-        """One cut; `fresh` searches all of /proc anew, where that is searched at all.
+    def take(self) -> Snapshot:
+        """One snapshot of the only pair. Its number and the programs' counters are the caller's to add."""
+        (snapshot,) = self.take_all()
+        return snapshot
 
-        `calm`: nothing is to be proven, and the descriptor tables that found somebody will do: half the cost.
+    def take_all(self, fresh: bool = False, calm: bool = False) -> tuple[Snapshot, ...]:
+        """One snapshot of all pairs, given once for each pair: only `sockets` differs.
+
+        `fresh` searches all of /proc again, if it is searched at all. `calm` says that nothing is to be proven: then
+        one search is enough, which costs half.
         """
         self._deadlines.begin()
         self._waits.begin()
-        for target in self.targets:
+        for target in self._targets:
             if target not in self._known:
                 self._sample_target(target)
-        roles, members, late = self._gathered(fresh, calm)
+        roles, members, late = self._find_members(fresh, calm)
         now_ns = time.time_ns()
-        before = [self._thread_sample(thread, roles, now_ns) for thread in self._all(members - late)]
-        processes = [self._describe(pid) for pid in sorted(members | self._bystanders(members))]
-        sockets = tuple(self._sample_target(target) for target in self.targets)
+        before = tuple(self._thread_sample(thread, roles, now_ns) for thread in self._all(members - late))
+        processes = tuple(self._describe(pid) for pid in sorted(members | self._bystanders(members)))
+        pairs = [Pair(*map(self._sample_target, pair)) for pair in self.pairs]
         others = tuple(self._sample_others(members))
         after = self._read_again(members, roles)
         self._members = members
         self._threads.forget_all_but(members)
-        return Cut(
-            tuple(before), sockets, after, others, tuple(processes), self._peers(members), self._unreadable(),
-            self._everywhere,
-        )  # fmt: skip
+        peers, unreadable, unlisted = self._peers(members), self._unreadable(), self._unlisted()
+        return tuple(
+            Snapshot(0, before, sockets, after, Pair(None, None), others, processes, peers, unreadable, unlisted)
+            for sockets in pairs
+        )
 
-    def _gathered(self, fresh: bool, calm: bool) -> tuple[dict[int, Role | None], set[int], set[int]]:
-        """The holders, all members, and those that came too late: who may have forked after the search that found them.
+    def _find_members(self, fresh: bool, calm: bool) -> tuple[dict[int, Role | None], set[int], set[int]]:
+        """The holders, all processes of the snapshot, and those of them that the last search found.
 
-        What a process holds is known for the cut only if its threads are read first, and the tables then; so a search
-        that finds somebody new is followed by another. Who is late has no first reading.
+        What a process holds is certain only if its threads are read first, and its tables then: between the two it may
+        fork, and its child is in no table that was read. So a search that finds a new process is followed by another.
+        A process that the last search found has no first reading.
         """
         searches = 0
         while True:
@@ -144,11 +152,11 @@ class Scene:
             late = members - self._members
             self._members |= members
             searches, fresh = searches + 1, not calm
-            if not late or searches == SEARCHES:
+            if not late or searches == MAX_SEARCHES:
                 return roles, members, late
 
     def _search(self, fresh: bool) -> dict[int, Role | None]:
-        """The holders, each with the role of the only target that it holds."""
+        """The holders. The role is None if a process holds targets of both roles."""
         roles: dict[int, Role | None] = {}
         self._read_lines(self._members)
         if self._roots is not None:
@@ -156,7 +164,7 @@ class Scene:
             self._read_lines(roles.keys() - self._members)
         if self._ran or fresh:
             self._index.begin()
-            self._memory.clear()
+            self._same_memory.clear()
         if not self._everywhere:
             if self._roots is None:
                 self._scan()
@@ -169,9 +177,9 @@ class Scene:
 
     def _holders(self) -> dict[int, Role | None]:
         roles_of: dict[int, set[Role | None]] = {}
-        for target in self.targets:
+        for target in self._targets:
             if target in self._known:
-                for pid in self._tables.holders([f"socket:{self._known[target].inode}"]):
+                for pid in self._tables.holders([Resource.socket(self._known[target].inode)]):
                     roles_of.setdefault(pid, set()).add(target.role)
         return {pid: roles.pop() if len(roles) == 1 else None for pid, roles in roles_of.items()}
 
@@ -191,21 +199,21 @@ class Scene:
         self._stale |= bool(self._ran)
 
     @contextlib.contextmanager
-    def _unless_ended(self, thread: Thread) -> Iterator[None]:
+    def _unless_ended(self, thread: TrackedThread) -> Iterator[None]:
         try:
             yield
         except (FileNotFoundError, ProcessLookupError):
             self._threads.drop(thread)
             self._ran.add(thread.pid)
 
-    def _all(self, pids: Iterable[int]) -> list[Thread]:
-        """Every thread whose line has been read; what has ended and is not yet buried does nothing any more."""
+    def _all(self, pids: Iterable[int]) -> list[TrackedThread]:
+        """Every thread whose line has been read. A zombie is left out: it does nothing any more."""
         return [
             thread for pid in sorted(pids) for thread in self._threads.known(pid) if thread.line.state not in ("Z", "X")
         ]
 
     def _reach_all(self, holders: set[int]) -> set[int]:
-        """Their children too, where the end of one would run a handler of SIGCHLD."""
+        """The holders and all that could wake them; and their children, if the end of one runs a handler (SIGCHLD)."""
         reached: set[int] = set()
         front = holders
         while front:
@@ -215,7 +223,7 @@ class Scene:
         return reached
 
     def _reach(self, holders: set[int]) -> set[int]:
-        """The holders, whoever could wake one of their threads, whoever could wake those, and so on."""
+        """The holders, the processes that could wake one of their threads, those that could wake these, and so on."""
         somebody_ran = bool(self._ran)
         reached: set[int] = set()
         frontier = holders
@@ -231,63 +239,70 @@ class Scene:
             self._read_lines(frontier - self._members)
         return reached
 
-    def _read_wait(self, thread: Thread, somebody_ran: bool) -> None:
-        """Anew only if it ran, or if what it waits for can be changed by others and one of them ran."""
+    def _read_wait(self, thread: TrackedThread, somebody_ran: bool) -> None:
+        """Read what it waits for again if it ran, or if another thread ran that can change it."""
         if thread.wait is not None and not (somebody_ran and thread.dynamic):
             return
         thread.sample = None
         thread.suspended = suspended(thread)
         thread.wait, thread.dynamic = self._waits.of(thread)
         if thread.wait is not None:
-            thread.dynamic |= any(item.resource.startswith(UNLISTED) for item in thread.wait.items)
-            sharers = (Item(f"process:{pid}", Wants.WAKE) for pid in sorted(self._sharers(thread, thread.wait)))
+            thread.dynamic |= any(is_unlisted(item.resource) for item in thread.wait.items)
+            sharers = (Item(Resource.process(pid), Wants.WAKE) for pid in sorted(self._sharers(thread, thread.wait)))
             thread.wait = replace(thread.wait, items=(*thread.wait.items, *sharers))
 
-    def _sharers(self, thread: Thread, wait: Wait) -> set[int]:
+    def _sharers(self, thread: TrackedThread, wait: Wait) -> set[int]:
         """The other processes that may end its wait by what they share with it: an epoll set, a timerfd, a futex."""
-        own = Item(f"process:{thread.pid}", Wants.WAKE)
+        own = Item(Resource.process(thread.pid), Wants.WAKE)
         found = self._in_one_memory(thread) if own in wait.items else set()
         for kind, fd in thread.rests_on:
             for pid, table in self._tables.by_pid.items():
                 others = (place for each, place in table.shareable if each == kind and pid != thread.pid)
-                if any(same(Kind.FILE, thread.tid, task, fd, other) is not False for task, other in others):
+                if any(same(KcmpType.FILE, thread.tid, task, fd, other) is not False for task, other in others):
                     found.add(pid)
         return found
 
-    def _in_one_memory(self, thread: Thread) -> set[int]:
-        """Processes made by clone(2) with CLONE_VM and without CLONE_THREAD."""
-        if thread.pid not in self._memory:
+    def _in_one_memory(self, thread: TrackedThread) -> set[int]:
+        """Processes that share its memory: made by clone(2) with CLONE_VM and without CLONE_THREAD."""
+        if thread.pid not in self._same_memory:
             others = self._tables.by_pid.keys() - {thread.pid}
-            self._memory[thread.pid] = {pid for pid in others if same(Kind.MEMORY, thread.tid, pid) is not False}
-        return set(self._memory[thread.pid])
+            self._same_memory[thread.pid] = {
+                pid for pid in others if same(KcmpType.MEMORY, thread.tid, pid) is not False
+            }
+        return set(self._same_memory[thread.pid])
 
     def _wakers(self, pids: set[int]) -> set[int]:
         items = {item for thread in self._all(pids) if thread.wait for item in thread.wait.items}
-        found = {int(item.resource.partition(":")[2]) for item in items if item.wants in (Wants.WAKE, Wants.END)}
+        found = {item.resource.number for item in items if item.wants in (Wants.WAKE, Wants.END)}
         ends = {end for item in items for end in self._ends(item)}
         if ends and not self._everywhere:
             self._scan()
         return found | self._tables.holders(ends)
 
     def _bystanders(self, members: set[int]) -> set[int]:
-        """Who wakes nobody by what the proof follows, and is named: what it may do cannot be told."""
+        """Processes that may end a wait in a way that cannot be seen. They are described, and the proof names them."""
         waited = {item for thread in self._all(members) if thread.wait for item in thread.wait.items}
         accepting = {each.resource for each in waited if each.wants is Wants.ACCEPT}
         found = self._tables.with_descriptors_in_flight() | self._tables.holders(accepting)
-        if any(each.resource.startswith("eventfd:") for each in waited):
+        if any(each.resource.kind is ResourceKind.EVENTFD for each in waited):
             found |= self._tables.that_signal()
         return found
 
-    def _ends(self, item: Item) -> list[str]:
-        """The resources whose holders could end a wait on this one. In a run the pair's holders are known."""
-        kind, _, number = item.resource.partition(":")
-        if kind == "socket" and int(number) not in self._target_inodes():
-            peer = self._index.peer(int(number))
-            return [item.resource, f"socket:{peer.entry.inode}"] if peer else [item.resource]
-        if kind == "unix":
-            entry = self._index.unix(int(number))
-            return [item.resource, f"unix:{entry.peer}"] if entry and entry.peer else [item.resource]
-        return [item.resource] if kind in ("pipe", "eventfd") else []
+    def _ends(self, item: Item) -> list[Resource]:
+        """The resources whose holders could end a wait for this item. The holders of the targets are known already."""
+        resource = item.resource
+        if resource.kind is ResourceKind.SOCKET and resource.number not in self._target_inodes():
+            peer = self._index.peer(resource.number)
+            return [resource, Resource.socket(peer.entry.inode)] if peer else [resource]
+        if resource.kind is ResourceKind.UNIX:
+            other = self._unix_peer(resource)
+            return [resource, other] if other else [resource]
+        return [resource] if resource.kind in (ResourceKind.PIPE, ResourceKind.EVENTFD) else []
+
+    def _unix_peer(self, resource: Resource) -> Resource | None:
+        """The Unix socket that this one is connected to."""
+        entry = self._index.unix(resource.number)
+        return Resource(ResourceKind.UNIX, entry.peer) if entry and entry.peer else None
 
     def _target_inodes(self) -> set[int]:
         return {sample.inode for sample in self._known.values()}
@@ -296,16 +311,22 @@ class Scene:
         if pid in self._ran or pid not in self._described:
             readable = all(thread.line.syscall is not None for thread in self._all([pid]))
             alarm = self._roots is None and self._deadlines.alarm_is_pending()
-            self._described[pid] = self._processes.sample(
-                pid, self._tables.by_pid.get(pid), calls_readable=readable, alarm_pending=alarm
+            sample = self._processes.sample(
+                pid,
+                self._tables.by_pid.get(pid),
+                calls_readable=readable,
+                alarm_pending=alarm,
+                tracees=self._waits.tracees,
             )
+            reached = (SIGNALLED,) if self._tables.signals_reach(pid) else ()
+            self._described[pid] = replace(sample, hidden=(*sample.hidden, *reached))
         return self._described[pid]
 
-    def _thread_sample(self, thread: Thread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:
+    def _thread_sample(self, thread: TrackedThread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:
         inode = None
-        if thread.wait is not None and len(thread.wait.items) == 1 and thread.line.syscall in NAMES_A_SOCKET:
-            kind, _, number = thread.wait.items[0].resource.partition(":")
-            inode = int(number) if kind in ("socket", "listener", "unix") else None
+        if thread.wait is not None and len(thread.wait.items) == 1 and thread.line.syscall in ON_ONE_DESCRIPTOR:
+            resource = thread.wait.items[0].resource
+            inode = resource.number if resource.kind in SOCKETS else None
         return thread.as_sample(now_ns, roles.get(thread.pid), inode)
 
     def _read_again(self, members: set[int], roles: Mapping[int, Role | None]) -> tuple[ThreadSample, ...]:
@@ -324,10 +345,10 @@ class Scene:
         return samples
 
     def _sample_target(self, target: Target) -> SocketSample | None:
-        sample = self._glance(target)
+        sample = self._bare_sample(target)
         return self._with_options(sample) if sample else None
 
-    def _glance(self, target: Target) -> SocketSample | None:
+    def _bare_sample(self, target: Target) -> SocketSample | None:
         known = self._known.get(target)
         sample = target.diag.sample(target.role, target.local, target.remote, known.cookie if known else target.cookie)
         if sample is None:
@@ -336,12 +357,12 @@ class Scene:
         return sample
 
     def _sample_others(self, members: set[int]) -> Iterator[SocketSample]:
-        """The sockets that any of the threads waits for, and their peers, less the targets."""
+        """The TCP sockets that one of the threads waits for, and their peers, without the targets."""
         wanted: dict[int, None] = {}
         for thread in self._all(members):
             for item in thread.wait.items if thread.wait else ():
-                if item.resource.startswith("socket:"):
-                    inode = int(item.resource.partition(":")[2])
+                if item.resource.kind is ResourceKind.SOCKET:
+                    inode = item.resource.number
                     peer = self._index.peer(inode)
                     wanted |= {inode: None} | ({peer.entry.inode: None} if peer else {})
         for inode in [each for each in wanted if each not in self._target_inodes()][:MAX_OTHERS]:
@@ -353,11 +374,11 @@ class Scene:
                 yield self._with_options(sample)
 
     def _with_options(self, sample: SocketSample) -> SocketSample:
-        """Read anew when somebody ran, who may have set them."""
+        """The options are read again if a thread ran, which may have set them."""
         if self._ran or sample.inode not in self._options:
             self._options[sample.inode] = self._read_options(sample.inode)
         options = self._options[sample.inode]
-        sample = self._index.without_nat(self._memory_of_looks.told(sample))
+        sample = self._index.without_nat(self._earlier.added_to(sample))
         if options is None:
             return sample
         return replace(
@@ -368,29 +389,31 @@ class Scene:
             sndbuf_locked=options.sndbuf_locked,
             rcvbuf_locked=options.rcvbuf_locked,
             window_clamp=options.window_clamp,
+            ulp=sample.ulp or options.ulp,
+            error_queue=options.error_queue,
         )
 
-    def _read_options(self, inode: int) -> SocketOptions | None:
-        resource = f"socket:{inode}"
-        for pid in self._tables.holders([resource]):
-            place = self._tables.by_pid[pid].place_of(resource)
-            options = options_of(*place) if place is not None else None
-            if isinstance(options, SocketOptions):
+    def _read_options(self, inode: int) -> ProgramOptions | None:
+        for place in self._tables.places(Resource.socket(inode)):
+            options = options_of(*place)
+            if isinstance(options, ProgramOptions):
                 return options
         return None
 
-    def _peers(self, members: set[int]) -> dict[str, str]:
+    def _peers(self, members: set[int]) -> dict[Resource, Resource]:
+        """The peer of each Unix socket that a thread waits for."""
         peers = {}
         for thread in self._all(members):
             for item in thread.wait.items if thread.wait else ():
-                if item.resource.startswith("unix:"):
-                    entry = self._index.unix(int(item.resource.partition(":")[2]))
-                    if entry is not None and entry.peer:
-                        peers[item.resource] = f"unix:{entry.peer}"
+                if item.resource.kind is ResourceKind.UNIX and (other := self._unix_peer(item.resource)):
+                    peers[item.resource] = other
         return peers
 
     def _unreadable(self) -> int:
-        """Where we do not see all processes, at least one more."""
+        """How many descriptor tables could not be read."""
         if self._roots is not None:
             return len(self._tables.unreadable & self._members)
-        return len(self._tables.unreadable) + (not sees_whole_host())
+        return len(self._tables.unreadable)
+
+    def _unlisted(self) -> bool:
+        return self._roots is None and not shows_all_processes()

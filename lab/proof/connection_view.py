@@ -1,21 +1,22 @@
-"""The evidence looked at once, for every rule of the verdict: the last cut, how long it is still, what is proven."""
+"""The evidence of one connection, as every rule of the verdict needs it: the last snapshot, stillness, the proof."""
 
-import re
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import pairwise
 
-from lab.evidence import Evidence, Snapshot, SocketSample, ThreadSample
+from lab.evidence import Evidence, Resource, Snapshot, SocketSample, ThreadSample
 from lab.proof.deadlock import Analysis, Knot, analyse
-from lab.proof.send_buffer import MAX_TCP_HEADERS, KernelTraits, gives_up
+from lab.proof.stack.traits import MAX_TCP_HEADERS, KernelTraits, drops_beyond_window, gives_up
+from lab.reason import Reason, Why, because
 from lab.spec import Pair, Role
 
-SENDING = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg"})
-RECEIVING = frozenset({"read", "readv", "recvfrom", "recvmsg", "recvmmsg"})
-DROPS_BEYOND_WINDOW = (6, 17)
-"""The Linux release since which a segment that ends beyond the window is dropped with its acknowledgment."""
 FUTILE_RUNS = 3
 """Context switches of one thread, while no byte moves, that make it one which runs in vain."""
+
+
+STILL_S = 0.26
+"""Seconds for which a connection of other programs has to stand. Times 1.2 this is no less than a blocked write may be
+tried again by itself (`stack.history`)."""
 
 
 class ConnectionView:
@@ -28,15 +29,16 @@ class ConnectionView:
         self.wire = evidence.wire
         self.last: Snapshot | None = evidence.snapshots[-1] if evidence.snapshots else None
         self.seal_ns = seal(evidence)
-        moved = (self.seal_ns, _unchanged_since(evidence.snapshots, _moved_by_tcp))
-        self.still_since_ns = max((each for each in moved if each is not None), default=None)
+        settled_ns = _unchanged_since(evidence.snapshots, lambda socket: socket.tcp_progress)
+        self.still_since_ns = max((each for each in (self.seal_ns, settled_ns) if each is not None), default=None)
 
     @property
     def still(self) -> bool:
-        """Whether nothing has moved, in a program or in TCP, for as long as the spec asks."""
+        """Whether nothing has moved, in a program or in TCP, for as long as the spec asks; for STILL_S without one."""
         if self.still_since_ns is None or self.last is None:
             return False
-        return self.last.time_ns - self.still_since_ns >= self.evidence.spec.limits.still_s * 1e9
+        spec = self.evidence.spec
+        return self.last.time_ns - self.still_since_ns >= (spec.limits.still_s if spec else STILL_S) * 1e9
 
     @property
     def captured(self) -> bool:
@@ -51,11 +53,11 @@ class ConnectionView:
 
     @cached_property
     def knot(self) -> Knot | None:
-        """The proof, if the last cut holds one."""
+        """The proof, if the last snapshot holds one."""
         return self._knot(self.last, self.analysis) if self.last and self.analysis else None
 
     def proved_ns(self) -> int | None:
-        """When the knot was first there: the first of the latest cuts that all show one."""
+        """When the knot was first there: the first of the latest snapshots that all show one."""
         since = None
         for snapshot in reversed(self.evidence.snapshots):
             if self._knot(snapshot, self._analysed(snapshot)) is None:
@@ -72,25 +74,25 @@ class ConnectionView:
         seen = [each for each in self.last.sockets if each] if self.last else []
         return seen[0] if len(seen) == 1 else None
 
-    def not_its_own(self) -> tuple[str, ...]:
-        """Whose socket, as its program names it, no process of that program holds: then it is some other connection's.
+    def not_its_own(self) -> tuple[Reason, ...]:
+        """The sockets that their programs name and do not hold: each is some other connection's.
 
         In the lab's own runs, whose holders are the programs; a socket without an inode is held by nobody any more.
         """
-        if self.last is None or self.last.processes is None or not self.evidence.ours:
+        if self.last is None or self.last.processes is None or not self.evidence.spec:
             return ()
         if any(process.resources is None for process in self.last.processes):
             return ()
-        texts = []
+        found = []
         for role in Role:
             socket, own = self.socket(role), {t.pid for t in self.last.threads_after if t.role is role}
             if socket is None or not socket.inode:
                 continue
-            name = f"socket:{socket.inode}"
-            holders = {process.pid for process in self.last.processes if name in (process.resources or ())}
+            resource = Resource.socket(socket.inode)
+            holders = {process.pid for process in self.last.processes if resource in (process.resources or ())}
             if not holders or (own and not own & holders):
-                texts.append(f"the {role} says that {socket.local} is its socket, and its program does not hold it")
-        return tuple(texts)
+                found.append(because(Why.NOT_ITS_SOCKET, role, socket.local))
+        return tuple(found)
 
     def threads(self, role: Role) -> tuple[ThreadSample, ...]:
         """The threads that did not run while the sockets were read, so that all was seen at one instant."""
@@ -112,17 +114,17 @@ class ConnectionView:
         return any(t.syscall in syscalls and t.socket_inode == socket.inode for t in readable)
 
     def is_spinning(self) -> bool:
-        """Whether a thread has run again and again while no byte moved, or has at every look.
+        """Whether a thread was scheduled FUTILE_RUNS times, or was runnable in every sample, while no byte moved.
 
-        Counted over the later half of the stillness: on the way into its last blocked call a thread runs, too (in 13 of
-        787 freezes often enough to be taken for one that tries in vain).
+        Only the later half of the standstill counts: a thread that is about to block still runs (in 13 of 787 freezes
+        often enough to be taken for a spinning one).
         """
         if self.last is None or self.still_since_ns is None:
             return False
         since_ns = (self.still_since_ns + self.last.time_ns) // 2
         still = [each for each in self.evidence.snapshots if each.time_ns >= since_ns]
-        looks = [threads for each in still for threads in (each.threads_before, each.threads_after) if threads]
-        awake = [{(t.pid, t.tid) for t in threads if t.state == "R"} for threads in looks]
+        samples = [threads for each in still for threads in (each.threads_before, each.threads_after) if threads]
+        awake = [{(t.pid, t.tid) for t in threads if t.state == "R"} for threads in samples]
         if awake and set.intersection(*awake):
             return True
         first = {(t.pid, t.tid): t.switches for t in still[0].threads_before} if still else {}
@@ -155,24 +157,38 @@ class ConnectionView:
         return counts[1], counts[0]  # a side's window is what its peer may send
 
     def _analysed(self, snapshot: Snapshot) -> Analysis:
-        return analyse(snapshot, snapshot.time_ns, self._stack)
+        return analyse(snapshot, snapshot.time_ns, self._kernel)
 
     @cached_property
-    def _stack(self) -> KernelTraits:
+    def _kernel(self) -> KernelTraits:
         """tcp_wmem[2] of each end, and the larger where both are known; and what this kernel does."""
         settings = self.evidence.settings
         most = {role: size for role in Role if (each := settings[role]) and (size := each.wmem_max)}
         ends = {socket.inode: most[role] for role in most if (socket := self.socket(role))}
         largest = max(most.values()) if len(most) == len(tuple(Role)) else None
         header = self.evidence.max_tcp_header
-        release = re.match(r"(\d+)\.(\d+)", self.evidence.release or "")
         return KernelTraits(
             wmem_max=None if self.evidence.wmem_max_of else largest,
             wmem_max_of=self.evidence.wmem_max_of | ends,
+            adv_win_scale_of=self._scales() if self.evidence.adv_win_scale_counts else {},
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
-            drops_beyond_window=release is not None and (int(release[1]), int(release[2])) >= DROPS_BEYOND_WINDOW,
-            gives_up=gives_up(*(each.sysctls for each in self.evidence.settings if each)),
+            drops_beyond_window=drops_beyond_window(self.evidence.release),
+            sndbuf_set=self._sndbuf_set(),
+            gives_up=None in tuple(settings) or gives_up(*(each.sysctls for each in settings if each)),
         )
+
+    def _sndbuf_set(self) -> frozenset[int]:
+        """The lab's own programs set SO_SNDBUF as the spec says, before they connect."""
+        own = self.evidence.spec.options if self.evidence.spec else None
+        sockets = [self.socket(role) for role in Role if own and own[role].so_sndbuf]
+        return frozenset(socket.inode for socket in sockets if socket)
+
+    def _scales(self) -> dict[int, int]:
+        """tcp_adv_win_scale of every socket of which it is known."""
+        settings = self.evidence.settings
+        known = {role: scale for role in Role if (each := settings[role]) and (scale := each.adv_win_scale) is not None}
+        own = {socket.inode: known[role] for role in known if (socket := self.socket(role))}
+        return self.evidence.adv_win_scale_of | own
 
     def _knot(self, snapshot: Snapshot, analysis: Analysis) -> Knot | None:
         client, server = snapshot.sockets
@@ -185,16 +201,8 @@ def seal(evidence: Evidence) -> int | None:
     if not evidence.snapshots:
         return None
     stamps = [p.stamp_ns for p in evidence.snapshots[-1].progress if p and p.stamp_ns]
-    changed = _unchanged_since(evidence.snapshots, _moved_by_programs)
+    changed = _unchanged_since(evidence.snapshots, lambda socket: socket.app_progress)
     return max([*stamps, *([changed] if changed else [])], default=None)
-
-
-def _moved_by_programs(socket: SocketSample) -> tuple[int, int]:
-    return socket.bytes_acked + socket.wqueue, socket.bytes_received - socket.rqueue
-
-
-def _moved_by_tcp(socket: SocketSample) -> tuple[int, int]:
-    return socket.bytes_acked, socket.bytes_received
 
 
 def _unchanged_since(snapshots: Iterable[Snapshot], fact: Callable[[SocketSample], tuple[int, int]]) -> int | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-from lab.evidence import Wants
+from lab.evidence import Resource, Wants
 from lab.proof.enablers import WaitCondition
 from lab.proof.threads import Thread
 
@@ -27,9 +27,9 @@ class WaitForEdge:
     """An edge of the wait-for graph."""
 
     waiter: Thread
-    waits_for: str
+    waits_for: Wants
     holder: Thread
-    resource: str
+    resource: Resource
     connection: frozenset[int]
     """The inodes of its two ends, if the resource is a TCP socket."""
 
@@ -123,7 +123,7 @@ def _edges(
 
 
 def _dependency(waiter: Thread, condition: WaitCondition, holder: Thread) -> WaitForEdge:
-    return WaitForEdge(waiter, condition.words, holder, condition.item.resource, condition.connection)
+    return WaitForEdge(waiter, condition.item.wants, holder, condition.item.resource, condition.connection)
 
 
 def _order(edge: WaitForEdge) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""The threads of one consistent cut: which of them were blocked all the time that the sockets were read, and in what.
+"""The threads of one consistent snapshot: which were blocked all the time that the sockets were read, and in what.
 
 A thread whose call, arguments and switch counters are the same in both readings did not run in between. One of which
 anything is unknown is live: a proof must exclude it, and cannot. Two kinds are neither blocked nor live: a thread whose
@@ -9,13 +9,13 @@ no socket of the application, which is an assumption and is named.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from lab.evidence import ProcessSample, Snapshot, ThreadSample, Wait
+from lab.evidence import ProcessSample, ResourceKind, Snapshot, ThreadSample, Wait
+from lab.reason import Reason, Why, because
+from lab.syscalls import size_to_write
 
 NEAR_NS = 1_000_000_000
 """A proof that holds for less than a second is worth nothing to the one who reads it."""
 
-SIZED = ("write", "sendto")
-"""Calls whose third argument is the number of bytes."""
 ENDED_STATES = frozenset("ZX")
 STOPPED_STATES = {"T": "stopped", "t": "traced"}
 
@@ -30,14 +30,15 @@ SYSMON_NS = 60_000_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Thread:
-    """One thread of the cut: what it waits for, or why it must be taken to be live. Equal to itself only."""
+    """One thread of the snapshot: what it waits for, or why it counts as live. Equal to itself only."""
 
     pid: int
     tid: int
     comm: str
     wait: Wait | None = None
-    live: str | None = None
-    missing: str | None = None
+    live: Reason | None = None
+    """Why it may go on, or may be set going."""
+    missing: Reason | None = None
     """What was not observed of it; it is live then."""
     suspended: str | None = None
     until_ns: int | None = None
@@ -52,9 +53,9 @@ class Thread:
         return f"{self.pid}/{self.tid} {self.comm}" if self.pid else self.comm
 
 
-def unseen(what: str, why: str) -> Thread:
-    """Stands for whoever was not seen and might act: live."""
-    return Thread(0, 0, what, live=why, missing=f"{what}: {why}")
+def unseen(what: str, why: Why) -> Thread:
+    """Stands for a thread that was not seen and might act: live."""
+    return Thread(0, 0, what, live=Reason(why), missing=because(Why.UNSEEN, what, Reason(why)))
 
 
 def threads_of(snapshot: Snapshot, now_ns: int) -> tuple[Thread, ...]:
@@ -81,19 +82,19 @@ def _thread(first: ThreadSample | None, second: ThreadSample | None, sample: Thr
     pid, tid, comm = sample.pid, sample.tid, sample.comm
     suspended = next((why for each in (second, first) if each and (why := _suspended(each))), None)
     if suspended:
-        return Thread(pid, tid, comm, wait=sample.wait, live=suspended, suspended=suspended)
+        return Thread(pid, tid, comm, wait=sample.wait, live=because(Why.SUSPENDED, suspended), suspended=suspended)
     if first is None or second is None:
-        return Thread(pid, tid, comm, wait=sample.wait, live="seen in only one of the two readings")
+        return Thread(pid, tid, comm, wait=sample.wait, live=Reason(Why.ONE_READING))
     missing = _unobserved(first) or _unobserved(second)
     if missing:
-        return Thread(pid, tid, comm, live=missing, missing=f"{pid}/{tid} {comm}: {missing}")
+        return Thread(pid, tid, comm, live=missing, missing=because(Why.UNSEEN, f"{pid}/{tid} {comm}", missing))
     wait = second.wait or first.wait
-    why = _ran(first, second)
-    if why or wait is None:
-        return Thread(pid, tid, comm, wait=wait, live=why or "its wait is not known")
+    ran = _ran(first, second)
+    if ran or wait is None:
+        return Thread(pid, tid, comm, wait=wait, live=ran or Reason(Why.WAIT_NOT_KNOWN))
     deadlines = [each.wait.deadline_ns for each in (first, second) if each.wait]
     until_ns = min((deadline for deadline in deadlines if deadline is not None), default=None)
-    size = second.args[2] if second.syscall in SIZED and len(second.args) > 2 else None
+    size = size_to_write(second.syscall, second.args)
     return Thread(pid, tid, comm, wait=wait, live=_never_still(wait, until_ns, now_ns), until_ns=until_ns, size=size)
 
 
@@ -101,26 +102,26 @@ def _suspended(sample: ThreadSample) -> str | None:
     return sample.suspended or STOPPED_STATES.get(sample.state or "")
 
 
-def _unobserved(sample: ThreadSample) -> str | None:
+def _unobserved(sample: ThreadSample) -> Reason | None:
     """The first fact without which nothing can be said of it."""
     if sample.state is None:
-        return "its state could not be read (/proc/T/status)"
+        return Reason(Why.NO_STATE)
     if sample.switches is None:
-        return "its context switches could not be read (/proc/T/status)"
+        return Reason(Why.NO_SWITCHES)
     if sample.syscall is None:
-        return "its system call could not be read (/proc/T/syscall: CAP_SYS_PTRACE)"
+        return Reason(Why.NO_CALL)
     return None
 
 
-def _ran(first: ThreadSample, second: ThreadSample) -> str | None:
+def _ran(first: ThreadSample, second: ThreadSample) -> Reason | None:
     if "running" in (first.syscall, second.syscall) or "R" in (first.state, second.state):
-        return "it runs"
+        return Reason(Why.RUNS)
     if (first.syscall, first.args, first.switches) != (second.syscall, second.args, second.switches):
-        return "it ran between the two readings"
+        return Reason(Why.RAN)
     if (first.state, second.state) != ("S", "S"):
-        return f"it is in state {second.state}, which is no wait that it chose"
+        return because(Why.NOT_ITS_CHOICE, str(second.state))
     if first.wait is not None and second.wait is not None and _essence(first.wait) != _essence(second.wait):
-        return "what it waits for changed between the two readings"
+        return Reason(Why.WAIT_CHANGED)
     return None
 
 
@@ -129,19 +130,19 @@ def _essence(wait: Wait) -> tuple[object, ...]:
     return wait.call, frozenset(wait.items), wait.timed, wait.unknown
 
 
-def _never_still(wait: Wait, until_ns: int | None, now_ns: int) -> str | None:
+def _never_still(wait: Wait, until_ns: int | None, now_ns: int) -> Reason | None:
     """Why a sleeping thread may go on by itself. None: only somebody else, or a far deadline, can make it."""
     if wait.unknown:
-        return wait.unknown
+        return because(Why.WAIT_NOT_UNDERSTOOD, wait.unknown)
     if until_ns is not None:
-        left_s = (until_ns - now_ns) / 1e9
-        return f"{wait.call} ends by itself in {left_s:.1f} s" if until_ns - now_ns < NEAR_NS else None
+        left_ns = until_ns - now_ns
+        return because(Why.ENDS_SOON, wait.call, left_ns / 1e9) if left_ns < NEAR_NS else None
     if wait.timed:
-        return f"{wait.call} has a time limit of which the end is not known"
+        return because(Why.LIMIT_NOT_DATED, wait.call)
     if not wait.items:
-        return f"{wait.call} waits for a signal or a time"
-    if any(item.resource.startswith("timerfd:") for item in wait.items):
-        return f"{wait.call} waits for a timerfd of which the time is not known"
+        return because(Why.SIGNAL_OR_TIME, wait.call)
+    if any(item.resource.kind is ResourceKind.TIMERFD for item in wait.items):
+        return because(Why.TIMERFD_NOT_DATED, wait.call)
     return None
 
 

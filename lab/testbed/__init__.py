@@ -2,6 +2,12 @@
 
 A testbed is one module with a constant TESTBED, found by `catalogue`. It creates a site (two hosts, each with an
 endpoint that waits at the barrier) and takes it down again whatever happens.
+
+* `compose`, `netns`, `loopback`: the testbeds.
+* `barrier`: holds a program before socket() until it gets its job. `messages`: what a program says, checked.
+* `process`: programs as processes of this machine. `services`: services of compose.yaml, for a run.
+* `engine`: the Docker engine. `containers`: containers of other people, only read.
+* `leftovers`: what killed labs left behind.
 """
 
 import importlib

@@ -44,11 +44,3 @@ def test_what_is_slow_to_import_stays_out() -> None:
         f"lab.endpoint{rest}"
         for rest in ("", ".barrier", ".conversation", ".host", ".job", ".payload", ".play", ".progress")
     }
-
-
-def test_a_wrong_command_line_is_answered_with_the_right_one() -> None:
-    for arguments in ([], ["client"], ["waiter", "x"], ["client", "a b"], ["client", "x", "y"]):
-        command = [sys.executable, "-S", "-m", "lab.endpoint", *arguments]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10, check=False)
-        assert done.returncode == 2
-        assert done.stderr.startswith("usage: python3 -m lab.endpoint client|server IDENTITY")

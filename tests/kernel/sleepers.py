@@ -12,7 +12,7 @@ from lab.kernel.place.netns import Namespace
 from lab.kernel.processes.deadlines import Deadlines
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.suspension import suspended
-from lab.kernel.processes.threads import Thread, Threads
+from lab.kernel.processes.threads import Threads, TrackedThread
 from lab.kernel.processes.waits import Waits
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
@@ -46,7 +46,7 @@ class Sleeper:
         self.descriptors = Descriptors(self.index)
         self.waits = Waits(self.descriptors, Deadlines())
 
-    def asleep(self, call: str, nth: int = 0) -> Thread:
+    def asleep(self, call: str, nth: int = 0) -> TrackedThread:
         """The thread that sleeps in this call, once it does; of several the `nth` to have been started."""
         end = time.monotonic() + LIMIT_S
         while time.monotonic() < end:
@@ -69,12 +69,19 @@ class Sleeper:
     def resources(self, call: str) -> list[tuple[str, str, bool]]:
         wait = self.wait(call)
         assert wait.unknown is None
-        return [(item.resource, item.wants.value, item.edge) for item in wait.items]
+        return [(str(item.resource), item.wants.value, item.edge) for item in wait.items]
 
     def says(self) -> str:
         """Its next line."""
         assert self.process.stdout is not None
         return self.process.stdout.readline()
+
+    def tell(self) -> None:
+        """Gives it a line, and returns once it has said another."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self.says()
 
     def close(self) -> None:
         self.threads.close()

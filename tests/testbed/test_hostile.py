@@ -22,18 +22,19 @@ from lab.experiment import play
 from lab.kernel.place import link
 from lab.kernel.place.netns import Namespace, program_in
 from lab.proof.judge import judge
+from lab.report.reasons import all_words
 from lab.spec import Limits, Outcome, Pair, Role, Spec
 from lab.store import load
 from lab.testbed import Site, process
 from lab.testbed.barrier import LOG_SIZE, Program
 from lab.verdict import Verdict
-from tests.played import SQUEEZED, recorded, taped, wished
+from tests.played import SQUEEZED, recorded, specified, taped
 from tests.testbed import hostile
 
 ROOT = Path(__file__).parent.parent.parent
 LIMITS = Limits(barrier_s=1.5, probes_s=2.0, run_s=20.0)
-FROZEN = replace(wished("upper", net="198.18.180", **SQUEEZED), limits=LIMITS)
-PUBLISHED = replace(wished("upper", net="198.18.180"), limits=LIMITS)
+FROZEN = replace(specified("upper", net="198.18.180", **SQUEEZED), limits=LIMITS)
+PUBLISHED = replace(specified("upper", net="198.18.180"), limits=LIMITS)
 
 
 @contextmanager
@@ -112,13 +113,15 @@ def test_a_page_full_of_nonsense_never_makes_it_anything_else(tmp_path: Path) ->
 def test_no_run_completes_by_word_of_mouth(deed: str, tmp_path: Path) -> None:
     verdict = judged(played(deed, PUBLISHED), tmp_path)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert any("bytes" in each or "the wire shows no conversation" in each for each in verdict.contradictions)
+    assert any(
+        "bytes" in each or "the wire shows no conversation" in each for each in all_words(verdict.contradictions)
+    )
 
 
 def test_the_freeze_of_strangers_is_not_the_pairs(tmp_path: Path) -> None:
     verdict = judged(played("points_at_strangers", FROZEN), tmp_path)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert any("its program does not hold it" in each for each in verdict.contradictions)
+    assert any("its program does not hold it" in each for each in all_words(verdict.contradictions))
 
 
 @pytest.mark.parametrize(

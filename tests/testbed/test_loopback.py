@@ -12,7 +12,7 @@ from lab.kernel.place.netns import Namespace
 from lab.spec import Pair
 from lab.testbed import catalogue
 from tests.commanded import ending, endpoints, is_one_line, lab, started
-from tests.played import played, wished
+from tests.played import played, specified
 
 FORBIDDING = """
 import ctypes, os, struct, sys
@@ -37,7 +37,7 @@ def test_the_hosts_sysctls_are_as_before() -> None:
 
 
 def test_a_site_is_this_host_with_two_programs_that_end_with_it() -> None:
-    with catalogue()["loopback"].site(wished("upper", "loopback")) as site:
+    with catalogue()["loopback"].site(specified("upper", "loopback")) as site:
         pids = {site.programs.client.host_pid, site.programs.server.host_pid}
         assert pids <= endpoints()
         assert {os.readlink(f"/proc/{pid}/ns/net") for pid in pids} == {os.readlink("/proc/self/ns/net")}

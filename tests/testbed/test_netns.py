@@ -20,7 +20,7 @@ from lab.proof.judge import judge
 from lab.spec import Outcome, Role
 from lab.testbed import catalogue, netns
 from tests.commanded import LIMIT_S, ROOT, Said, below, ending, endpoints, parent_of, started
-from tests.played import wished
+from tests.played import specified
 
 
 def devices() -> set[str]:
@@ -86,7 +86,7 @@ class Witnessed:
 
 def test_a_site_is_two_hosts_and_their_programs_wait_before_any_socket_of_theirs() -> None:
     before = os.readlink("/proc/self/ns/net")
-    with catalogue()["netns"].site(wished()) as site:
+    with catalogue()["netns"].site(specified()) as site:
         spaces = {os.readlink(f"/proc/{site.programs[role].host_pid}/ns/net") for role in Role}
         assert len(spaces) == 2
         assert before not in spaces
@@ -156,7 +156,7 @@ def test_a_pair_that_is_held_stands_until_ctrl_c(tmp_path: Path) -> None:
 
 def test_each_site_of_warm_hosts_is_new_and_only_the_hosts_stay() -> None:
     """So a run can see nothing of the run before: what a namespace remembers is gone with it."""
-    spec = wished("upper", payload="4KiB", tcp_rmem=("4096 8192 8192",))
+    spec = specified("upper", payload="4KiB", tcp_rmem=("4096 8192 8192",))
     seen: set[int] = set()
     hosts = set()
     with netns.warm() as sites, ExitStack() as kept:
@@ -179,7 +179,7 @@ def test_each_site_of_warm_hosts_is_new_and_only_the_hosts_stay() -> None:
 
 
 def test_the_warm_hosts_are_in_none_of_the_namespaces_that_they_play_in() -> None:
-    with netns.warm() as sites, sites(wished("upper")) as site:
+    with netns.warm() as sites, sites(specified("upper")) as site:
         for role in Role:
             fd = site.namespaces[role].fd
             assert fd is not None

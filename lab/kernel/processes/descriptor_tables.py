@@ -1,27 +1,24 @@
-"""Finds the processes that hold a connection, or could wake who does, by all the descriptor tables there are."""
+"""Finds the processes that hold a resource, by the descriptor tables of all processes; and describes a process."""
 
 import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError, TestbedError
-from lab.evidence import ProcessSample
+from lab.evidence import ProcessSample, Resource
 from lab.kernel.place.netns import Namespace
-from lab.kernel.processes.descriptors import Descriptors, Table, raises_signals
+from lab.kernel.processes.descriptors import Descriptors, DescriptorTable, TaskDescriptor, raises_signals, signal_owners
 from lab.kernel.processes.runtime import runtime_of
-from lab.kernel.procfs import children_of, end_signal_of, has_ended, parent_of, start_of, stat_of, text_of
+from lab.kernel.procfs import children_of, end_signal_of, has_ended, is_kernel_thread, parent_of, start_of, text_of
 
 SIGALRM_BIT, SIGCHLD_BIT, SIGURG_BIT = 1 << 13, 1 << 16, 1 << 22
-PF_KTHREAD = 0x00200000
-INITIAL_PID_NAMESPACE = "pid:[4026531836]"
-"""PROC_PID_INIT_INO of linux/proc_ns.h."""
 NO_TABLE = "its descriptor table: needs CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH if it is another user's"
 RING, AIO = "anon_inode:[io_uring]", "/[aio]"
-"""Mappings that keep what they are of, whether a descriptor is left or not."""
+"""Mappings of an io_uring and of a context of io_setup(2): they stay when every descriptor is closed."""
 NO_CALLS = "its system calls: needs CAP_SYS_PTRACE"
 
 _IGNORED = re.compile(r"^SigIgn:\s*(\w+)", re.MULTILINE)
@@ -29,84 +26,111 @@ _CAUGHT = re.compile(r"^SigCgt:\s*(\w+)", re.MULTILINE)
 
 
 @dataclass(slots=True)
-class Tables:
-    """The descriptor tables of many processes, by process and by what they refer to."""
+class DescriptorTables:
+    """The descriptor tables of many processes, by process and by resource."""
 
-    by_pid: dict[int, Table] = field(default_factory=dict)
+    by_pid: dict[int, DescriptorTable] = field(default_factory=dict)
     unreadable: set[int] = field(default_factory=set)
-    _by_resource: dict[str, set[int]] = field(default_factory=dict)
+    signalled: frozenset[int] = frozenset()
+    """Processes, or process groups as negative numbers, that get signals by what comes to descriptors of others."""
+    _by_resource: dict[Resource, dict[int, TaskDescriptor | None]] = field(default_factory=dict)
+    """By process: where its table has the resource; None if it lies in an io_uring only."""
 
     def read(self, descriptors: Descriptors, pid: int) -> None:
-        """Read one table anew; a process that has ended is forgotten."""
+        """Read the tables of one process again; forget it if it has ended."""
         self.forget(pid)
         try:
             table = descriptors.table(pid)
         except PermissionError:
-            if not _is_kernel_thread(pid):
+            if not is_kernel_thread(pid):
                 self.unreadable.add(pid)
             return
         except (FileNotFoundError, ProcessLookupError):
+            if not has_ended(pid):
+                self.unreadable.add(pid)
             return
         self.by_pid[pid] = table
-        for resource in table.all_resources():
-            self._by_resource.setdefault(resource, set()).add(pid)
+        for place, resource in table.resources.items():
+            self._by_resource.setdefault(resource, {}).setdefault(pid, place)
+        for resource in table.registered:
+            self._by_resource.setdefault(resource, {}).setdefault(pid, None)
 
     def forget(self, pid: int) -> None:
         self.unreadable.discard(pid)
         table = self.by_pid.pop(pid, None)
         if table is not None:
             for resource in table.all_resources():
-                self._by_resource.get(resource, set()).discard(pid)
+                self._by_resource.get(resource, {}).pop(pid, None)
 
-    def holders(self, resources: Iterable[str]) -> set[int]:
+    def signals_reach(self, pid: int) -> bool:
+        """Whether what comes to a descriptor of another process raises a signal in this one."""
+        try:
+            return not self.signalled.isdisjoint((pid, -os.getpgid(pid)))
+        except ProcessLookupError:
+            return False
+
+    def holders(self, resources: Iterable[Resource]) -> set[int]:
         return {pid for resource in resources for pid in self._by_resource.get(resource, ())}
+
+    def places(self, resource: Resource) -> list[TaskDescriptor]:
+        """One for each process that has a descriptor of it."""
+        return [place for place in self._by_resource.get(resource, {}).values() if place is not None]
 
     def with_descriptors_in_flight(self) -> set[int]:
         return {pid for pid, table in self.by_pid.items() if table.in_flight}
 
     def that_signal(self) -> set[int]:
-        """For whom the kernel may signal an eventfd of which they have no descriptor."""
+        """Processes for which the kernel may signal an eventfd although they have no descriptor of it."""
         return {pid for pid, table in self.by_pid.items() if table.signals}
 
 
-def scan(descriptors: Descriptors) -> Tables:
+def scan(descriptors: Descriptors) -> DescriptorTables:
     """The tables of all processes of this host, and their mappings: 10 to 14 ms for 120 processes.
 
-    A ring may go on without a descriptor (IORING_REGISTER_RING_FDS), and then nobody can ask it for its files.
+    An io_uring may live on without a descriptor (IORING_REGISTER_RING_FDS). Then nothing shows the files in it.
     """
-    tables = Tables()
+    tables = DescriptorTables()
     for name in os.listdir("/proc"):
         if name.isdigit():
             tables.read(descriptors, int(name))
     for pid, table in tables.by_pid.items():
-        maps = _maps(pid)
+        maps = _maps(pid) or ""
         if table.io_uring or RING in maps or AIO in maps:
             nameless = RING in maps and not table.io_uring
             tables.by_pid[pid] = replace(table, in_flight=table.in_flight + nameless, signals=True)
+    tables.signalled = _signalled(tables.by_pid)
     return tables
 
 
-def sees_whole_host() -> bool:
-    """Whether /proc shows all processes: in a container it shows the container's, unless it has `pid: host`."""
-    with contextlib.suppress(OSError):
-        return os.readlink("/proc/self/ns/pid") == INITIAL_PID_NAMESPACE and Path("/proc/1").exists()
-    return False
+def _signalled(pids: Iterable[int]) -> frozenset[int]:
+    """The processes that get signals by what comes to a descriptor of another process (F_SETOWN, O_ASYNC)."""
+    found: set[int] = set()
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            found |= {owner for owner in signal_owners(pid) if owner not in (pid, 0)}
+    return frozenset(found)
 
 
 class Processes:
-    """Describes processes. What cannot change while a process lives is found out once."""
+    """Describes processes. It finds out once what cannot change while a process lives."""
 
     def __init__(self) -> None:
         self._runtimes: dict[tuple[int, int | None, str], str | None] = {}
 
     def sample(
-        self, pid: int, table: Table | None, *, calls_readable: bool, alarm_pending: bool = False
+        self,
+        pid: int,
+        table: DescriptorTable | None,
+        *,
+        calls_readable: bool,
+        alarm_pending: bool = False,
+        tracees: Callable[[int], Iterable[int]] = lambda _: (),
     ) -> ProcessSample:
-        """`table` is None where it could not be read, `alarm_pending` tells of anybody's. About 60 us."""
+        """`table` is None if it could not be read. `alarm_pending`: some process has an alarm pending. About 60 us."""
         try:
             status = text_of(f"/proc/{pid}/status")
             comm = text_of(f"/proc/{pid}/comm").rstrip("\n")
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
             status = comm = ""
         found = _CAUGHT.search(status)
         caught = int(found[1], 16) if found else None
@@ -122,14 +146,18 @@ class Processes:
             resources=None if table is None else tuple(dict.fromkeys(table.all_resources())),
             catches_alarm=None if caught is None else bool(caught & SIGALRM_BIT),
             posix_timers=_posix_timers(pid),
-            io_uring=(table is not None and table.io_uring) or RING in maps,
+            io_uring=(table is not None and table.io_uring) or RING in (maps or ""),
             in_flight=table.in_flight if table is not None else 0,
             runtime=self._runtime(pid, comm),
             missing="; ".join(missing) or None,
-            hidden=tuple(_hidden(pid, caught or 0, maps)),
-            signals=(table is not None and table.io_uring) or RING in maps or AIO in maps,
+            hidden=tuple(_hidden(pid, caught or 0, maps, table)),
+            read_ends=None if table is None else table.read_ends,
+            write_ends=None if table is None else table.write_ends,
+            signals=(table is not None and (table.io_uring or table.signals))
+            or RING in (maps or "")
+            or AIO in (maps or ""),
             alarm_ends_it=alarm_pending and not ((caught or 0) | ignored) & SIGALRM_BIT,
-            reaps=tuple(_that_signal_their_end(pid, caught or 0, ignored)),
+            reaps=tuple(dict.fromkeys(_that_signal_their_end(pid, caught or 0, ignored, tracees))),
         )
 
     def _runtime(self, pid: int, comm: str) -> str | None:
@@ -140,15 +168,15 @@ class Processes:
 
 
 def network_namespaces() -> tuple[list[Namespace], int]:
-    """Every network namespace of this host that a process is in, our own first, and of how many processes it is not
-    known which one that is."""
+    """Every network namespace of this host that a process is in, our own first; and the number of processes whose
+    namespace could not be read."""
     own = os.readlink("/proc/self/ns/net")
     seen, found, refused = {own}, [Namespace.here()], 0
     for name in os.listdir("/proc"):
         try:
             inode = os.readlink(f"/proc/{name}/ns/net") if name.isdigit() else own
         except PermissionError:
-            refused += not _is_kernel_thread(int(name))
+            refused += not is_kernel_thread(int(name))
             continue
         except (FileNotFoundError, ProcessLookupError):
             continue
@@ -163,49 +191,61 @@ def network_namespaces() -> tuple[list[Namespace], int]:
     return found, refused
 
 
-def _that_signal_their_end(pid: int, caught: int, ignored: int) -> Iterator[int]:
-    """The children whose end runs a handler of the process, or ends it too."""
+def _that_signal_their_end(
+    pid: int, caught: int, ignored: int, tracees: Callable[[int], Iterable[int]]
+) -> Iterator[int]:
+    """The children whose end sends the process a signal that runs a handler, or that ends the process."""
     try:
         children = children_of(pid)
     except (FileNotFoundError, ProcessLookupError):
         if not has_ended(pid):
             raise
         children = []
+    if caught & SIGCHLD_BIT:
+        yield from tracees(pid)  # their stops and ends raise SIGCHLD, whoever their parent is
     for child in children:
         number = end_signal_of(child)
+        if number is None:
+            yield child  # hidden by /proc: it may be any signal
+            continue
         bit = 1 << number - 1 if number > 0 else 0
         if bit & (caught if bit == SIGCHLD_BIT else ~ignored):
             yield child
 
 
-def _hidden(pid: int, caught: int, maps: str) -> Iterator[str]:
-    if AIO in maps:
+def _hidden(pid: int, caught: int, maps: str | None, table: DescriptorTable | None) -> Iterator[str]:
+    if table is not None and table.message_queues:
+        yield "has a message queue: mq_notify(3) may signal it when a message comes"
+    if maps is None:
+        yield "has mappings that could not be read: whether an io_uring or an aio context is among them is not known"
+    elif AIO in maps:
         yield "has a context of io_setup(2): its requests cannot be seen"
-    if raises_signals(pid):
+    signals = raises_signals(pid)
+    if signals is None:
+        yield "has descriptors that could not be read: whether one raises a signal (O_ASYNC) is not known"
+    elif signals:
         yield "gets a signal by what comes to a descriptor of it (O_ASYNC, F_SETLEASE)"
     if caught & SIGURG_BIT:
         yield "catches SIGURG: urgent data that comes to a socket of it runs the handler"
 
 
-def _maps(pid: int) -> str:
-    """Of the first thread that has not ended; empty where they cannot be read."""
-    with contextlib.suppress(OSError):
+def _maps(pid: int) -> str | None:
+    """Of the first thread that has not ended; empty if all have, None if they cannot be read."""
+    try:
         for task in sorted(os.listdir(f"/proc/{pid}/task"), key=int):
-            if text := text_of(f"/proc/{task}/maps"):
-                return text
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if text := text_of(f"/proc/{task}/maps"):
+                    return text
+    except PermissionError:
+        return None
+    except (FileNotFoundError, ProcessLookupError):
+        return "" if has_ended(pid) else None
     return ""
 
 
 def _posix_timers(pid: int) -> int | None:
-    """None where it is not told (CONFIG_CHECKPOINT_RESTORE)."""
+    """None if the kernel does not show them (CONFIG_CHECKPOINT_RESTORE)."""
     try:
         return sum(line.startswith("ID:") for line in Path(f"/proc/{pid}/timers").read_text().splitlines())
     except OSError:
         return None
-
-
-def _is_kernel_thread(pid: int) -> bool:
-    try:
-        return bool(int(stat_of(f"/proc/{pid}")[6]) & PF_KTHREAD)
-    except OSError:
-        return True  # it has ended: no table is missing

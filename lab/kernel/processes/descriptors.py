@@ -1,60 +1,129 @@
-"""Tells what the descriptors of a process refer to, in the words of `Item.resource`."""
+"""Tells what the descriptors of a process refer to, each as a `Resource`."""
 
-import contextlib
+import fcntl
 import os
 import re
 import socket
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
-from lab.kernel.processes.kcmp import Kind, is_epoll_member, same
-from lab.kernel.procfs import text_of
-from lab.kernel.sockets.socket_index import SocketIndex
+from lab.evidence import Resource, ResourceKind
+from lab.kernel.processes.kcmp import KcmpType, is_epoll_member, same
+from lab.kernel.processes.socket_options import copy_of
+from lab.kernel.procfs import has_ended, text_of
+from lab.kernel.sockets.socket_index import SocketIndex, is_unlisted
 
 _NUMBERED = re.compile(r"(socket|pipe):\[(\d+)\]")
-_EVENTFD_ID = re.compile(r"^eventfd-id:\s*(\w+)", re.MULTILINE)
+_EVENTFD_ID = re.compile(r"^eventfd-id:\s*(\d+)$", re.MULTILINE)
 _PID = re.compile(r"^Pid:\s*(-?\d+)", re.MULTILINE)
 _SCM_FDS = re.compile(r"^scm_fds:\s*(\d+)", re.MULTILINE)
 _WATCHED = re.compile(r"^tfd:\s*(\d+)\s+events:\s*([0-9a-f]+).*?(?:ino:([0-9a-f]+)\s+sdev:([0-9a-f]+))?$", re.MULTILINE)
 _ASYNCHRONOUS = re.compile(r"^flags:\s*[0-7]*[2367][0-7]{4}$|^lock:.* LEASE ", re.MULTILINE)
 """O_ASYNC is 020000."""
-_REGISTERED = re.compile(r"^UserFiles:.*\n((?:\s+\d+: .*\n)*)", re.MULTILINE)
+_REGISTERED = re.compile(r"^UserFiles:\s*(\d+)\n((?:\s+\d+:.*\n)*)", re.MULTILINE)
+_SETTIME = re.compile(r"^settime flags:\s*(\d+)", re.MULTILINE)
+TFD_TIMER_CANCEL_ON_SET = 2
+_MOUNT = re.compile(r"^mnt_id:\s*(\d+)", re.MULTILINE)
 _TIME_LEFT = re.compile(r"^it_value:\s*\((\d+),\s*(\d+)\)", re.MULTILINE)
 
 
 RING_TRIES, RING_PAUSE_S = 20, 0.001
-"""How often an io_uring is asked for what is registered in it, which it does not tell while a request is submitted."""
+"""How often fdinfo of an io_uring is read: it does not show the registered files while a request is submitted."""
+
+RING = "anon_inode:[io_uring]"
+SIGNALLING = ("anon_inode:kvm", "/dev/vhost")
+"""Files by which a virtual machine lets the kernel signal eventfds."""
 
 ALONE = 3
-"""The links of /proc/PID/task where a process has one thread (proc_task_getattr())."""
+"""The link count of /proc/PID/task if the process has one thread (proc_task_getattr())."""
 
-Place = tuple[int, int]
+TaskDescriptor = tuple[int, int]
 """A task, and the number of a descriptor in its table."""
+
+SHAREABLE = frozenset({ResourceKind.EPOLL, ResourceKind.TIMERFD})
+"""Every process that has the same one may change what a wait on it is for."""
+LEFT_OUT = frozenset({ResourceKind.EPOLL, ResourceKind.OTHER})
+"""Left out of a table: no process ends a wait by having one of these."""
+CLOSED = Resource(ResourceKind.OTHER, "closed")
+BY_PLACE = {
+    "eventpoll": ResourceKind.EPOLL,
+    "timerfd": ResourceKind.TIMERFD,
+    "signalfd": ResourceKind.SIGNALFD,
+    "inotify": ResourceKind.INOTIFY,
+}
+"""Anonymous files without a number of their own, by their names in /proc."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """The descriptor tables of a process, mostly one: what each number refers to; files and devices are left out."""
+class DescriptorTable:
+    """What each descriptor of a process refers to, in all its tables (mostly one). Files and devices are left out."""
 
-    resources: dict[Place, str]
+    resources: dict[TaskDescriptor, Resource]
     io_uring: bool
     in_flight: int
-    """Descriptors that it may have, and which are in no table."""
-    shareable: tuple[tuple[str, Place], ...] = ()
-    """Its epoll instances and timerfds, each with its kind: whoever has the same one may change what it waits for."""
-    registered: tuple[str, ...] = ()
-    """What lies in its io_urings, and perhaps in no table any more."""
+    """Descriptors that the process may have although they are in no table."""
+    shareable: tuple[tuple[ResourceKind, TaskDescriptor], ...] = ()
+    """Its epoll instances and timerfds, each with its kind."""
+    registered: tuple[Resource, ...] = ()
+    """What is registered in its io_urings, and perhaps in no table any more."""
     signals: bool = False
-    """It has io_urings or contexts of io_setup(2), which may signal eventfds (IORING_REGISTER_EVENTFD)."""
+    """It has io_urings or contexts of io_setup(2), which may signal eventfds (IORING_REGISTER_EVENTFD), or lets the
+    kernel do it for a virtual machine (KVM, vhost)."""
+    read_ends: frozenset[Resource] = frozenset()
+    """The pipes that it can read from."""
+    write_ends: frozenset[Resource] = frozenset()
+    """The pipes that it can write to."""
+    message_queues: bool = False
+    """It has a POSIX message queue, and mq_notify(3) may signal it."""
 
-    def all_resources(self) -> tuple[str, ...]:
+    def all_resources(self) -> tuple[Resource, ...]:
         return (*self.resources.values(), *self.registered)
 
-    def place_of(self, resource: str) -> Place | None:
-        return next((place for place, each in self.resources.items() if each == resource), None)
+
+@dataclass(slots=True)
+class _TableBuilder:
+    resources: dict[TaskDescriptor, Resource] = field(default_factory=dict)
+    shareable: list[tuple[ResourceKind, TaskDescriptor]] = field(default_factory=list)
+    registered: list[Resource] = field(default_factory=list)
+    pipe_ends: dict[int, set[Resource]] = field(default_factory=lambda: {stat.S_IRUSR: set(), stat.S_IWUSR: set()})
+    io_uring: bool = False
+    in_flight: int = 0
+    signals: bool = False
+    message_queues: bool = False
+
+    def add(self, task: int, fd: int, link: str, resource: Resource) -> None:
+        kind = resource.kind
+        if kind in SHAREABLE:
+            self.shareable.append((kind, (task, fd)))
+        if kind not in LEFT_OUT:
+            self.resources[task, fd] = resource
+        if kind is ResourceKind.UNIX or is_unlisted(resource):
+            self.in_flight += scm_fds(task, fd)
+        elif kind is ResourceKind.PIPE:
+            self._add_pipe(task, fd, resource)
+        elif kind is ResourceKind.OTHER:
+            self.signals |= link.startswith(SIGNALLING)
+            self.message_queues |= link.count("/") == 1 and is_message_queue(task, fd)
+
+    def _add_pipe(self, task: int, fd: int, pipe: Resource) -> None:
+        """The mode of the link in /proc/PID/fd says which end it is."""
+        try:
+            mode = os.lstat(f"/proc/{task}/fd/{fd}").st_mode
+        except FileNotFoundError:
+            return
+        for bit, ends in self.pipe_ends.items():
+            if mode & bit:
+                ends.add(pipe)
+
+    def finish(self) -> DescriptorTable:
+        return DescriptorTable(
+            self.resources, self.io_uring, self.in_flight, tuple(self.shareable), tuple(self.registered), self.signals,
+            frozenset(self.pipe_ends[stat.S_IRUSR]), frozenset(self.pipe_ends[stat.S_IWUSR]), self.message_queues,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,78 +137,82 @@ class Watched:
     epoll: int
     """The descriptor of the set."""
     nth: int
-    """How many members before it were given to epoll_ctl(2) by the same number."""
+    """How many members before it were added under the same number."""
 
 
 class Descriptors:
-    """Names what descriptors refer to; `index` tells TCP, listening and Unix sockets apart."""
+    """Tells what descriptors refer to; `index` tells TCP, listening and Unix sockets apart."""
 
     def __init__(self, index: SocketIndex) -> None:
         self._index = index
 
-    def table(self, pid: int) -> Table:
-        """The whole table: 3 us a descriptor. Raises PermissionError, FileNotFoundError, ProcessLookupError."""
-        resources: dict[Place, str] = {}
-        shareable: list[tuple[str, Place]] = []
-        registered: list[str] = []
-        io_uring = False
-        in_flight = 0
+    def table(self, pid: int) -> DescriptorTable:
+        """All tables of a process: 3 us a descriptor. Raises PermissionError, FileNotFoundError, ProcessLookupError."""
+        builder = _TableBuilder()
         for task in _with_tables(pid):
             for fd, link in _links(task):
-                resource = self.named(task, fd, link)
-                if resource.startswith(("epoll:", "timerfd:")):
-                    shareable.append((resource.partition(":")[0], (task, fd)))
-                if not resource.startswith(("other:", "epoll:")):
-                    resources[task, fd] = resource
-                if resource.startswith("unix:"):
-                    in_flight += scm_fds(task, fd)
-                if link == "anon_inode:[io_uring]":
-                    io_uring = True
-                    links = registered_in(task, fd)
-                    in_flight += links is None
-                    in_flight += sum(each.startswith("anon_inode:") for each in links or ())
-                    registered += [self.named(task, -1, each) for each in links or () if _NUMBERED.fullmatch(each)]
-        return Table(resources, io_uring, in_flight, tuple(shareable), tuple(registered))
+                builder.add(task, fd, link, self.named(task, fd, link))
+                if link == RING:
+                    self._add_ring(builder, registered_in(task, fd))
+        return builder.finish()
 
-    def resource(self, task: int, fd: int) -> str:
-        """What one descriptor of a thread refers to now; `other:closed` if there is none."""
+    def _add_ring(self, builder: "_TableBuilder", links: list[str] | None) -> None:
+        """What an io_uring holds. Before Linux 6.13 its files are not called like links: then any may be among them."""
+        builder.io_uring = True
+        if links is None:
+            builder.in_flight += 1
+            return
+        for link in links:
+            resource = self.named(-1, -1, link) if _NUMBERED.fullmatch(link) else None
+            if resource is not None and resource.kind is not ResourceKind.UNIX and not is_unlisted(resource):
+                builder.registered.append(resource)
+            elif not link.startswith(("/", "<none>")):
+                builder.in_flight += 1
+
+    def resource(self, task: int, fd: int) -> Resource:
+        """What one descriptor of a thread refers to now; CLOSED if there is none."""
         try:
             return self.named(task, fd, os.readlink(f"/proc/{task}/fd/{fd}"))
         except FileNotFoundError:
-            return "other:closed"
+            return CLOSED
+
+    def is_being_connected(self, inode: int) -> bool:
+        """Whether a connection to a listening TCP socket has begun and is not yet established."""
+        return self._index.is_being_connected(inode)
 
     def listens(self, inode: int) -> bool:
-        """Whether a Unix socket is one that accepts."""
+        """Whether a Unix socket is listening."""
         entry = self._index.unix(inode)
         return entry is not None and entry.listens
 
     def sends_datagrams(self, inode: int) -> bool:
-        """Whether what a Unix socket has sent may lie in the queue of any that it was ever connected to."""
+        """Whether a Unix socket sends datagrams. They may lie in the queue of any socket that it was connected to."""
         entry = self._index.unix(inode)
         return entry is None or entry.datagrams
 
-    def named(self, task: int, fd: int, link: str) -> str:
+    def named(self, task: int, fd: int, link: str) -> Resource:
+        """What a descriptor refers to whose link in /proc reads so."""
         if found := _NUMBERED.fullmatch(link):
             return self._index.resource(int(found[2])) if found[1] == "socket" else _pipe(int(found[2]))
         if link.startswith(("anon_inode:", "pidfd:")):
             return _anonymous(task, fd, link.partition(":")[2].strip("[]") if link.startswith("anon") else "pidfd")
-        # A named pipe too: anybody may open it at any moment, so nobody knows who wakes its readers.
-        return f"other:{link}"
+        # A named pipe, too: any process may open it at any moment and wake its readers.
+        return Resource(ResourceKind.OTHER, link)
 
-    def watched(self, task: int, each: Watched) -> str:
-        """What a member of an epoll set refers to: the set keeps the file, also when its number is another's by now."""
+    def watched(self, task: int, each: Watched) -> Resource:
+        """What a member of an epoll set refers to. The set keeps the file even if its number now means another file."""
         if each.inode is not None and each.device == _devices()[0]:
             return self._index.resource(each.inode)
         if each.inode is not None and each.device == _devices()[1]:
             return _pipe(each.inode)
         if not is_epoll_member(task, each.fd, each.epoll, each.fd, each.nth):
-            return f"other:no more descriptor {each.fd}"
+            return Resource(ResourceKind.OTHER, f"no more descriptor {each.fd}")
         return self.resource(task, each.fd)
 
 
 @cache
 def _devices() -> tuple[int, int]:
-    """The devices that the sockets and the pipes of all processes are on (sockfs and pipefs)."""
+    """The device numbers of sockfs and pipefs, where all sockets and pipes are."""
     read, write = os.pipe()
     try:
         with socket.socket(socket.AF_UNIX) as own:
@@ -149,30 +222,31 @@ def _devices() -> tuple[int, int]:
         os.close(write)
 
 
-def _pipe(inode: int) -> str:
-    return f"pipe:{inode}"
+def _pipe(inode: int) -> Resource:
+    return Resource(ResourceKind.PIPE, inode)
 
 
 def _with_tables(pid: int) -> list[int]:
     """One thread for each descriptor table of a process.
 
-    /proc/PID/fd is the first thread's, which may have ended, or have a table of its own (unshare(2) of CLONE_FILES).
+    /proc/PID/fd shows the first thread's table. That thread may have ended, or have a table of its own (unshare(2) with
+    CLONE_FILES).
     """
     if os.stat(f"/proc/{pid}/task").st_nlink == ALONE:  # noqa: PTH116 - of all processes, again and again
         return [pid]
     found: list[int] = []
     for task in sorted(map(int, os.listdir(f"/proc/{pid}/task"))):
-        if not any(same(Kind.TABLE, task, each) for each in found):
+        if not any(same(KcmpType.TABLE, task, each) for each in found):
             found.append(task)
     return found
 
 
 def registered_in(task: int, fd: int) -> list[str] | None:
-    """The names of the files that are registered in an io_uring, as links of descriptors are; None if not told."""
+    """The files registered in an io_uring, named like links in /proc/PID/fd; None if fdinfo does not show them."""
     for _ in range(RING_TRIES):
         text = fdinfo(task, fd)
-        if found := _REGISTERED.search(text):
-            return [line.split(": ", 1)[1] for line in found[1].splitlines()]
+        if (found := _REGISTERED.search(text)) and (found[2] or found[1] == "0"):
+            return [line.split(":", 1)[1].strip() for line in found[2].splitlines()]
         if not text:
             return []
         time.sleep(RING_PAUSE_S)
@@ -191,17 +265,17 @@ def _links(task: int) -> Iterator[tuple[int, str]]:
         os.close(folder)
 
 
-def _anonymous(task: int, fd: int, kind: str) -> str:
-    """Anonymous inodes share one inode number; what tells them apart is in fdinfo, or nothing is."""
+def _anonymous(task: int, fd: int, kind: str) -> Resource:
+    """Anonymous files share one inode. Some have a number of their own in fdinfo."""
     if kind == "eventfd":
         found = _EVENTFD_ID.search(fdinfo(task, fd))
-        return f"eventfd:{found[1]}" if found else "other:eventfd"
+        return Resource(ResourceKind.EVENTFD, int(found[1])) if found else Resource(ResourceKind.OTHER, kind)
     if kind == "pidfd":
         found = _PID.search(fdinfo(task, fd))
-        return f"process:{found[1]}" if found and int(found[1]) > 0 else "other:pidfd"
-    if kind == "eventpoll":
-        return f"epoll:{task}/{fd}"
-    return f"{kind}:{task}/{fd}" if kind in ("timerfd", "signalfd", "inotify") else f"other:{kind}"
+        pid = int(found[1]) if found else 0
+        return Resource.process(pid) if pid > 0 else Resource(ResourceKind.OTHER, kind)
+    known = BY_PLACE.get(kind)
+    return Resource(known, f"{task}/{fd}") if known else Resource(ResourceKind.OTHER, kind)
 
 
 def fdinfo(task: int, fd: int) -> str:
@@ -212,15 +286,47 @@ def fdinfo(task: int, fd: int) -> str:
         return ""
 
 
-def raises_signals(pid: int) -> bool:
-    """Whether what comes to a descriptor of a process raises a signal (F_SETSIG, O_ASYNC and leases of fcntl(2))."""
-    with contextlib.suppress(OSError):
+def raises_signals(pid: int) -> bool | None:
+    """Whether what comes to a descriptor of a process raises a signal (F_SETSIG, O_ASYNC and leases of fcntl(2)).
+
+    None if that cannot be read.
+    """
+    try:
         return any(
             _ASYNCHRONOUS.search(fdinfo(task, int(fd)))
             for task in _with_tables(pid)
             for fd in os.listdir(f"/proc/{task}/fdinfo")
         )
-    return False
+    except PermissionError:
+        return None
+    except (FileNotFoundError, ProcessLookupError):
+        return False if has_ended(pid) else None
+
+
+def signal_owners(pid: int) -> Iterator[int]:
+    """The processes that get a signal by what comes to a descriptor of this one (F_SETOWN): mostly itself.
+
+    A negative number is a process group. Raises PermissionError.
+    """
+    for task in _with_tables(pid):
+        for fd in map(int, os.listdir(f"/proc/{task}/fdinfo")):
+            if _ASYNCHRONOUS.search(fdinfo(task, fd)) and (copy := copy_of(task, fd)) is not None:
+                try:
+                    yield fcntl.fcntl(copy, fcntl.F_GETOWN)
+                finally:
+                    os.close(copy)
+
+
+def is_message_queue(task: int, fd: int) -> bool:
+    """Whether a file lies in a mount that no mount namespace shows, as message queues do (mq_overview(7))."""
+    found = _MOUNT.search(fdinfo(task, fd))
+    if found is None:
+        return False
+    try:
+        mounts = text_of(f"/proc/{task}/mountinfo")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return not any(line.split(" ", 1)[0] == found[1] for line in mounts.splitlines())
 
 
 def scm_fds(task: int, fd: int) -> int:
@@ -230,7 +336,7 @@ def scm_fds(task: int, fd: int) -> int:
 
 
 def epoll_set(task: int, fd: int) -> list[Watched]:
-    """What an epoll instance watches."""
+    """The members of an epoll set."""
     found: list[Watched] = []
     seen: Counter[str] = Counter()
     for number, events, inode, device in _WATCHED.findall(fdinfo(task, fd)):
@@ -240,8 +346,14 @@ def epoll_set(task: int, fd: int) -> list[Watched]:
     return found
 
 
+def ends_when_the_clock_is_set(task: int, fd: int) -> bool:
+    """Whether a timerfd also ends when somebody sets the clock (TFD_TIMER_CANCEL_ON_SET)."""
+    found = _SETTIME.search(fdinfo(task, fd))
+    return bool(found and int(found[1], 8) & TFD_TIMER_CANCEL_ON_SET)
+
+
 def timer_left_ns(task: int, fd: int) -> int | None:
-    """What a timerfd has left; None if it is not armed."""
+    """How long until a timerfd fires; None if it is not armed."""
     found = _TIME_LEFT.search(fdinfo(task, fd))
     left = int(found[1]) * 1_000_000_000 + int(found[2]) if found else 0
     return left or None

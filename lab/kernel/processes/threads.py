@@ -1,4 +1,4 @@
-"""Reads what each thread of any process is doing, again and again, through descriptors that stay open."""
+"""Reads what each thread of a process is doing, again and again, through files of /proc that stay open."""
 
 import contextlib
 import os
@@ -6,47 +6,29 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from lab.evidence import ThreadSample, Wait
+from lab.evidence import ResourceKind, ThreadSample, Wait
 from lab.kernel.procfs import text_of
 from lab.spec import Role
-
-SYSCALLS = {
-    "x86_64": {
-        0: "read", 1: "write", 7: "poll", 17: "pread64", 18: "pwrite64", 19: "readv", 20: "writev", 23: "select",
-        34: "pause", 35: "nanosleep", 40: "sendfile", 42: "connect", 43: "accept", 44: "sendto", 45: "recvfrom",
-        46: "sendmsg", 47: "recvmsg", 61: "wait4", 128: "rt_sigtimedwait", 130: "rt_sigsuspend", 202: "futex",
-        219: "restart_syscall", 230: "clock_nanosleep", 232: "epoll_wait", 247: "waitid", 270: "pselect6",
-        271: "ppoll", 275: "splice", 281: "epoll_pwait", 288: "accept4", 299: "recvmmsg", 307: "sendmmsg",
-        327: "preadv2", 328: "pwritev2", 426: "io_uring_enter", 441: "epoll_pwait2", 449: "futex_waitv",
-    },
-    "aarch64": {
-        22: "epoll_pwait", 63: "read", 64: "write", 65: "readv", 66: "writev", 67: "pread64", 68: "pwrite64",
-        71: "sendfile", 72: "pselect6", 73: "ppoll", 76: "splice", 95: "waitid", 98: "futex", 101: "nanosleep",
-        115: "clock_nanosleep", 128: "restart_syscall", 133: "rt_sigsuspend", 137: "rt_sigtimedwait", 202: "accept",
-        203: "connect", 206: "sendto", 207: "recvfrom", 211: "sendmsg", 212: "recvmsg", 242: "accept4",
-        243: "recvmmsg", 260: "wait4", 269: "sendmmsg", 286: "preadv2", 287: "pwritev2", 426: "io_uring_enter",
-        441: "epoll_pwait2", 449: "futex_waitv",
-    },
-}  # fmt: skip
-"""Numbers of asm/unistd_64.h and asm-generic/unistd.h; what is not named here becomes `syscall-N`."""
+from lab.syscalls import BY_NUMBER
 
 LOWEST_STACK = 1 << 32
-"""A stack pointer below this is a 32-bit program's, whose system calls have other numbers."""
+"""A stack pointer below this is a 32-bit program's. Its system calls have other numbers."""
 
 USUAL_STATUS, LONGEST_STATUS = 1 << 13, 1 << 20
-"""Bytes of /proc/T/status, which lists the groups that a thread is in, up to 65 536 of them (NGROUPS_MAX)."""
+"""Bytes of /proc/T/status. It lists the groups of a thread, up to 65 536 of them (NGROUPS_MAX)."""
 
-_NAMES = SYSCALLS.get(os.uname().machine, {})
+_CALLS = BY_NUMBER.get(os.uname().machine, {})
 _STATUS = re.compile(
     rb"^State:\s*(\w).*^voluntary_ctxt_switches:\s*(\d+)\s^nonvoluntary_ctxt_switches:\s*(\d+)",
     re.MULTILINE | re.DOTALL,
 )
+_TOP = re.compile(r"\[<\w+>\] (\w+)")
 _DUMPS_CORE = re.compile(rb"^CoreDumping:\s*1", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A thread as it stands: equal lines, switches included, mean that it has not run in between."""
+    """What /proc shows of a thread. If two lines are equal, switches included, the thread did not run in between."""
 
     state: str
     switches: int
@@ -55,14 +37,14 @@ class Line:
     args: tuple[int, ...]
 
 
-class Thread:
-    """One thread; its files in /proc stay open. Raises FileNotFoundError or ProcessLookupError once it has ended."""
+class TrackedThread:
+    """One thread, with its files of /proc open. Raises FileNotFoundError or ProcessLookupError if it has ended."""
 
     def __init__(self, pid: int, tid: int) -> None:
         self.pid, self.tid = pid, tid
         self.folder = f"/proc/{pid}/task/{tid}"
         self.comm = text_of(Path(self.folder, "comm")).rstrip("\n")
-        with contextlib.ExitStack() as undo:  # it may end in between
+        with contextlib.ExitStack() as undo:  # the thread may end before all files are open
             self._status = os.open(f"{self.folder}/status", os.O_RDONLY | os.O_CLOEXEC)
             undo.callback(os.close, self._status)
             self._syscall = self._open("syscall")
@@ -72,13 +54,13 @@ class Thread:
         self._raw: tuple[bytes, bytes | None] | None = None
         self.line = Line("R", 0, None, ())
         self.wait: Wait | None = None
-        """What it waits for, as long as `line` is the same."""
+        """What it waits for. None: not read since `line` changed."""
         self.dynamic = False
-        """Whether others may change what it waits for while it sleeps."""
-        self.rests_on: tuple[tuple[str, int], ...] = ()
-        """The epoll instances and timerfds that its wait goes by: whoever has the same may change them."""
+        """Whether other threads may change what it waits for while it sleeps."""
+        self.rests_on: tuple[tuple[ResourceKind, int], ...] = ()
+        """The epoll instances and timerfds of its wait, by kind and descriptor. Their other holders may change them."""
         self.dumps_core = False
-        """Then it is at its end, though it shows the call in which a signal has met it: a pipe takes its memory."""
+        """It is about to end, although it still shows the call that the fatal signal interrupted."""
         self.suspended: str | None = None
         self.sample: ThreadSample | None = None
 
@@ -89,7 +71,7 @@ class Thread:
             return None
 
     def read(self) -> bool:
-        """Read its line anew; whether it differs from the one before. 5 us."""
+        """Read its line again. True if the line differs from the one before. 5 us."""
         status = os.pread(self._status, USUAL_STATUS, 0)
         if (found := _STATUS.search(status)) is None:
             status = os.pread(self._status, LONGEST_STATUS, 0)
@@ -115,8 +97,14 @@ class Thread:
         except PermissionError:
             return None
 
-    def wchan(self) -> str:
-        """The function of the kernel that it sleeps in, as it is called in the source; empty where that is not told."""
+    def sleeps_in(self) -> str:
+        """The kernel function in which it sleeps, as the source calls it; empty if that is not told.
+
+        Linux 5.10 shows `0` for every wchan; there root may read the stack instead.
+        """
+        return self._wchan_function() or self._top_of_stack()
+
+    def _wchan_function(self) -> str:
         if self._wchan is None:
             return ""
         try:
@@ -124,8 +112,15 @@ class Thread:
         except PermissionError:
             return ""
 
+    def _top_of_stack(self) -> str:
+        try:
+            found = _TOP.match(text_of(f"{self.folder}/stack"))
+        except PermissionError:
+            return ""
+        return found[1] if found else ""
+
     def as_sample(self, now_ns: int, role: Role | None, socket_inode: int | None) -> ThreadSample:
-        """Made anew only when it ran: else only the time differs."""
+        """The sample of this moment. If the thread did not run, only the time differs from the one before."""
         if self.sample is not None and self.sample.role is role:
             self.sample = replace(self.sample, time_ns=now_ns)
         else:
@@ -142,33 +137,33 @@ class Thread:
 
 
 class Threads:
-    """The threads of the processes asked for; those that end are forgotten."""
+    """The threads of some processes. Threads that have ended are forgotten."""
 
     def __init__(self) -> None:
-        self._threads: dict[int, dict[int, Thread]] = {}
+        self._threads: dict[int, dict[int, TrackedThread]] = {}
 
-    def of(self, pid: int) -> list[Thread]:
-        """All threads of a process, as listed now, not yet read anew. Empty if it has ended."""
+    def of(self, pid: int) -> list[TrackedThread]:
+        """All threads that the process has now; their lines are not read again. Empty if it has ended."""
         known = self._threads.setdefault(pid, {})
         try:
             tids = {int(tid) for tid in os.listdir(f"/proc/{pid}/task")}
-        except (FileNotFoundError, ProcessLookupError):
-            tids = set()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            tids = set()  # it has ended, or /proc hides it: then the proof takes it for live
         for tid in known.keys() - tids:
             known.pop(tid).close()
         for tid in tids - known.keys():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                known[tid] = Thread(pid, tid)
+                known[tid] = TrackedThread(pid, tid)
         if not known:
             del self._threads[pid]
         return list(known.values())
 
-    def known(self, pid: int) -> list[Thread]:
-        """Those that were listed last."""
+    def known(self, pid: int) -> list[TrackedThread]:
+        """The threads that `of` found last."""
         return list(self._threads.get(pid, {}).values())
 
-    def drop(self, thread: Thread) -> None:
-        """It has ended; its number may already be another's."""
+    def drop(self, thread: TrackedThread) -> None:
+        """Forget a thread that has ended. Another thread may already have its number."""
         if self._threads.get(thread.pid, {}).pop(thread.tid, None) is thread:
             thread.close()
 
@@ -187,7 +182,7 @@ def _close(descriptor: int | None) -> None:
 
 
 def _call(raw: bytes | None) -> tuple[str | None, tuple[int, ...]]:
-    """'running', or the call's name and its six arguments (proc_pid_syscall(5))."""
+    """'running', or the call's name (`syscall-N` if we have none) and its six arguments (proc_pid_syscall(5))."""
     if raw is None:
         return None, ()
     words = raw.split()
@@ -198,4 +193,5 @@ def _call(raw: bytes | None) -> tuple[str | None, tuple[int, ...]]:
     args = tuple(int(word, 16) for word in words[1:7])
     if int(words[7], 16) < LOWEST_STACK:
         return f"syscall-{number}", args
-    return _NAMES.get(number, f"syscall-{number}"), args
+    known = _CALLS.get(number)
+    return known.name if known else f"syscall-{number}", args

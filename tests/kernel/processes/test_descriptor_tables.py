@@ -12,16 +12,16 @@ from typing import TypeVar
 
 import pytest
 
-from lab.evidence import ProcessSample
+from lab.evidence import ProcessSample, Resource, ResourceKind
 from lab.kernel.place.netns import Namespace, program_in
 from lab.kernel.processes import descriptor_tables
 from lab.kernel.processes.deadlines import Deadlines
-from lab.kernel.processes.descriptor_tables import Processes, network_namespaces, scan, sees_whole_host
+from lab.kernel.processes.descriptor_tables import Processes, network_namespaces, scan
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.runtime import runtime_of
-from lab.kernel.processes.socket_options import SocketOptions, options_of
+from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.threads import Line, Threads
-from lab.kernel.procfs import children_of
+from lab.kernel.procfs import children_of, shows_all_processes
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
 from lab.spec import Pair
@@ -46,7 +46,7 @@ say(inode(c), inode(s), inode(a), inode(b), inode(r), t); time.sleep(60)
         program.asleep("clock_nanosleep")
         c, s, a, b, r, t = program.words
         table = program.descriptors.table(program.pid)
-    found = set(table.resources.values())
+    found = {str(each) for each in table.resources.values()}
     assert {f"socket:{c}", f"socket:{s}", f"unix:{a}", f"unix:{b}", f"pipe:{r}", f"timerfd:{program.pid}/{t}"} <= found
     assert sum(each.startswith("eventfd:") for each in found) == 1
     assert not any("python" in each for each in found), "a file is none's wait"
@@ -57,7 +57,7 @@ def test_two_eventfds_of_two_processes_are_told_apart_and_an_inherited_one_is_th
     with sleeper(code) as one, sleeper(code) as other:
         tables = scan(one.descriptors)
         own = {
-            pid: {each for each in tables.by_pid[pid].resources.values() if each.startswith("eventfd:")}
+            pid: {each for each in tables.by_pid[pid].resources.values() if each.kind is ResourceKind.EVENTFD}
             for pid in (one.pid, int(one.words[0]), other.pid)
         }
         for each in (one, other):
@@ -83,13 +83,12 @@ time.sleep(60)
 def test_a_process_holds_what_any_of_its_threads_has_whose_first_one_has_ended_or_closed_it(apart: bool) -> None:
     with sleeper(APART.format(apart=apart)) as program:
         program.asleep("clock_nanosleep", 1 if apart else 0)
-        resource = f"socket:{program.words[0]}"
+        resource = Resource.socket(int(program.words[0]))
         tables = scan(program.descriptors)
         assert tables.holders([resource]) == {program.pid}
-        place = tables.by_pid[program.pid].place_of(resource)
-        assert place is not None
+        (place,) = tables.places(resource)
         assert place[0] != program.pid
-        assert isinstance(options_of(*place), SocketOptions)
+        assert isinstance(options_of(*place), ProgramOptions)
 
 
 def test_what_is_registered_in_an_io_uring_is_held_though_its_descriptor_is_closed() -> None:
@@ -100,13 +99,13 @@ libc.syscall(427, ring, 2, ctypes.byref(ctypes.c_int(c.fileno())), 1); c.close()
     with sleeper(code) as program:
         if int(program.words[1]) < 0:
             pytest.skip("no io_uring here")
-        assert scan(program.descriptors).holders([f"socket:{program.words[0]}"]) == {program.pid}
+        assert scan(program.descriptors).holders([Resource.socket(int(program.words[0]))]) == {program.pid}
 
 
 def test_a_forked_child_holds_what_its_parent_holds() -> None:
     with sleeper("c, s = connection(); pid = os.fork(); pid and say(inode(c), pid); time.sleep(60)") as program:
         child = int(program.words[1])
-        assert scan(program.descriptors).holders([f"socket:{program.words[0]}"]) == {program.pid, child}
+        assert scan(program.descriptors).holders([Resource.socket(int(program.words[0]))]) == {program.pid, child}
         os.kill(child, signal.SIGKILL)
 
 
@@ -118,7 +117,7 @@ socket.send_fds(a, [b'x'], [c.fileno(), s.fileno()]); say(inode(c)); c.close(); 
     with sleeper(code) as program:
         program.asleep("clock_nanosleep")
         tables = scan(program.descriptors)
-        assert tables.holders([f"socket:{program.words[0]}"]) == set()
+        assert tables.holders([Resource.socket(int(program.words[0]))]) == set()
         assert program.pid in tables.with_descriptors_in_flight()
         assert described(program).in_flight == 2
 
@@ -206,8 +205,8 @@ say(c.fileno(), s.fileno(), c.getsockopt(6, 10), s.getsockopt(6, 10)); time.slee
         one, other, clamp, usual = map(int, program.words)
         flags = Path(f"/proc/{program.pid}/fdinfo/{one}").read_text()
         descriptors = len(os.listdir("/proc/self/fd"))
-        assert options_of(program.pid, one) == SocketOptions(3_500_000_000, 0, 7000, True, False, clamp)
-        assert options_of(program.pid, other) == SocketOptions(0, 0, 0, False, True, usual)
+        assert options_of(program.pid, one) == ProgramOptions(3_500_000_000, 0, 7000, True, False, clamp, "", "")
+        assert options_of(program.pid, other) == ProgramOptions(0, 0, 0, False, True, usual, "", "")
         assert isinstance(options_of(program.pid, 99), str)
         assert Path(f"/proc/{program.pid}/fdinfo/{one}").read_text() == flags
         assert len(os.listdir("/proc/self/fd")) == descriptors
@@ -234,7 +233,7 @@ def test_who_may_not_read_is_told_what_is_missing() -> None:
     with sleeper("c, s = connection(); say(inode(c), c.fileno()); c.recv(1)") as program:
         program.asleep("recvfrom")
 
-        def look() -> tuple[int, ProcessSample, Line, SocketOptions | str]:
+        def look() -> tuple[int, ProcessSample, Line, ProgramOptions | str]:
             tables = scan(Descriptors(SocketIndex([SocketDiag(Namespace.here())])))
             assert program.pid in tables.unreadable
             (thread,) = Threads().of(program.pid)
@@ -282,7 +281,7 @@ def test_all_network_namespaces_are_found_each_once(hosts: Pair[Namespace]) -> N
 
 
 def test_the_whole_host_is_seen_from_the_first_pid_namespace_only() -> None:
-    assert sees_whole_host() is (Path("/proc/self/ns/pid").stat().st_ino == 0xEFFFFFFC)
+    assert shows_all_processes() is (Path("/proc/self/ns/pid").stat().st_ino == 0xEFFFFFFC)
 
 
 @pytest.mark.parametrize(

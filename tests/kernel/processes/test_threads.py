@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from lab.kernel.processes.threads import Line, Thread, Threads
+from lab.kernel.processes.threads import Line, Threads, TrackedThread
 
 OPENING = """
 import os, signal, socket, threading, time
@@ -121,7 +121,7 @@ def test_a_thread_that_ends_is_gone_from_the_next_look_and_leaves_no_descriptor(
         assert open_of(process.pid) == []
 
 
-class Ending(Thread):
+class Ending(TrackedThread):
     """Ends as soon as the first of its files has been opened."""
 
     def _open(self, name: str) -> int | None:

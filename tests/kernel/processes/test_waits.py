@@ -1,6 +1,7 @@
 """What a sleeping thread waits for, read from live programs, one of every kind."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from lab.evidence import Item, Resource, Wants
 from lab.kernel.processes.deadlines import Deadlines
-from lab.kernel.processes.waits import Waits
+from lab.kernel.processes.waits import _READERS, Waits
 from lab.kernel.procfs import children_of
+from lab.syscalls import BY_NUMBER, Form
 from tests.kernel.sleepers import LIMIT_S, sleeper
 
 MS = 1_000_000
@@ -154,7 +157,7 @@ libc.ppoll(fds, 1, ts if len(sys.argv) < 2 else None, None)
 def test_select_reads_three_sets(limit: str, timed: bool) -> None:
     with sleeper(POLLED + f"select.select([e], [c], []{limit})") as program:
         wait = program.wait("pselect6" if _glibc_selects_with_pselect(program.pid) else "select")
-        found = {(item.resource.partition(":")[0], item.wants.value) for item in wait.items}
+        found = {(str(item.resource.kind), item.wants.value) for item in wait.items}
         assert found == {("eventfd", "read"), ("socket", "write")}
         assert wait.timed is timed
         assert (wait.deadline_ns is not None) is timed
@@ -232,6 +235,76 @@ threading.Thread(target=wait).start(); time.sleep(60)
         assert program.resources("read") == [(f"pipe:{program.words[0]}", "read", False)]
 
 
+def test_a_descriptor_that_was_closed_and_used_again_is_what_it_is_now() -> None:
+    """The call keeps the file that it began with; what its number refers to meanwhile is all that can be seen."""
+    code = """
+a, b = os.pipe(); c, d = os.pipe(); threading.Thread(target=os.read, args=(a, 1)).start(); say(inode(a), inode(c))
+sys.stdin.readline(); os.dup2(c, a); say("done"); time.sleep(60)
+"""
+    with sleeper(code) as program:
+        program.asleep("read", 1)
+        program.tell()
+        assert program.resources("read") == [(f"pipe:{program.words[1]}", "read", False)]
+
+
+def test_of_a_descriptor_that_was_closed_nobody_knows_who_ends_the_wait() -> None:
+    code = """
+a, b = os.pipe(); threading.Thread(target=os.read, args=(a, 1)).start(); say("x")
+sys.stdin.readline(); os.close(a); say("done"); time.sleep(60)
+"""
+    with sleeper(code) as program:
+        program.asleep("read", 1)
+        program.tell()
+        assert program.resources("read") == [("other:closed", "read", False)]
+
+
+OVERWRITTEN = """
+libc.mmap.restype = ctypes.c_void_p; page = ctypes.c_void_p(libc.mmap(None, 4096, 3, 0x22, -1, 0))
+def set_to(file): ctypes.memmove(page, struct.pack("ihh", file.fileno(), 4, 0), 8)
+set_to(c); threading.Thread(target=libc.poll, args=(page, 1, -1)).start()
+sys.stdin.readline(); {change}; print("done", flush=True); time.sleep(60)
+"""
+
+
+def test_a_set_that_was_overwritten_is_read_as_it_is_now() -> None:
+    """The call works on its own copy, which nobody can read."""
+    with sleeper(POLLED + OVERWRITTEN.format(change="set_to(s)")) as program:
+        assert program.resources("poll") == [(f"socket:{program.words[0]}", "write", False)]
+        program.tell()
+        assert program.resources("poll") == [(f"socket:{program.words[1]}", "write", False)]
+
+
+def test_a_set_that_cannot_be_read_any_more_is_unknown() -> None:
+    with sleeper(POLLED + OVERWRITTEN.format(change="libc.munmap(page, 4096)")) as program:
+        program.asleep("poll")
+        program.tell()
+        assert program.wait("poll").unknown
+
+
+def test_a_connection_that_has_begun_is_not_seen_by_who_accepts() -> None:
+    """TCP_DEFER_ACCEPT: it is accepted when its first byte comes, or a time is over."""
+    code = """
+l = socket.create_server(("127.0.0.1", 0)); l.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+begun = socket.create_connection(l.getsockname()); say(inode(l)); l.accept()
+"""
+    with sleeper(code) as program:
+        assert program.resources("accept4") == [(f"listener:{program.words[0]}", "accept", False)]
+
+
+def test_a_pipe_into_which_only_the_kernel_writes_looks_like_any_other(tmp_path: Path) -> None:
+    """The write end of an autofs mount; it is made in a mount namespace that ends with the program."""
+    code = f"""
+r, w = os.pipe(); libc.unshare(0x20000); libc.mount(None, b"/", None, 0x44000, None)
+options = f"fd={{w}},pgrp={{os.getpgrp()}},minproto=5,maxproto=5,indirect".encode()
+refused = libc.mount(b"lab", {bytes(tmp_path)!r}, b"autofs", 0, options); os.close(w)
+say(inode(r), refused); os.read(r, 1)
+"""
+    with sleeper(code) as program:
+        inode, refused = program.words
+        assert refused == "0"
+        assert program.resources("read") == [(f"pipe:{inode}", "read", False)]
+
+
 TIMERFD = """
 t = libc.timerfd_create(1, 0); libc.timerfd_settime(t, 0, struct.pack("qqqq", 0, 0, 60, 0), None)
 """
@@ -255,7 +328,7 @@ c, s = connection(); say(inode(c)); asyncio.run(main())
 """
     with sleeper(code) as program:
         wait = program.wait("epoll_wait")
-        assert {item.resource.partition(":")[0] for item in wait.items} == {"socket", "unix"}
+        assert {str(item.resource.kind) for item in wait.items} == {"socket", "unix"}
         assert not wait.timed
 
 
@@ -273,20 +346,44 @@ def test_a_futex_with_a_limit_is_dated() -> None:
         assert 50e9 < wait.deadline_ns - time.time_ns() <= 60e9
 
 
-SHARED_FUTEX = """
+FUTEX = """
 import mmap
 page = mmap.mmap(-1, 4096, flags={flags})
-address = ctypes.addressof(ctypes.c_char.from_buffer(page))
-say('x'); libc.syscall({number}, ctypes.c_void_p(address), 0, 0, None, None, 0)
+word = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+long = ctypes.c_ulong
+end = (long * 2)(int(time.monotonic()) + 60, 0)
+say('x'); libc.syscall({number}, word, {arguments})
 """
+NUMBERS = {call.name: number for number, call in BY_NUMBER[os.uname().machine].items()}
+FUTEXES = {"futex": "0, 0, None, None, 0", "futex_wait": "long(0), long(0xFFFFFFFF), 2, {end}, 1"}
+"""The arguments after the word: FUTEX_WAIT, and FUTEX2_SIZE_U32 by CLOCK_MONOTONIC."""
+RELEASE = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+has_futex_wait = pytest.mark.skipif(RELEASE < (6, 7), reason="futex_wait(2) came with Linux 6.7")
 
 
 @pytest.mark.parametrize(("flags", "known"), [("mmap.MAP_PRIVATE", True), ("mmap.MAP_SHARED", False)])
-def test_a_shared_futex_is_the_process_s_own_only_in_private_memory(flags: str, known: bool) -> None:
-    number = 202 if os.uname().machine == "x86_64" else 98
-    with sleeper(SHARED_FUTEX.format(flags=flags, number=number)) as program:
-        wait = program.wait("futex")
+@pytest.mark.parametrize("call", ["futex", pytest.param("futex_wait", marks=has_futex_wait)])
+def test_a_shared_futex_is_the_process_s_own_only_in_private_memory(call: str, flags: str, known: bool) -> None:
+    arguments = FUTEXES[call].format(end=None)
+    with sleeper(FUTEX.format(flags=flags, number=NUMBERS[call], arguments=arguments)) as program:
+        wait = program.wait(call)
         assert (wait.unknown is None) is known
+        assert not wait.timed
+
+
+@has_futex_wait
+def test_the_end_of_a_futex_wait_is_an_instant_of_its_clock() -> None:
+    arguments = FUTEXES["futex_wait"].format(end="end")
+    code = FUTEX.format(flags="mmap.MAP_PRIVATE", number=NUMBERS["futex_wait"], arguments=arguments)
+    with sleeper(code) as program:
+        wait = program.wait("futex_wait")
+        assert wait.items == (Item(Resource.process(program.pid), Wants.WAKE),)
+        assert wait.deadline_ns is not None
+        assert 40e9 < wait.deadline_ns - time.time_ns() <= 60e9
+
+
+def test_every_form_of_arguments_has_a_reader_but_what_is_in_no_argument() -> None:
+    assert set(Form) - _READERS.keys() == {Form.NOWHERE}
 
 
 def test_wait4_waits_for_its_child() -> None:

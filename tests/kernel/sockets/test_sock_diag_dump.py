@@ -100,6 +100,6 @@ def test_an_inode_that_is_no_socket_of_these_namespaces_is_other() -> None:
     diag = SocketDiag(Namespace.here())
     with socket.socket(type=socket.SOCK_DGRAM) as datagrams:
         index = SocketIndex([diag])
-        assert index.resource(inode(datagrams)) == f"other:socket-{inode(datagrams)}"
+        assert str(index.resource(inode(datagrams))) == f"other:socket-{inode(datagrams)}"
         assert index.peer(inode(datagrams)) is None
     diag.close()

@@ -13,7 +13,7 @@ from lab.evidence import SocketSample
 from lab.kernel.place.netns import Namespace
 from lab.kernel.sockets.counters import Counters
 from lab.kernel.sockets.sock_diag import TOGETHER, Located, SocketDiag
-from lab.kernel.sockets.stall_poller import GLANCES, SOCKETS, SocketQueries, StallPoller
+from lab.kernel.sockets.stall_poller import POLLS_AFTER_PACKET, SOCKETS, SocketQueries, StallPoller
 from lab.spec import Pair, Role
 from tests.kernel.hosts import connected, written
 from tests.kernel.sockets.test_sock_diag import fill, settled
@@ -56,9 +56,7 @@ def test_it_opens_for_a_pair_that_stands_with_both_queues_full_unless_it_was_jud
         assert [idle.found_new_stall() for _ in range(3)] == [False] * 3, "one end has nothing to send"
         samples = full(hosts, ends)
         gate = StallPoller([Pair(None, None), pair, Pair(pair.client, None)])
-        assert [gate.found_new_stall() for _ in range(3)] == [False, True, True], (
-            "it takes two glances that are the same"
-        )
+        assert [gate.found_new_stall() for _ in range(3)] == [False, True, True], "it takes two polls that are the same"
         queues = tuple((each.rqueue, each.wqueue) for each in samples)
         judged = StallPoller([pair], {0: queues})
         assert [judged.found_new_stall() for _ in range(3)] == [False] * 3
@@ -66,7 +64,7 @@ def test_it_opens_for_a_pair_that_stands_with_both_queues_full_unless_it_was_jud
         assert [before.found_new_stall() for _ in range(2)] == [False, True]
 
 
-def test_it_stays_shut_while_the_queues_change_at_every_glance(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
+def test_it_stays_shut_while_the_queues_change_at_every_poll(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
     with connected(hosts) as ends:
         full(hosts, ends)
         gate = StallPoller([located(diags, ends)])
@@ -90,13 +88,13 @@ def test_one_that_is_gone_is_none_and_the_others_keep_their_own_answers(
             ends.client.sendall(bytes(number))
         deadline = time.monotonic() + 10
         inodes = {number: os.fstat(ends.server.fileno()).st_ino for number, ends in enumerate(pairs)}
-        expected = {number: (inode, 0, number, number, 0) for number, inode in inodes.items()}
-        again = SocketQueries(asked, tell_progress=True)
-        while (now := again.progress()) != expected:
+        expected = {number: (inode, (0, 0), (0, number)) for number, inode in inodes.items()}
+        again = SocketQueries(asked, tell_motion=True)
+        while (now := again.motions()) != expected:
             assert time.monotonic() < deadline, now
         for end in pairs[1]:
             end.close()
-        while (now := again.progress()) != expected | {1: None}:
+        while (now := again.motions()) != expected | {1: None}:
             assert time.monotonic() < deadline, now
 
 
@@ -136,13 +134,15 @@ def test_while_no_packet_comes_or_goes_nobody_is_asked_for_long(
         pairs = talk(hosts, stack)
         counters = stack.enter_context(closing(Counted(hosts.client)))
         gate = StallPoller([located(diags, ends) for ends in pairs], counters={diags.client: counters})
-        assert not any(gate.found_new_stall() for _ in range(GLANCES))
+        assert not any(gate.found_new_stall() for _ in range(POLLS_AFTER_PACKET))
         full(hosts, pairs[0])
         assert not any(gate.found_new_stall() for _ in range(3))
         counters.silent = False
         assert [gate.found_new_stall() for _ in range(2)] == [False, True]
         counters.silent = True
-        assert [gate.found_new_stall() for _ in range(GLANCES + 1)] == [True] * (GLANCES - 1) + [False] * 2
+        assert [gate.found_new_stall() for _ in range(POLLS_AFTER_PACKET + 1)] == [True] * (POLLS_AFTER_PACKET - 1) + [
+            False
+        ] * 2
 
 
 def test_a_freeze_is_seen_by_the_packets_that_bring_it_about(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
@@ -152,7 +152,7 @@ def test_a_freeze_is_seen_by_the_packets_that_bring_it_about(hosts: Pair[Namespa
         gate = StallPoller([located(diags, ends) for ends in pairs], counters={diags.client: counters})
         while not counters.is_silent():
             time.sleep(0.5)
-        assert not any(gate.found_new_stall() for _ in range(GLANCES + 1))
+        assert not any(gate.found_new_stall() for _ in range(POLLS_AFTER_PACKET + 1))
         full(hosts, pairs[-1])
         deadline = time.monotonic() + 10
         while not gate.found_new_stall():
@@ -164,4 +164,6 @@ def test_few_sockets_are_asked_without_looking_at_the_counters(hosts: Pair[Names
     with connected(hosts) as ends, closing(Counters(hosts.client)) as counters:
         full(hosts, ends)
         gate = StallPoller([located(diags, ends)], counters={diags.client: counters})
-        assert [gate.found_new_stall() for _ in range(GLANCES + 3)] == [False] + [True] * (GLANCES + 2)
+        assert [gate.found_new_stall() for _ in range(POLLS_AFTER_PACKET + 3)] == [False] + [True] * (
+            POLLS_AFTER_PACKET + 2
+        )
