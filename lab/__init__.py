@@ -13,15 +13,15 @@ The rooms:
 
 * `spec`: what is intended. `evidence`: what was observed. `errors`: whose fault it is.
 * `tcp`: a TCP connection seen from outside. `proof`: from evidence to verdict. `forecast`: where the freeze must come.
-* `wire`: what packets alone say. `verdict`: what a judge returns. `reason`: why something is so, as a value.
 * `scenario`, `remedy`: one file each; what is played, and what cures it.
 * `kernel`: every word spoken with Linux. `pcap`: capture files. `store`: a run on disk. `report`: text for people.
-* `syscalls`: the system calls that a thread may wait in. `run_format`: runs of older versions. `version`: of the lab.
 * `testbed`: where a spec is played. `endpoint`: the two programs, which import nothing else of this package.
 * `experiment`: plays one spec on one testbed. `playing`: plays and judges it. `sweep`: a grid of specs, one row each.
-* `observer`: watches one pair and holds what was seen. `watching`: judges connections that already run.
-* `comparison`: every remedy side by side. `limits`: the published table of buffers, measured here.
+* `observer`: samples one pair while it is played. `watching`: judges connections of other programs.
+* `comparison`: a scenario with and without remedies. `limits`: the published table of buffers, measured.
 * `cli`: the command line. `doctor`: what works here and why not.
+* `wire`: what packets alone say. `verdict`: what a judgement says. `reason`: why, as values.
+* `syscalls`: the system calls that are understood. `run_format`: older runs. `version`: of the lab.
 """
 
 TYPE_CHECKING = False  # typing is not imported for it: an endpoint imports this module before all else

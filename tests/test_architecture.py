@@ -215,14 +215,15 @@ def test_no_class_or_alias_name_is_used_twice() -> None:
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p.stem == "__init__"], ids=named)
 def test_a_package_maps_its_modules(path: Path) -> None:
-    """By names in backquotes, or by a table: the first words of indented lines."""
-    docstring = ast.get_docstring(ast.parse(path.read_text()), clean=False) or ""
-    table = set(re.findall(r"^ {4}(\w+)/? {2,}\S", docstring, re.MULTILINE))
-    there = {each.stem for each in path.parent.glob("*.py") if not each.stem.startswith("__")}
-    there |= {each.name for each in path.parent.iterdir() if (each / "__init__.py").is_file()}
-    wanted = {name for name in there if not is_entry(path.parent / f"{name}.py")}
-    assert wanted - table - set(re.findall(r"`(\w+)/?`", docstring)) == set(), f"{named(path)} does not name them"
-    assert table <= there, f"{named(path)} names what is not there"
+    docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+    modules = [each for each in path.parent.glob("*.py") if not each.stem.startswith("__") and not is_entry(each)]
+    packages = [each for each in path.parent.iterdir() if (each / "__init__.py").is_file()]
+    missing = sorted(
+        each.stem
+        for each in (*modules, *packages)
+        if not re.search(rf"(?m)`{each.stem}/?`|^ *{each.stem}/? {{2}}", docstring)
+    )
+    assert not missing, f"{named(path)} does not say what {', '.join(missing)} is for"
 
 
 def drawn(storeys: list[set[str]]) -> str:
