@@ -26,7 +26,7 @@ from lab.kernel.place import sysctl
 from lab.kernel.snapshots import SnapshotTaker, Target
 from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.send_room import max_tcp_header
-from lab.kernel.sockets.sock_diag import Located, SocketDiag
+from lab.kernel.sockets.sock_diag import Located, Motion, SocketDiag
 from lab.kernel.sockets.window_share import adv_win_scale_counts
 from lab.proof.connection_view import STILL_S
 from lab.proof.stack.traits import GIVING_UP
@@ -52,7 +52,7 @@ class TwiceSampled:
     @property
     def stands(self) -> bool:
         """Whether both sockets are there and no byte moved."""
-        return all(self.second) and progress_of(self.first) == progress_of(self.second)
+        return all(self.second) and motions_of(self.first) == motions_of(self.second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,9 +160,9 @@ def may_be_stuck(sockets: BothSamples) -> bool:
     return all(socket is not None and socket.wqueue > 0 for socket in sockets)
 
 
-def progress_of(sockets: BothSamples) -> list[object]:
-    """What `SocketQueries.progress` says of each: one that moves changes it, and one that its program leaves too."""
-    return [s and (s.inode, s.bytes_acked, s.bytes_received, s.rqueue, s.wqueue) for s in sockets]
+def motions_of(sockets: BothSamples) -> list[Motion | None]:
+    """As `SocketQueries.motions` would answer: a byte that moves changes it, and so does a program that closes."""
+    return [each and (each.inode, each.app_progress, each.tcp_progress) for each in sockets]
 
 
 def parts(taken: Sequence[Snapshot]) -> list[Snapshot]:
