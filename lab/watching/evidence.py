@@ -162,7 +162,7 @@ def may_be_stuck(sockets: BothSamples) -> bool:
 
 def motions_of(sockets: BothSamples) -> list[Motion | None]:
     """As `SocketQueries.motions` would answer: a byte that moves changes it, and so does a program that closes."""
-    return [each and (each.inode, each.app_progress, each.tcp_progress) for each in sockets]
+    return [(each.inode, each.app_progress, each.tcp_progress) if each else None for each in sockets]
 
 
 def parts(taken: Sequence[Snapshot]) -> list[Snapshot]:
