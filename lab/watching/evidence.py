@@ -1,7 +1,7 @@
 """From two samples of every socket and one consistent snapshot of those that stand to the evidence that is judged.
 
-The samples are cheap: one dump a namespace. A snapshot costs more, for it describes every process that holds such a
-connection or could wake a holder, so it is taken of the connections alone whose bytes did not move in between.
+The samples are cheap: one dump a namespace. A snapshot costs more: it describes every process that holds a connection
+or could wake a holder. It is taken only of connections whose bytes did not move in between.
 """
 
 import platform
