@@ -307,6 +307,10 @@ class ProcessSample:
     """Its children whose end runs a handler of it: SIGCHLD, if it catches that, or what clone(2) was told."""
     signals: bool = False
     """The kernel may signal eventfds for it of which it has no descriptor (io_uring, aio)."""
+    read_ends: frozenset[Resource] | None = None
+    """The pipes that it can read from; None: not told."""
+    write_ends: frozenset[Resource] | None = None
+    """The pipes that it can write to."""
     alarm_ends_it: bool = False
     """It neither catches nor ignores SIGALRM, and an alarm of somebody is pending on this machine."""
 

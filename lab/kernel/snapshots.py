@@ -37,6 +37,7 @@ from lab.kernel.sockets.socket_index import SOCKETS, SocketIndex, is_unlisted
 from lab.spec import Pair, Role
 from lab.syscalls import ON_ONE_DESCRIPTOR
 
+SIGNALLED = "gets a signal by what comes to a descriptor of another process (F_SETOWN)"
 MAX_PROCESSES, MAX_OTHERS = 256, 256
 """Of one snapshot. Processes and sockets above the limit are left out; the proof treats them as live."""
 MAX_SEARCHES = 4
@@ -310,9 +311,15 @@ class SnapshotTaker:
         if pid in self._ran or pid not in self._described:
             readable = all(thread.line.syscall is not None for thread in self._all([pid]))
             alarm = self._roots is None and self._deadlines.alarm_is_pending()
-            self._described[pid] = self._processes.sample(
-                pid, self._tables.by_pid.get(pid), calls_readable=readable, alarm_pending=alarm
+            sample = self._processes.sample(
+                pid,
+                self._tables.by_pid.get(pid),
+                calls_readable=readable,
+                alarm_pending=alarm,
+                tracees=self._waits.tracees,
             )
+            reached = (SIGNALLED,) if self._tables.signals_reach(pid) else ()
+            self._described[pid] = replace(sample, hidden=(*sample.hidden, *reached))
         return self._described[pid]
 
     def _thread_sample(self, thread: TrackedThread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:

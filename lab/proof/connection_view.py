@@ -174,7 +174,7 @@ class ConnectionView:
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
             drops_beyond_window=drops_beyond_window(self.evidence.release),
             sndbuf_set=self._sndbuf_set(),
-            gives_up=gives_up(*(each.sysctls for each in self.evidence.settings if each)),
+            gives_up=None in tuple(settings) or gives_up(*(each.sysctls for each in settings if each)),
         )
 
     def _sndbuf_set(self) -> frozenset[int]:

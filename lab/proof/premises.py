@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.evidence import ResourceKind, Wait, Wants
+from lab.evidence import Item, ResourceKind, Wait, Wants
 from lab.syscalls import BY_NAME, Form
 
 
@@ -61,6 +61,8 @@ class Premise:
     kernels: Kernels = Kernels()
     false_where: str | None = None
     """Where it is known to be false, and what is done there."""
+    edge: tuple[str, ...] = ()
+    """Tests that show what is done where it is false, or on a kernel beyond its range."""
 
 
 def _kernel(file: str, function: str, versions: str = "5.10, 6.1, 6.12, 6.18, 7.1 and 7.2") -> Source:
@@ -87,8 +89,10 @@ MODEL = (
         needs=("ThreadSample.syscall", "ThreadSample.args", "ThreadSample.wait"),
         unseen=Unseen.LIVE,
         tests=(
-            "proof/test_deadlock.py::test_a_thread_of_which_no_wait_is_known_is_live",
-            "proof/test_deadlock.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
+            "proof/test_threads.py::test_a_thread_of_which_no_wait_is_known_is_live",
+            "proof/test_threads.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
+            "proof/test_enablers.py::test_a_second_holder_that_may_go_on_leaves_no_knot",
+            "kernel/processes/test_waits.py::test_what_is_not_understood_is_unknown",
         ),
         cases=("fifo-later", "terminal-later", "inotify-later"),
     ),
@@ -99,23 +103,29 @@ MODEL = (
         needs=("ProcessSample.resources",),
         unseen=Unseen.LIVE,
         tests=(
-            "proof/test_deadlock.py::test_a_socket_that_nobody_seen_holds_is_held_by_somebody_unseen",
-            "proof/test_deadlock.py::test_a_second_holder_that_may_go_on_leaves_no_knot",
+            "proof/test_enablers.py::test_a_socket_that_nobody_seen_holds_is_held_by_somebody_unseen",
+            "proof/test_enablers.py::test_whoever_holds_either_end_and_every_thread_of_the_waiter_could_end_a_wait_on_a_socket",
         ),
         cases=("forked-parent-reads-later", "pipe-told-later"),
         false_where=(
             "What only the kernel holds has no descriptor: the write end of an autofs or core_pattern pipe, an eventfd "
-            "of a memory threshold or of KVM, AF_KCM above a TCP socket."
+            "of a memory threshold or of KVM, AF_KCM above a TCP socket. It is not seen."
         ),
+        edge=("kernel/processes/test_waits.py::test_a_pipe_into_which_only_the_kernel_writes_looks_like_any_other",),
     ),
     Premise(
         id="probes-keep-connection",
         says="TCP keeps a connection while its window probes are answered, however long the window is closed.",
-        sources=(_rfc(9293, "3.8.6.1, MUST-37"), _kernel("net/ipv4/tcp_timer.c", "tcp_probe_timer()")),
+        sources=(
+            _rfc(9293, "3.8.6.1, MUST-37"),
+            _kernel("net/ipv4/tcp_timer.c", "tcp_probe_timer()"),
+            _kernel("net/ipv4/tcp_input.c", "tcp_oow_rate_limited()"),
+        ),
         needs=("SocketSample.probes", "SocketSample.backoff", "Settings.sysctls", "SocketSample.user_timeout_ms"),
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_tcp_gives_up_a_peer_that_does_not_answer",
+            "proof/test_connection_view.py::test_that_tcp_may_give_up_is_known_by_the_settings_of_both_ends",
             "proof/stack/test_traits.py::test_few_retries_may_be_over_before_a_probe_is_answered",
         ),
         cases=("few-retries", "tcp-user-timeout"),
@@ -124,7 +134,8 @@ MODEL = (
         id="no-outside-hand",
         says=(
             "Nobody outside intervenes: no signal by hand, no debugger, no SOCK_DESTROY, no socket option or sysctl "
-            "changed from elsewhere, no descriptor taken by pidfd_getfd(), no shortage of memory (tcp_mem)."
+            "changed from elsewhere, no descriptor taken by pidfd_getfd(), no shortage of memory (tcp_mem), no BPF "
+            "program that moves a socket's data (sockmap)."
         ),
         sources=(),
         needs=(),
@@ -146,8 +157,8 @@ SNAPSHOT = (
         needs=("ThreadSample.switches", "ThreadSample.syscall", "ThreadSample.args", "ThreadSample.state"),
         unseen=Unseen.LIVE,
         tests=(
-            "proof/test_deadlock.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
-            "proof/test_deadlock.py::test_a_thread_that_was_seen_only_once_is_live",
+            "proof/test_threads.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
+            "proof/test_threads.py::test_a_thread_that_was_seen_only_once_is_live",
         ),
         cases=("polls-in-vain", "retries-in-vain", "asyncio-heartbeat"),
     ),
@@ -161,8 +172,10 @@ SNAPSHOT = (
         needs=("Snapshot.threads_before", "Snapshot.threads_after", "Snapshot.processes"),
         unseen=Unseen.NOT_PROVEN,
         tests=(
-            "proof/test_deadlock.py::test_holders_that_were_not_looked_for_are_missing",
-            "proof/test_deadlock.py::test_a_holder_of_which_no_thread_was_seen_is_live",
+            "proof/test_enablers.py::test_holders_that_were_not_looked_for_are_missing",
+            "proof/test_enablers.py::test_a_holder_of_which_no_thread_was_seen_is_live",
+            "kernel/test_snapshots.py::test_a_process_that_is_found_late_is_no_premise_and_the_search_is_made_again",
+            "kernel/test_snapshots.py::test_a_thread_that_runs_meanwhile_is_said_to_have_run",
         ),
         cases=("first-thread-ended", "table-of-its-own"),
     ),
@@ -178,10 +191,7 @@ SNAPSHOT = (
         ),
         needs=("SocketSample.bytes_acked", "SocketSample.bytes_received", "SocketSample.backlog"),
         unseen=Unseen.NOT_PROVEN,
-        tests=(
-            "proof/stack/test_stack.py::test_a_writer_may_go_on_if_one_fact_is_reversed",
-            "models/test_models.py::test_sockets_read_at_different_times_without_their_counts_have_a_counterexample",
-        ),
+        tests=("proof/stack/test_stack.py::test_a_writer_may_go_on_if_one_fact_is_reversed",),
     ),
     Premise(
         id="one-connection",
@@ -190,8 +200,8 @@ SNAPSHOT = (
         needs=("SocketSample.local", "SocketSample.remote", "SocketSample.bytes_acked", "SocketSample.bytes_received"),
         unseen=Unseen.LIVE,
         tests=(
-            "proof/test_deadlock.py::test_two_ends_whose_counters_do_not_fit_are_of_two_connections",
-            "proof/test_deadlock.py::test_two_sockets_with_the_same_addresses_leave_the_peer_in_doubt",
+            "proof/test_enablers.py::test_two_ends_whose_counters_do_not_fit_are_of_two_connections",
+            "proof/test_enablers.py::test_two_sockets_with_the_same_addresses_leave_the_peer_in_doubt",
         ),
     ),
 )
@@ -206,7 +216,7 @@ WAITS = (
         ),
         needs=("ThreadSample.state", "ThreadSample.suspended", "ThreadSample.wait"),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_a_suspended_holder_is_told_and_leaves_no_knot",),
+        tests=("proof/test_threads.py::test_a_suspended_holder_is_told_and_leaves_no_knot",),
         cases=("stopped-after-the-seal", "cgroup-frozen", "docker-paused", "seccomp-supervised"),
     ),
     Premise(
@@ -215,8 +225,16 @@ WAITS = (
         sources=(_kernel("fs/file.c", "fdget(): a call keeps the file that it began with"),),
         needs=("ThreadSample.args", "ProcessSample.resources"),
         unseen=Unseen.LIVE,
-        tests=("kernel/processes/test_waits.py::test_a_descriptor_that_was_closed_and_used_again_is_what_it_is_now",),
-        false_where="Another thread of the program may have closed the number and used it again while the call sleeps.",
+        tests=(
+            "kernel/processes/test_waits.py::test_a_thread_with_a_table_of_its_own_reads_what_the_number_means_there",
+            "kernel/processes/test_waits.py::test_of_a_descriptor_that_was_closed_nobody_knows_who_ends_the_wait",
+        ),
+        cases=("number-of-its-own",),
+        false_where=(
+            "Another thread of the program may have closed the number and used it again while the call sleeps. Then "
+            "it is what it is now."
+        ),
+        edge=("kernel/processes/test_waits.py::test_a_descriptor_that_was_closed_and_used_again_is_what_it_is_now",),
     ),
     Premise(
         id="arguments-in-memory",
@@ -224,16 +242,27 @@ WAITS = (
         sources=(_man("poll(2), select(2)"),),
         needs=("ThreadSample.wait",),
         unseen=Unseen.LIVE,
-        tests=("kernel/processes/test_waits.py::test_a_set_that_was_overwritten_is_read_as_it_is_now",),
-        false_where="Another thread of the program may have overwritten it since the call began.",
+        tests=(
+            "kernel/processes/test_waits.py::test_poll_waits_for_each_descriptor_and_event",
+            "kernel/processes/test_waits.py::test_a_set_that_cannot_be_read_any_more_is_unknown",
+        ),
+        false_where=(
+            "Another thread of the program may have overwritten it since the call began. Then it is what it is now."
+        ),
+        edge=("kernel/processes/test_waits.py::test_a_set_that_was_overwritten_is_read_as_it_is_now",),
     ),
     Premise(
         id="epoll-set",
-        says="fdinfo lists every member of an epoll set with its events; only a holder of the set can change it.",
+        says="The fdinfo of an epoll set lists every member with its events; only a holder of the set can change it.",
         sources=(_man("proc_pid_fdinfo(5)"), _kernel("fs/eventpoll.c", "ep_show_fdinfo()")),
         needs=("Item.resource", "Item.edge"),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_edge_triggered_interest_that_is_always_armed_is_understood",),
+        tests=(
+            "proof/test_enablers.py::test_edge_triggered_interest_that_is_always_armed_is_understood",
+            "kernel/processes/test_waits.py::test_an_epoll_member_whose_descriptor_was_used_again_is_still_the_file",
+            "kernel/processes/test_waits.py::test_a_one_shot_counts_while_armed_and_no_more_once_fired",
+            "kernel/test_snapshots.py::test_a_change_of_an_epoll_set_by_another_thread_is_seen",
+        ),
         cases=("epoll-set-by-child", "epoll-number-used-again", "epoll-oneshot-fired", "epoll-nested"),
     ),
     Premise(
@@ -242,7 +271,11 @@ WAITS = (
         sources=(_kernel("net/ipv4/tcp.c", "tcp_poll()"), _kernel("net/core/skbuff.c", "sock_queue_err_skb()")),
         needs=("Item.wants", "Item.edge", "SocketSample.error_queue"),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_two_idle_edge_triggered_programs_wait_to_read_not_to_write",),
+        tests=(
+            "proof/test_cycles.py::test_two_idle_edge_triggered_programs_wait_to_read_not_to_write",
+            "proof/test_enablers.py::test_what_comes_to_an_error_queue_wakes_who_polls_and_a_write_that_finds_room_then",
+            "kernel/processes/test_waits.py::test_poll_waits_for_each_descriptor_and_event",
+        ),
         cases=("poll-out", "epoll-edge-triggered"),
     ),
     Premise(
@@ -251,7 +284,10 @@ WAITS = (
         sources=(_man("futex(2): FUTEX_PRIVATE_FLAG"), _kernel("kernel/futex/core.c", "get_futex_key()")),
         needs=("ThreadSample.wait",),
         unseen=Unseen.LIVE,
-        tests=("kernel/processes/test_waits.py::test_a_futex_in_shared_memory_is_anybodys",),
+        tests=(
+            "kernel/processes/test_waits.py::test_a_shared_futex_is_the_process_s_own_only_in_private_memory",
+            "kernel/processes/test_waits.py::test_a_futex_waits_for_the_other_threads_of_the_process",
+        ),
         cases=("reader-thread-shared-futex", "memory-shared"),
     ),
     Premise(
@@ -260,7 +296,10 @@ WAITS = (
         sources=(_man("wait(2), ptrace(2), PR_SET_CHILD_SUBREAPER(2const)"),),
         needs=("Item.resource",),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_a_parent_that_waits_for_its_blocked_child_holds_the_socket_in_vain",),
+        tests=(
+            "proof/test_enablers.py::test_a_parent_that_waits_for_its_blocked_child_holds_the_socket_in_vain",
+            "kernel/processes/test_waits.py::test_whom_a_process_traces_counts_as_its_child",
+        ),
         cases=("child-ends-later", "reaper", "child-of-later"),
     ),
     Premise(
@@ -271,19 +310,25 @@ WAITS = (
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_a_poll_with_a_time_limit_is_proven_until_then",
-            "proof/test_deadlock.py::test_the_earlier_of_two_readings_of_a_deadline_counts",
+            "proof/test_threads.py::test_the_earlier_of_two_readings_of_a_deadline_counts",
+            "proof/test_threads.py::test_a_time_limit_counts_as_over_if_less_than_a_second_is_left",
+            "kernel/processes/test_waits.py::test_where_the_timers_are_hidden_nobody_knows_whether_a_poll_has_slept_before",
         ),
         cases=("poll-woken-in-vain", "poll-limit-then-a-little", "epoll-timerfd-later", "timerfd-set-by-child"),
     ),
     Premise(
         id="socket-time-limits",
         says="A blocked send or receive has no time limit but SO_SNDTIMEO and SO_RCVTIMEO.",
-        sources=(_man("socket(7)"), _kernel("net/core/sock.c", "sock_sndtimeo(), sock_rcvtimeo()")),
+        sources=(_man("socket(7)"), _kernel("include/net/sock.h", "sock_sndtimeo(), sock_rcvtimeo()")),
         needs=("SocketSample.send_timeout_ns", "SocketSample.receive_timeout_ns"),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_a_fact_of_a_socket_that_was_not_read_is_missing_by_name",),
+        tests=(
+            "proof/test_deadlock.py::test_a_fact_of_a_socket_reversed_leaves_no_knot",
+            "kernel/processes/test_waits.py::test_a_send_with_a_time_limit_is_timed_and_not_dated",
+        ),
         cases=("so-sndtimeo", "so-rcvtimeo"),
         kernels=Kernels("5.6"),
+        edge=("proof/test_deadlock.py::test_a_fact_of_a_socket_that_was_not_read_is_missing_by_name",),
     ),
     Premise(
         id="unix-peers",
@@ -291,7 +336,7 @@ WAITS = (
         sources=(_man("unix(7)"), _kernel("net/unix/diag.c", "sk_diag_dump_peer()")),
         needs=("Snapshot.peers",),
         unseen=Unseen.LIVE,
-        tests=("proof/test_deadlock.py::test_an_event_loop_with_a_self_pipe_is_understood",),
+        tests=("proof/test_enablers.py::test_an_event_loop_with_a_self_pipe_is_understood",),
         cases=("epoll-unix-later", "unix-datagram-later", "unix-datagrams-elsewhere"),
     ),
 )
@@ -305,7 +350,7 @@ HOLDERS = (
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_unreadable_tables_of_strangers_qualify",
-            "proof/test_deadlock.py::test_what_cannot_be_seen_of_a_process_qualifies",
+            "kernel/processes/test_descriptor_tables.py::test_a_process_holds_what_any_of_its_threads_has_whose_first_one_has_ended_or_closed_it",
         ),
         cases=("table-of-its-own", "first-thread-ended", "thread-of-many-groups"),
     ),
@@ -317,10 +362,12 @@ HOLDERS = (
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_what_cannot_be_seen_of_a_process_qualifies",
-            "proof/test_deadlock.py::test_a_holder_with_an_io_uring_is_live",
+            "proof/test_enablers.py::test_a_holder_with_an_io_uring_is_live",
+            "kernel/processes/test_descriptor_tables.py::test_a_descriptor_in_flight_is_seen_where_it_lies",
         ),
         cases=("descriptor-in-flight", "ring-without-descriptor", "registered-in-a-ring", "ring-without-number"),
         kernels=Kernels("5.6"),
+        edge=("proof/stack/test_stack.py::test_a_fact_that_is_missing_is_named",),
     ),
     Premise(
         id="no-hidden-handler",
@@ -362,8 +409,8 @@ HOLDERS = (
         needs=("ProcessSample.runtime", "ThreadSample.comm"),
         unseen=Unseen.NAMED,
         tests=(
-            "proof/test_deadlock.py::test_housekeeping_of_a_jvm_is_a_named_assumption",
-            "proof/test_deadlock.py::test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer",
+            "proof/test_threads.py::test_housekeeping_of_a_jvm_is_a_named_assumption",
+            "proof/test_threads.py::test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer",
         ),
         cases=("java-echo", "java-reads-later"),
     ),
@@ -378,7 +425,11 @@ HOLDERS = (
             "proof/test_deadlock.py::test_a_stranger_that_has_the_listener_too_may_shut_it_down",
         ),
         cases=("new-connection-later", "listener-shut", "asyncio-server"),
-        false_where="A connection may have begun before (SYN-RECEIVED, TCP_DEFER_ACCEPT), and ends the wait by itself.",
+        false_where=(
+            "A connection may have begun before (SYN-RECEIVED, TCP_DEFER_ACCEPT), and ends the wait by itself. It is "
+            "not seen."
+        ),
+        edge=("kernel/processes/test_waits.py::test_a_connection_that_has_begun_is_not_seen_by_who_accepts",),
     ),
 )
 
@@ -395,10 +446,8 @@ STACK = (
         tests=(
             "proof/stack/test_closed_window.py::test_less_than_a_sixteenth_of_a_large_buffer_is_no_window",
             "proof/stack/test_closed_window.py::test_a_full_queue_behind_a_window_that_is_closed_for_good_stays_full",
-            "models/test_models.py::test_a_window_that_stays_closed_takes_nothing_more",
         ),
         cases=("upper-squeezed", "upper-default"),
-        kernels=Kernels("6.2"),
     ),
     Premise(
         id="window-clamp",
@@ -417,6 +466,7 @@ STACK = (
         ),
         sources=(
             _kernel("net/ipv4/tcp_input.c", "tcp_ack_update_window()"),
+            _kernel("net/ipv4/tcp_input.c", "tcp_init_buffer_space()", "6.1 and 6.12"),
             _measured("5,304 directions called closed on 5.10 and 6.1: none moved; all 6,118 true windows were 0"),
         ),
         needs=(
@@ -435,6 +485,10 @@ STACK = (
             "proof/stack/test_unseen_window.py::test_a_receive_buffer_that_may_have_been_lowered_is_named",
         ),
         kernels=Kernels("5.6", "6.2"),
+        edge=(
+            "proof/stack/test_stack.py::test_a_fact_that_is_missing_is_named",
+            "proof/stack/test_unseen_window.py::test_a_window_that_is_told_is_judged_as_it_is_told",
+        ),
     ),
     Premise(
         id="window-selection-by-scale",
@@ -444,10 +498,23 @@ STACK = (
             _kernel("include/net/tcp.h", "tcp_win_from_space()", "5.4, 5.10, 5.15 and 6.1"),
             _measured("whether tcp_adv_win_scale is in effect, by a socket of the lab's own"),
         ),
-        needs=("Evidence.adv_win_scale_of", "SocketSample.window_clamp", "SocketSample.rcv_wscale"),
+        needs=(
+            "Evidence.adv_win_scale_counts",
+            "Evidence.adv_win_scale_of",
+            "Settings.sysctls",
+            "SocketSample.window_clamp",
+            "SocketSample.rcv_wscale",
+        ),
         unseen=Unseen.NOT_PROVEN,
-        tests=("proof/stack/test_unseen_window.py::test_the_kernels_own_choice_is_made_again_to_the_bit",),
+        tests=(
+            "proof/stack/test_unseen_window.py::test_the_kernels_own_choice_is_made_again_to_the_bit",
+            "proof/stack/test_unseen_window.py::test_the_share_in_effect_shows_that_too_little_is_free",
+        ),
         kernels=Kernels("5.6", "6.2"),
+        edge=(
+            "proof/stack/test_unseen_window.py::test_without_the_share_more_free_space_decides_nothing_and_the_missing_fact_is_named",
+            "proof/stack/test_unseen_window.py::test_a_window_that_is_told_is_judged_as_it_is_told",
+        ),
     ),
     Premise(
         id="answered-probe",
@@ -457,6 +524,7 @@ STACK = (
         ),
         sources=(
             _kernel("net/ipv4/tcp_input.c", "tcp_ack() sets rcv_tstamp for every acceptable acknowledgment"),
+            _kernel("net/ipv4/tcp.c", "tcp_cleanup_rbuf()", "6.1 and 6.12"),
             _measured("bare answered probes, without the peer's window: refuted 15 of 2796 and 8 of 2472"),
         ),
         needs=(
@@ -472,9 +540,9 @@ STACK = (
             "proof/stack/test_closed_window.py::test_one_answered_probe_shows_that_a_peer_with_some_room_does_not_open",
             "proof/stack/test_closed_window.py::test_what_an_answered_probe_has_shown_is_over_once_more_is_free_than_explains_it",
             "proof/stack/test_closed_window.py::test_what_is_free_explains_nothing_once_the_program_has_set_the_size",
+            "proof/stack/test_closed_window.py::test_a_path_that_is_slower_than_a_probe_is_told_from_one",
         ),
         cases=("rcvbuf-raised", "rcvbuf-raised-a-little", "read-after-shutdown"),
-        kernels=Kernels("6.2"),
     ),
     Premise(
         id="seen-to-close",
@@ -491,9 +559,11 @@ STACK = (
         tests=(
             "proof/stack/test_closed_window.py::test_a_window_that_was_seen_to_close_needs_no_answered_probe",
             "proof/stack/test_history.py::test_a_window_that_closed_with_all_that_is_there_now_was_seen_to_close",
+            "proof/stack/test_history.py::test_any_other_way_to_a_closed_window_shows_nothing",
         ),
         cases=("echo-squeezed",),
         kernels=Kernels("6.2"),
+        edge=("proof/stack/test_history.py::test_any_other_way_to_a_closed_window_shows_nothing",),
     ),
     Premise(
         id="refused-flight",
@@ -507,6 +577,7 @@ STACK = (
         tests=(
             "proof/stack/test_in_flight.py::test_data_in_flight_that_the_peer_has_refused_is_no_motion",
             "proof/stack/test_in_flight.py::test_a_received_byte_of_which_the_acknowledgment_is_on_its_way_is_motion",
+            "proof/stack/test_stack.py::test_a_writer_may_go_on_if_one_fact_is_reversed",
         ),
         cases=("echo-squeezed",),
     ),
@@ -514,7 +585,7 @@ STACK = (
         id="one-third-free",
         says="An arriving segment wakes a writer only if a third of the send buffer is free.",
         sources=(
-            _kernel("include/net/sock.h", "__sk_stream_is_writeable()"),
+            _kernel("include/net/sock.h", "__sk_stream_is_writeable(), sk_stream_is_writeable()"),
             _kernel("net/core/stream.c", "sk_stream_write_space()"),
         ),
         needs=("SocketSample.wmem_queued", "SocketSample.sndbuf"),
@@ -522,7 +593,7 @@ STACK = (
         tests=(
             "proof/stack/test_send_buffer.py::test_a_queue_with_less_than_a_third_free_stays_only_while_no_data_can_arrive",
             "proof/stack/test_send_buffer.py::test_exactly_a_third_free_is_room",
-            "proof/test_deadlock.py::test_a_writer_that_a_signal_may_wake_is_judged_by_a_full_queue",
+            "proof/test_enablers.py::test_a_writer_that_a_signal_may_wake_is_judged_by_a_full_queue",
         ),
         cases=("upper-squeezed",),
     ),
@@ -532,13 +603,14 @@ STACK = (
         sources=(
             _kernel("net/core/stream.c", "sk_stream_wait_memory(): vm_wait"),
             _kernel("net/ipv4/tcp_output.c", "tcp_grow_skb()", "6.12 to 7.2"),
+            _kernel("net/ipv4/tcp.c", "tcp_sendmsg(), tcp_xmit_size_goal()", "6.1 and 6.12"),
             _measured("up to 203 ms in 166 of 3 400 sockets of proxies with blocks of 4096 bytes"),
         ),
         needs=("SocketSample.earlier",),
         unseen=Unseen.LIVE,
         tests=(
-            "proof/test_deadlock.py::test_a_write_that_may_go_on_by_itself_is_live_where_its_buffer_has_room",
-            "proof/test_deadlock.py::test_a_write_that_fits_one_packet_has_gone_to_sleep_for_good",
+            "proof/test_enablers.py::test_a_write_that_may_go_on_by_itself_is_live_where_its_buffer_has_room",
+            "proof/test_enablers.py::test_a_write_that_fits_one_packet_has_gone_to_sleep_for_good",
             "proof/stack/test_history.py::test_a_write_may_be_tried_again_for_a_while_after_the_last_byte",
         ),
         cases=("proxy-and-server-in-one",),
@@ -559,7 +631,16 @@ STACK = (
     Premise(
         id="send-buffer-growth",
         says="A send buffer grows by tcp_sndbuf_expand() up to tcp_wmem[2], and not at all if SO_SNDBUF is set.",
-        sources=(_kernel("net/ipv4/tcp_input.c", "tcp_sndbuf_expand(), tcp_should_expand_sndbuf()"),),
+        sources=(
+            _kernel("net/ipv4/tcp_input.c", "tcp_sndbuf_expand(), tcp_should_expand_sndbuf()"),
+            _kernel(
+                "net/ipv4/tcp_input.c",
+                "tcp_may_raise_cwnd(), tcp_process_loss(), tcp_limit_reno_sacked()",
+                "6.1 and 6.12",
+            ),
+            _kernel("net/ipv4/tcp_bbr.c", "bbr_set_cwnd(), bbr_check_probe_rtt_done()", "6.1 and 6.12"),
+            _kernel("include/net/sock.h", "sk_stream_moderate_sndbuf()", "6.1 and 6.12"),
+        ),
         needs=(
             "SocketSample.sndbuf",
             "SocketSample.sndbuf_locked",
@@ -574,6 +655,8 @@ STACK = (
             "proof/stack/test_send_buffer.py::test_a_send_buffer_that_autotuning_may_still_expand_is_room",
             "proof/stack/test_send_buffer.py::test_a_send_buffer_at_its_target_does_not_grow",
             "proof/stack/test_send_buffer.py::test_the_announced_segment_and_the_kernel_say_in_which_steps_a_buffer_grows",
+            "proof/stack/test_send_buffer.py::test_a_send_buffer_that_memory_pressure_has_cut_grows_again",
+            "proof/stack/test_send_buffer.py::test_bbr_at_its_least_may_return_to_any_window_of_before",
         ),
         cases=("sndbuf-unlocked",),
     ),
@@ -583,16 +666,23 @@ STACK = (
             "Behind a window smaller than a segment the persist timer sends exactly what fits, in one packet, and the "
             "peer takes it without making room."
         ),
-        sources=(_kernel("net/ipv4/tcp_output.c", "tcp_write_wakeup()"), _rfc(9293, "3.8.6.2.1")),
+        sources=(
+            _rfc(9293, "3.8.6.2.1"),
+            _kernel("net/ipv4/tcp_output.c", "tcp_write_wakeup()"),
+            _kernel("net/ipv4/tcp_output.c", "tcp_write_xmit()", "6.1 and 6.12"),
+            _kernel("net/ipv4/tcp_cong.c", "tcp_slow_start(), tcp_cong_avoid_ai()", "6.1 and 6.12"),
+            _kernel("net/ipv4/tcp_bbr.c", "bbr_set_cwnd()", "6.1 and 6.12"),
+            _kernel("net/ipv4/tcp_input.c", "tcp_prune_queue()", "6.1 and 6.12"),
+        ),
         needs=("SocketSample.snd_wnd", "SocketSample.rcv_wnd", "SocketSample.timer", "SocketSample.ca_state"),
         unseen=Unseen.NOT_PROVEN,
         tests=(
             "proof/stack/test_silly_window.py::test_one_small_segment_that_still_fits_makes_no_room",
             "proof/stack/test_silly_window.py::test_a_small_segment_is_motion_if_one_fact_is_otherwise",
-            "models/test_models.py::test_one_small_segment_is_all_that_a_silly_window_takes",
         ),
         cases=("echo-squeezed",),
         kernels=Kernels("6.2"),
+        edge=("proof/stack/test_silly_window.py::test_a_small_segment_is_motion_if_one_fact_is_otherwise",),
     ),
     Premise(
         id="capacity",
@@ -606,6 +696,7 @@ STACK = (
         ),
         cases=("one-big-write",),
         kernels=Kernels("6.2"),
+        edge=("proof/stack/test_capacity.py::test_of_a_peer_whose_window_is_not_told_no_capacity_is_known",),
     ),
     Premise(
         id="ack-starvation",
@@ -623,14 +714,17 @@ STACK = (
         tests=(
             "proof/stack/test_ack_starvation.py::test_a_sender_that_drops_every_acknowledgment_is_stuck_until_tcp_gives_up",
             "proof/stack/test_ack_starvation.py::test_starvation_needs_every_one_of_its_facts",
-            "proof/stack/test_ack_starvation.py::test_starvation_is_not_claimed_of_a_kernel_that_takes_the_acknowledgment",
         ),
         cases=("starved-48-byte-reads", "starved-96-byte-reads"),
         kernels=Kernels("6.17", "7.0"),
+        edge=(
+            "proof/stack/test_traits.py::test_which_releases_drop_what_ends_beyond_the_window",
+            "proof/stack/test_ack_starvation.py::test_starvation_is_not_claimed_of_a_kernel_that_takes_the_acknowledgment",
+        ),
     ),
     Premise(
         id="plain-tcp",
-        says="Nothing lies above TCP in the kernel and moves data by itself (kTLS, MPTCP, sockmap).",
+        says="Nothing lies above TCP in the kernel and moves data by itself (kTLS, MPTCP).",
         sources=(_man("tcp(7): TCP_ULP"), _kernel("net/ipv4/tcp_diag.c", "tcp_diag_put_ulp()")),
         needs=("SocketSample.ulp",),
         unseen=Unseen.NOT_PROVEN,
@@ -664,7 +758,6 @@ _OF_FORM = {
     Form.EPOLL: ("epoll-set", "polls-by-events"),
     **dict.fromkeys((Form.FUTEX, Form.FUTEX_WAIT, Form.FUTEX_WAITV), ("arguments-in-memory", "futex-of-its-memory")),
 }
-_BLOCKED_CALL = ("descriptor-of-the-call", "socket-time-limits")
 _OF_KIND = {ResourceKind.UNIX: "unix-peers", ResourceKind.EVENTFD: "eventfd-by-holder"}
 
 
@@ -673,11 +766,19 @@ def of_wait(wait: Wait | None) -> Iterator[str]:
     if wait is None:
         return
     call = BY_NAME.get(wait.call)
-    yield from _OF_FORM.get(call.form, _BLOCKED_CALL) if call else _BLOCKED_CALL
+    of_form = _OF_FORM.get(call.form) if call else None
+    yield from of_form or (("descriptor-of-the-call",) if any(map(_by_descriptor, wait.items)) else ())
     for item in wait.items:
+        if of_form is None and item.resource.kind is ResourceKind.SOCKET:
+            yield "socket-time-limits"
         if item.wants is Wants.END:
             yield "children-end-by-themselves"
         if premise := _OF_KIND.get(item.resource.kind):
             yield premise
     if wait.deadline_ns is not None:
         yield "dated-time-limit"
+
+
+def _by_descriptor(item: Item) -> bool:
+    """Whether a call that waits for this has a descriptor among its arguments."""
+    return item.wants not in (Wants.END, Wants.WAKE)

@@ -116,7 +116,7 @@ SENTENCES: dict[Why, str] = {
     Why.IN_FLIGHT: "{} descriptors that {} may have are in no table (scm_fds, io_uring)",
     Why.PRESUMED_DATE: "{} has slept since its call began: a wake-up in vain before cannot be seen (timer_list)",
     Why.HOUSEKEEPING: "{} is taken for housekeeping of {}",
-    Why.TCP_GIVES_UP: "TCP itself ends the wait of {} after tcp_retries2: too few acknowledgments reach it",
+    Why.TCP_GIVES_UP: "TCP itself may end the wait of {} after tcp_retries2: too few acknowledgments reach it",
     Why.RCVBUF_MAY_BE_RAISED: "the program of {} has set SO_RCVBUF, and may have raised it since a probe was answered",
     Why.SNDBUF_MAY_BE_CUT: "whether SO_SNDBUF of {} was set (SO_BUF_LOCK, Linux 5.15) or memory pressure has cut it",
     Why.NO_ULP: "what lies above {} in the kernel (TCP_ULP)",

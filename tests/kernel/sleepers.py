@@ -76,6 +76,13 @@ class Sleeper:
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
+    def tell(self) -> None:
+        """Gives it a line, and returns once it has said another."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        self.says()
+
     def close(self) -> None:
         self.threads.close()
         self.diag.close()

@@ -1,10 +1,30 @@
 """A frozen pair by hand, as the kernel would show it, with room for one changed fact."""
 
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeAlias
 
-from lab.evidence import EarlierSample, Item, ProcessSample, Resource, Snapshot, SocketSample, ThreadSample, Wait, Wants
-from lab.spec import Pair, Role
+from lab.evidence import (
+    Connected,
+    EarlierSample,
+    Evidence,
+    Item,
+    ProcessSample,
+    Progress,
+    Resource,
+    Settings,
+    Snapshot,
+    SocketSample,
+    ThreadSample,
+    Wait,
+    Wants,
+    WireFacts,
+)
+from lab.proof.cycles import Kind
+from lab.proof.deadlock import Knot, analyse
+from lab.proof.stack.traits import KernelTraits
+from lab.report.reasons import all_words, words
+from lab.scenario import find
+from lab.spec import Grade, Pair, Role, Spec
 
 SECOND = 1_000_000_000
 NOW = 1_000 * SECOND
@@ -46,7 +66,7 @@ def end(role: Role, **facts: Any) -> SocketSample:  # noqa: ANN401 - whatever th
     client, server = "198.18.20.20:35834", "198.18.20.10:1060"
     here = role is Role.CLIENT
     sample = SocketSample(
-        time_ns=0, role=role, cookie=1 if here else 2, inode=11 if here else 22,
+        time_ns=NOW, role=role, cookie=1 if here else 2, inode=11 if here else 22,
         local=client if here else server, remote=server if here else client, state="ESTABLISHED",
         timer="persist", expires_ms=200, rqueue=3000, wqueue=7360, backoff=0, probes=0, unacked=0, notsent_bytes=7360,
         bytes_acked=9001 if here else 9000, bytes_received=9000, snd_wnd=0, rcv_wnd=0, snd_mss=1448, rcv_mss=1448,
@@ -122,3 +142,65 @@ def snapshot(
         progress=Pair(None, None), processes=held,
     )  # fmt: skip
     return replace(shot, **facts)
+
+
+def settings(**sysctls: str) -> Pair[Settings | None]:
+    """Both namespaces, tuned alike: `net.ipv4.` is left out."""
+    return Pair(*[Settings({"tcp_wmem": "4096 8192 8192"} | sysctls, {}, 1500)] * 2)
+
+
+def counted() -> Snapshot:
+    """The pair with the counters of both programs: every byte is where the account says."""
+    sockets: Pair[SocketSample | None] = Pair(client(bytes_acked=30_001), server(bytes_received=30_000))
+    wrote_and_read = Pair((37_360, 6000), (16_360, 27_000))
+    progress = [Progress(NOW, role, *wrote_and_read[role], NOW) for role in Role]
+    return snapshot(sockets=sockets, progress=Pair(*progress))
+
+
+def evidence(shot: Snapshot | None = None, **facts: Any) -> Evidence:  # noqa: ANN401
+    """All that was observed of the pair, without a capture."""
+    ends = [Connected(each.role, each.local, each.remote, 8192, 8192) for each in (client(), server()) if each.role]
+    seen = Evidence(
+        spec=Spec(find("upper"), "netns"), started_ns=NOW - SECOND, seen_ns=NOW, settings=settings(), core={},
+        connected=Pair(*ends), ended=Pair(None, None), snapshots=(shot or snapshot(),), wire=WireFacts(), capture=None,
+        logs=Pair("", ""),
+    )  # fmt: skip
+    return replace(seen, **facts)
+
+
+CLIENT, SERVER = thread(1, sends(11)), thread(2, sends(22))
+HOLDS = [process(1, "socket:11"), process(2, "socket:22")]
+EMPTY: dict[str, Any] = {
+    "rqueue": 0, "rmem_alloc": 0, "wqueue": 0, "notsent_bytes": 0, "wmem_queued": 0, "rcv_wnd": 4096, "snd_wnd": 4096,
+    "timer": "none",
+}  # fmt: skip
+Ends: TypeAlias = Pair[SocketSample | None]
+IDLE: Ends = Pair(client(**EMPTY), server(**EMPTY))
+
+
+def knot(shot: Snapshot, kind: Kind = Kind.WRITE_WRITE, **stack: Any) -> Knot | None:  # noqa: ANN401
+    return analyse(shot, NOW, KernelTraits(**stack)).knot(11, 22, kind)
+
+
+def grade(shot: Snapshot) -> Grade | None:
+    found = knot(shot)
+    return found.grade if found else None
+
+
+def against(shot: Snapshot) -> str:
+    """The diagnosis of a `no`, in one text."""
+    found = analyse(shot, NOW)
+    return "; ".join(
+        [*(f"{live.thread.name}: {words(live.why)}" for live in found.against(11, 22)), *all_words(found.missing)]
+    )
+
+
+def beside(*threads: ThreadSample, processes: list[ProcessSample] | None = None, **facts: Any) -> Snapshot:  # noqa: ANN401
+    """The frozen pair with further threads."""
+    return snapshot([CLIENT, SERVER, *threads], [*HOLDS, *(processes or [])], **facts)
+
+
+def reread(reading: str, threads: tuple[ThreadSample, ...]) -> Snapshot:
+    """The frozen pair, of which one reading found something else."""
+    facts: dict[str, Any] = {reading: threads}
+    return replace(snapshot(), **facts)

@@ -32,6 +32,7 @@ from lab.verdict import Testimony as Says
 from lab.verdict import Verdict, Witness
 from lab.wire.witness import witness
 from tests.played import frozen, played, segments, spec_of
+from tests.proof import frozen_pair
 
 Change = Callable[[Evidence], Evidence]
 ROLES = list(Role)
@@ -360,6 +361,19 @@ def test_accounts_that_do_not_balance_make_it_inconclusive(role: Role, total: st
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.cycle == ()
     assert any(total in each for each in all_words(verdict.contradictions))
+
+
+@pytest.mark.parametrize("retries", ["15", "1"])
+def test_the_account_is_checked_whatever_a_proof_is_qualified_by(retries: str) -> None:
+    """With tcp_retries2=1 TCP itself may end the connection, which excuses no byte that is counted wrong."""
+    settings, pair = frozen_pair.settings(tcp_retries2=retries), frozen_pair.counted()
+    proven = judge(frozen_pair.evidence(pair, settings=settings))
+    assert proven.grade is (Grade.QUALIFIED if retries == "1" else Grade.PROVEN), proven
+    assert any("tcp_retries2" in each for each in all_words(proven.qualifiers)) is (retries == "1")
+    off = progress(Role.SERVER, lambda counts: replace(counts, received=counts.received + 1024))(pair)
+    verdict = judge(frozen_pair.evidence(off, settings=settings))
+    assert (verdict.outcome, verdict.grade) == (Outcome.INCONCLUSIVE, None)
+    assert any("server_processed 28024" in each for each in all_words(verdict.contradictions))
 
 
 @pytest.mark.parametrize("facts", [{"state": "T"}, {"state": "t"}, {"suspended": "frozen"}])

@@ -51,21 +51,44 @@ class ProgramOptions:
     """The options by which something may come to its error queue; empty: none."""
 
 
-def options_of(task: int, fd: int) -> ProgramOptions | str:
-    """The options of the socket behind a thread's descriptor, or why they cannot be read. 10 us.
+def _pidfd_of(task: int) -> int | str:
+    """Or why there is none.
 
-    Before Linux 6.9 (PIDFD_THREAD) only the first thread's table can be copied from. Another thread must share it.
+    Before Linux 6.9 (PIDFD_THREAD) only a process can be asked, by its first thread: another thread's table is the same
+    one there, or is not read.
     """
     try:
-        pidfd = os.pidfd_open(task, PIDFD_THREAD)
+        return os.pidfd_open(task, PIDFD_THREAD)
     except OSError:
         process = process_of(task)
         if process is None or (process != task and not same(KcmpType.TABLE, task, process)):
             return f"socket options of task {task}: its descriptors are not its process's"
         try:
-            pidfd = os.pidfd_open(process)
+            return os.pidfd_open(process)
         except OSError as error:
             return f"socket options of process {process}: {error.strerror}"
+
+
+def copy_of(task: int, fd: int) -> int | None:
+    """A copy of a thread's descriptor, to be closed; None if it cannot be had (pidfd_getfd(2): CAP_SYS_PTRACE)."""
+    pidfd = _pidfd_of(task)
+    if isinstance(pidfd, str):
+        return None
+    try:
+        copy = int(_libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0))
+    finally:
+        os.close(pidfd)
+    return copy if copy >= 0 else None
+
+
+def options_of(task: int, fd: int) -> ProgramOptions | str:
+    """The options of the socket behind a thread's descriptor, or why they cannot be read. 10 us.
+
+    Before Linux 6.9 (PIDFD_THREAD) only the first thread's table can be copied from. Another thread must share it.
+    """
+    pidfd = _pidfd_of(task)
+    if isinstance(pidfd, str):
+        return pidfd
     try:
         copy = _libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
         if copy < 0:

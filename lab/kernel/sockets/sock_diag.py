@@ -28,7 +28,7 @@ INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO, INET_DIAG_ULP_INFO = 2, 4, 
 INET_ULP_INFO_NAME = 1
 EXTENSIONS = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1) | 1 << (INET_DIAG_SKMEMINFO - 1)
 NO_COOKIE = b"\xff" * 8
-LISTEN, TIME_WAIT, REQUEST_SOCK = 10, 6, 12
+LISTEN, TIME_WAIT, SYN_RECV, REQUEST_SOCK = 10, 6, 3, 12
 WITH_A_FILE = 0xFFFFFFFF & ~(1 << TIME_WAIT | 1 << REQUEST_SOCK)
 """The states that a dump asks for. A socket in TIME-WAIT, or one not yet accepted, belongs to no program."""
 UDIAG_SHOW_PEER, UNIX_DIAG_PEER = 4, 2
@@ -145,6 +145,10 @@ class SocketDiag:
     def entries(self) -> list[TcpEntry]:
         """All TCP sockets of the namespace that a program has, listening ones too: 4 us each."""
         return [_entry(reply) for reply in self._tcp(0, WITH_A_FILE)]
+
+    def requested_ports(self) -> set[int]:
+        """The local ports to which a connection has begun that is not yet established: 50 us with no such request."""
+        return {port_of(_entry(reply).local) for reply in self._tcp(0, 1 << SYN_RECV | 1 << REQUEST_SOCK)}
 
     def unix_entries(self) -> list[UnixEntry]:
         """All Unix sockets of the namespace. Of a peer in another namespace only the inode is known."""
@@ -295,6 +299,10 @@ def _addresses(family: int, ports: bytes, addresses: bytes) -> tuple[str, str]:
     sport, dport = struct.unpack(">HH", ports)
     size = 4 if family == socket.AF_INET else 16
     return join_address(addresses[:size], sport), join_address(addresses[16 : 16 + size], dport)
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 def split_address(text: str) -> tuple[bytes, int]:

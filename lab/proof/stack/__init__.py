@@ -53,7 +53,7 @@ class Direction:
         """What a window that is closed for good rests on."""
         if self.peer.rcv_wnd is None:
             return (*unseen_window.premises_of(self.sender, self.peer, self.kernel), "right-edge")
-        return (*closed_window.premises_of(self.peer), "right-edge")
+        return (*closed_window.premises_of(self.sender, self.peer), "right-edge")
 
     @property
     def qualifiers(self) -> tuple[Qualifier, ...]:
@@ -177,7 +177,7 @@ def could_receive_data(receiver: SocketSample, peer: SocketSample, kernel: Kerne
 def could_signal_writable(sender: SocketSample, peer: SocketSample, kernel: KernelTraits = UNKNOWN_KERNEL) -> Ruling:
     """Whether the stacks could announce room once more: what an edge-triggered writer waits for.
 
-    sk_write_space() is called for arriving segments only, and none comes to an end when neither has anything to send.
+    sk_stream_write_space() is called for arriving segments only. None arrives while neither end has anything to send.
     """
     if hindrance := _no_longer_open(Direction(sender, peer, kernel)):
         return hindrance

@@ -8,7 +8,7 @@ that the program has set since.
 
 from lab.evidence import SocketSample
 from lab.proof.stack.history import history_of
-from lab.proof.stack.in_flight import in_motion
+from lab.proof.stack.in_flight import flight_of, in_motion
 from lab.proof.stack.ruling import Ruling, end_of, yes
 from lab.reason import Qualifier, Reason, Why
 
@@ -17,6 +17,9 @@ EXCHANGE_MS = 100
 
 JIFFIES_MS = 10
 """Rounding of two ages at HZ=100."""
+
+MAX_WSCALE = 14
+"""RFC 7323, 2.3: the coarsest unit of a window is 16 KiB."""
 
 
 def opening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
@@ -31,13 +34,11 @@ def opening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
     return in_motion(sender, peer) or _reopening(sender, peer)
 
 
-def premises_of(peer: SocketSample) -> tuple[str, ...]:
+def premises_of(sender: SocketSample, peer: SocketSample) -> tuple[str, ...]:
     """What a window that stays closed rests on."""
-    if stays_closed(peer):
-        return ("window-selection", "window-clamp")
-    if _was_seen_to_close(peer):
-        return ("seen-to-close", "window-clamp")
-    return ("answered-probe", "window-clamp")
+    shown = "seen-to-close" if _was_seen_to_close(peer) else "answered-probe"
+    refused = ("refused-flight",) if flight_of(sender) else ()
+    return ("window-selection" if stays_closed(peer) else shown, "window-clamp", *refused)
 
 
 def _reopening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
@@ -107,9 +108,10 @@ def _is_below_the_clamp(receiver: SocketSample) -> bool:
 
     What keeps a window closed is less than a sixteenth of the buffer, or than a segment, rounded up to its unit.
     """
-    clamp, unit = receiver.window_clamp, 1 << (receiver.rcv_wscale or 0)
+    clamp = receiver.window_clamp
+    unit = 1 << (MAX_WSCALE if receiver.rcv_wscale is None else receiver.rcv_wscale)
     if clamp is None:
-        return True
+        return False
     most = min(free_of(receiver), max(receiver.rcvbuf // 16, receiver.rcv_mss) + unit)
     return 2 * most < clamp and receiver.rcv_mss <= clamp
 
@@ -126,7 +128,7 @@ def _is_too_little(receiver: SocketSample) -> bool:
     """
     clamp, unit = receiver.window_clamp, 1 << (receiver.rcv_wscale or 0)
     if clamp is None:
-        return True
+        return False
     window = (free_of(receiver) * clamp // receiver.rcvbuf - 1) // unit * unit
     return window < max(clamp // 16, receiver.rcv_mss)
 

@@ -235,6 +235,76 @@ threading.Thread(target=wait).start(); time.sleep(60)
         assert program.resources("read") == [(f"pipe:{program.words[0]}", "read", False)]
 
 
+def test_a_descriptor_that_was_closed_and_used_again_is_what_it_is_now() -> None:
+    """The call keeps the file that it began with; what its number refers to meanwhile is all that can be seen."""
+    code = """
+a, b = os.pipe(); c, d = os.pipe(); threading.Thread(target=os.read, args=(a, 1)).start(); say(inode(a), inode(c))
+sys.stdin.readline(); os.dup2(c, a); say("done"); time.sleep(60)
+"""
+    with sleeper(code) as program:
+        program.asleep("read", 1)
+        program.tell()
+        assert program.resources("read") == [(f"pipe:{program.words[1]}", "read", False)]
+
+
+def test_of_a_descriptor_that_was_closed_nobody_knows_who_ends_the_wait() -> None:
+    code = """
+a, b = os.pipe(); threading.Thread(target=os.read, args=(a, 1)).start(); say("x")
+sys.stdin.readline(); os.close(a); say("done"); time.sleep(60)
+"""
+    with sleeper(code) as program:
+        program.asleep("read", 1)
+        program.tell()
+        assert program.resources("read") == [("other:closed", "read", False)]
+
+
+OVERWRITTEN = """
+libc.mmap.restype = ctypes.c_void_p; page = ctypes.c_void_p(libc.mmap(None, 4096, 3, 0x22, -1, 0))
+def set_to(file): ctypes.memmove(page, struct.pack("ihh", file.fileno(), 4, 0), 8)
+set_to(c); threading.Thread(target=libc.poll, args=(page, 1, -1)).start()
+sys.stdin.readline(); {change}; print("done", flush=True); time.sleep(60)
+"""
+
+
+def test_a_set_that_was_overwritten_is_read_as_it_is_now() -> None:
+    """The call works on its own copy, which nobody can read."""
+    with sleeper(POLLED + OVERWRITTEN.format(change="set_to(s)")) as program:
+        assert program.resources("poll") == [(f"socket:{program.words[0]}", "write", False)]
+        program.tell()
+        assert program.resources("poll") == [(f"socket:{program.words[1]}", "write", False)]
+
+
+def test_a_set_that_cannot_be_read_any_more_is_unknown() -> None:
+    with sleeper(POLLED + OVERWRITTEN.format(change="libc.munmap(page, 4096)")) as program:
+        program.asleep("poll")
+        program.tell()
+        assert program.wait("poll").unknown
+
+
+def test_a_connection_that_has_begun_is_not_seen_by_who_accepts() -> None:
+    """TCP_DEFER_ACCEPT: it is accepted when its first byte comes, or a time is over."""
+    code = """
+l = socket.create_server(("127.0.0.1", 0)); l.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)
+begun = socket.create_connection(l.getsockname()); say(inode(l)); l.accept()
+"""
+    with sleeper(code) as program:
+        assert program.resources("accept4") == [(f"listener:{program.words[0]}", "accept", False)]
+
+
+def test_a_pipe_into_which_only_the_kernel_writes_looks_like_any_other(tmp_path: Path) -> None:
+    """The write end of an autofs mount; it is made in a mount namespace that ends with the program."""
+    code = f"""
+r, w = os.pipe(); libc.unshare(0x20000); libc.mount(None, b"/", None, 0x44000, None)
+options = f"fd={{w}},pgrp={{os.getpgrp()}},minproto=5,maxproto=5,indirect".encode()
+refused = libc.mount(b"lab", {bytes(tmp_path)!r}, b"autofs", 0, options); os.close(w)
+say(inode(r), refused); os.read(r, 1)
+"""
+    with sleeper(code) as program:
+        inode, refused = program.words
+        assert refused == "0"
+        assert program.resources("read") == [(f"pipe:{inode}", "read", False)]
+
+
 TIMERFD = """
 t = libc.timerfd_create(1, 0); libc.timerfd_settime(t, 0, struct.pack("qqqq", 0, 0, 60, 0), None)
 """

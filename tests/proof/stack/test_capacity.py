@@ -27,3 +27,11 @@ def test_what_the_peer_could_never_take_is_no_argument_for_a_buffer_that_may_gro
     assert could_write(deep, open_window).possible is Possible.YES
     assert could_write(deep, open_window, KernelTraits(wmem_max=69_120)).possible is Possible.NO
     assert could_write(deep, open_window, KernelTraits(wmem_max=4_194_304)).possible is Possible.YES
+
+
+def test_of_a_peer_whose_window_is_not_told_no_capacity_is_known() -> None:
+    """Below Linux 6.2."""
+    deep = client(snd_wnd=1024, wqueue=20_000, notsent_bytes=18_976, unacked=1, wmem_queued=22_000)
+    peer = server(rcv_wnd=1024, rqueue=0, rmem_alloc=0, wqueue=0, notsent_bytes=0)
+    assert could_write(deep, peer).excluded
+    assert not could_write(deep, replace(peer, rcv_wnd=None)).excluded

@@ -50,6 +50,7 @@ def test_one_small_segment_that_still_fits_makes_no_room() -> None:
         ({}, {"rmem_alloc": 985_000}),
         ({}, {"rmem_alloc": 926_000}),
         ({}, {"bytes_received": 9500}),
+        ({}, {"rcv_wnd": None}),
         ({"sndbuf": 2_000_000, "wmem_queued": 2_000_000}, {}),
     ],
 )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from socket import IPPROTO_TCP, TCP_WINDOW_CLAMP
 from typing import Any
 
 import pytest
@@ -113,7 +114,11 @@ def samples(
 ) -> tuple[SocketSample, SocketSample]:
     one, other = (f"{host}:{port}" for host, port in (near.getsockname(), far.getsockname()))
     found = (diag.sample(Role.CLIENT, one, other), diag.sample(Role.SERVER, other, one))
-    here, there = (replace(known.added_to(each), **ASKED) for each in found if each)
+    here, there = (
+        replace(known.added_to(each), **ASKED, window_clamp=end.getsockopt(IPPROTO_TCP, TCP_WINDOW_CLAMP))
+        for each, end in zip(found, (near, far), strict=True)
+        if each
+    )
     return here, there
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from lab.proof.stack import could_write
 from lab.proof.stack.ruling import Ends
-from lab.proof.stack.traits import KernelTraits, gives_up
+from lab.proof.stack.traits import KernelTraits, drops_beyond_window, gives_up
 from tests.proof.frozen_pair import client, server
 
 
@@ -22,3 +22,14 @@ def test_few_retries_may_be_over_before_a_probe_is_answered(ends: list[dict[str,
     assert could_write(client(), server(), KernelTraits(gives_up=early)).ends is (
         Ends.BY_TCP_RETRIES2 if early else Ends.NEVER
     )
+
+
+@pytest.mark.parametrize(
+    ("release", "drops"),
+    [
+        ("6.16.12", False), ("6.17.0", True), ("6.18.44-fc-v857", True), ("6.19.3", True), ("7.0.0-rc1", False),
+        ("7.2.13", False), ("5.10.0-32-amd64", False), ("", False), (None, False), ("next", False),
+    ],
+)  # fmt: skip
+def test_which_releases_drop_what_ends_beyond_the_window(release: str | None, drops: bool) -> None:
+    assert drops_beyond_window(release) is drops

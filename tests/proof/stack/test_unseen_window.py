@@ -98,3 +98,13 @@ def test_the_kernels_own_choice_is_made_again_to_the_bit() -> None:
     assert not selects_none(replace(ROOMY, rmem_alloc=4096), 1), "half of the largest window is offered"
     assert selects_none(replace(ROOMY, window_clamp=0), 1)
     assert not selects_none(replace(ROOMY, rmem_alloc=8192, window_clamp=None), 1), "it is not known"
+
+
+def test_a_window_that_is_told_is_judged_as_it_is_told() -> None:
+    """From Linux 6.2 on: open, though all that the sender was told makes it closed."""
+    told = could_write(client(), replace(PEER, rcv_wnd=9), BY_SCALE)
+    assert told.possible is Possible.YES
+    assert "offers a window of 9 bytes" in words(told.reason)
+    closed = could_write(client(), replace(PEER, rcv_wnd=0), BY_SCALE)
+    assert closed.excluded
+    assert not {"unseen-window", "window-selection-by-scale"} & set(closed.premises)
