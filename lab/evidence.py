@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Final
 
 from lab.spec import Pair, Role, Spec
-from lab.tcp.connection import Kind
+from lab.tcp.connection import ProbeKind
 
 UNKNOWN: Pair[int | None] = Pair(None, None)
 
@@ -120,7 +120,7 @@ class SocketSample:
     def state_key(self) -> tuple[object, ...]:
         """Two samples of one socket show the same state if this is equal: all that inet_diag tells but clocks.
 
-        A probe raises `backoff`: that is another state.
+        A probe raises `backoff`: that is another state. Options of the program are left out: not every sample has them.
         """
         return _STATE(self)
 
@@ -128,7 +128,7 @@ class SocketSample:
 _STATE: Callable[[SocketSample], tuple[object, ...]] = attrgetter(
     "state", "timer", "cookie", "inode", "rqueue", "wqueue", "backoff", "unacked", "notsent_bytes", "bytes_acked",
     "bytes_received", "snd_wnd", "rcv_wnd", "snd_mss", "rcv_mss", "advmss", "rcv_wscale", "snd_cwnd", "reordering",
-    "ca_state", "congestion", "ulp", "pacing_rate", "rto_us", "rmem_alloc", "rcvbuf", "sndbuf", "wmem_queued",
+    "ca_state", "congestion", "pacing_rate", "rto_us", "rmem_alloc", "rcvbuf", "sndbuf", "wmem_queued",
     "backlog", "drops",
 )  # fmt: skip
 
@@ -400,11 +400,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A probe or a silly-window fragment; `number` counts those of this side, probes apart from fragments."""
+    """A probe, or a segment that fills a silly window; `number` counts those of this side, each kind apart."""
 
     moment: Moment
     role: Role
-    kind: Kind
+    kind: ProbeKind
     number: int
     length: int
 
@@ -438,7 +438,8 @@ class WireFacts:
     probes: Pair[int] = NEVER
     probes_since_still: Pair[int] = NEVER
     """Probes after the last progress of either side."""
-    fragments: Pair[int] = NEVER
+    silly_segments: Pair[int] = NEVER
+    """Segments of the persist timer that fill a silly window: no probes."""
     progress: Moment | None = None
     """The last new byte, sent or acknowledged, or closed window that opened, of either side."""
     fin: Pair[Moment | None] = NO_MOMENT
@@ -446,7 +447,7 @@ class WireFacts:
     carried: Pair[int | None] = UNKNOWN
     """Payload bytes between a side's SYN and its FIN, else its RST, modulo 2**32. None: one of them was not seen."""
     events: tuple[Event, ...] = ()
-    """The latest probes and fragments, oldest first."""
+    """The latest probes and segments that fill a silly window, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -474,9 +475,10 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was observed of one run, so far. `judge` needs nothing else."""
+    """All that was observed of one connection, so far. `judge` needs nothing else."""
 
-    spec: Spec
+    spec: Spec | None
+    """The run that was planned. None: the two programs are not the lab's own, and nothing is known of their plan."""
     started_ns: int
     seen_ns: int
     """The instant at which this evidence was put together: the age of a freeze is counted up to it."""

@@ -16,7 +16,8 @@ from lab.kernel.sockets.window_share import adv_win_scale_counts
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
 from lab.testbed import Site
-from lab.wire.witness import WireWitness, notable
+from lab.wire.comments import frame_comments
+from lab.wire.witness import WireWitness
 
 SNAPSHOT_NS, REST = 5_000_000, 0.02
 """Between two snapshots of a pair that stands: at least so long, and this part of the time for which it has stood."""
@@ -69,14 +70,14 @@ class Observer:
             self._diag[role].close()
 
     def take(self) -> Snapshot | None:
-        """Read reports and frames, sample both sockets, and take a snapshot if one is due. The latest snapshot.
+        """Read messages and frames, sample both sockets, and take a snapshot if one is due. The latest snapshot.
 
         None: there is no connection yet. While a program runs, a snapshot is due from time to time; if both need all
         processors, so are the frames. When the pair stands, one is due as soon as two samples of its sockets in a row
         are the same, and then from time to time.
         """
         for role in Role:
-            self._site.programs[role].read_reports()
+            self._site.programs[role].read_messages()
         connected = self._site.programs.client.connected
         if connected is None:
             return None  # what was captured until then is in the ring
@@ -150,7 +151,7 @@ class Observer:
         for segment in filter(None, map(dissect, frames)):
             self._wire.feed(segment)
         if self._record is not None and self._capture is not None:
-            comments = notable(self._wire.facts(), frames[0].number) if frames else {}
+            comments = frame_comments(self._wire.facts(), frames[0].number) if frames else {}
             self._record(self._capture.interface, frames, comments)
 
     def _facts(self) -> WireFacts:

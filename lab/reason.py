@@ -110,6 +110,12 @@ class Why(StrEnum):
     NO_CONNECTION = "no-connection"
     QUEUES_NOT_SEEN = "queues-not-seen"
     LOST_OR_DROPPED = "lost-or-dropped"
+    # What packets alone do not show.
+    ONE_DIRECTION_ONLY = "one-direction-only"
+    TOO_FEW_PROBES = "too-few-probes"
+    NOT_YET_PROBED = "not-yet-probed"
+    MAY_STILL_READ = "may-still-read"
+    COULD_HAVE_READ = "could-have-read"
     # Claims of an outcome.
     WAITS_FOR_ROOM = "waits-for-room"
     HELD_BY_ZERO_WINDOW = "held-by-zero-window"

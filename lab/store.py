@@ -49,7 +49,8 @@ from lab.run_format import FORMAT, refuse_newer, upgraded
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
 from lab.version import VERSION
-from lab.wire.witness import SEALED, WireWitness
+from lab.wire.comments import SEALED
+from lab.wire.witness import WireWitness
 
 T = TypeVar("T")
 

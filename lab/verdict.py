@@ -1,21 +1,25 @@
-"""A judgement, key by key as in the JSON contract. Types only: `lab.proof.judge` and `lab.wire` fill them."""
+"""A verdict, key by key as in the JSON contract. Types only: `lab.proof.judge` and `lab.wire.judge` fill them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from lab.evidence import Wants
-from lab.forecast import Range
+from lab.forecast import Forecast
 from lab.reason import Qualifier, Reason
 from lab.spec import Grade, Outcome, Pair
 
 
 class Witness(StrEnum):
+    """What was observed independently: what each thread waits for, both sockets, the captured segments."""
+
     PROGRAM = "program"
     KERNEL = "kernel"
     WIRE = "wire"
 
 
 class Testimony(StrEnum):
+    """What a witness says of the outcome. SILENT: what it saw neither supports nor contradicts it."""
+
     AGREES = "agrees"
     SILENT = "silent"
     DISAGREES = "disagrees"
@@ -31,6 +35,8 @@ class Testimonies:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
+    """A wait that only `holder` can end. Both are `client` or `server` in a run, else `pid/tid comm`."""
+
     waiter: str
     waits_for: Wants
     holder: str
@@ -38,8 +44,8 @@ class Edge:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
-    """A thread that is not known to wait forever."""
+class LiveWait:
+    """A thread that can run, or that TCP or another live thread could wake; also one of which too little is known."""
 
     thread: str
     waits_for: Reason
@@ -48,7 +54,7 @@ class Live:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Payload bytes; None is not known. `in_hand` is None too where the server answers nothing: it holds nothing."""
+    """Where the payload bytes are; None: not known. `in_hand` is also None if the server answers nothing."""
 
     client_accepted: int | None = None
     client_send_queue: int | None = None
@@ -62,6 +68,8 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class WireSummary:
+    """Zero windows count for the side that advertised them, probes for the side that sent them."""
+
     frames: int | None
     dropped: int | None
     zero_windows: Pair[int | None]
@@ -70,33 +78,39 @@ class WireSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class ForecastSummary:
-    client_accepted: Range
-    server_processed: Range
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """The JSON contract, key by key; reasons become sentences there (`lab.report.contract`)."""
+    """None, and an empty tuple, stand for what is unknown or not applicable.
+
+    Reasons become sentences in `lab.report.contract`.
+    """
 
     outcome: Outcome
     grade: Grade | None
+    """How far a deadlock is proven. None: it is no deadlock."""
     client: str | None
     server: str | None
     roles: str | None
+    """`seen`; `guessed` if no SYN showed which end is the client."""
     seal_ns: int | None
+    """When either program last accepted a byte."""
     proved_ns: int | None
     holds_until_ns: int | None
+    """Until when the proof holds. None: it has no such limit."""
     age_s: float | None
+    """How long it has stood still."""
     witnesses: Testimonies
     cycle: tuple[Edge, ...]
     tail: tuple[Edge, ...]
-    live: tuple[Live, ...]
+    """Waits that end on the cycle, and are not part of it."""
+    live: tuple[LiveWait, ...]
     qualifiers: tuple[Qualifier, ...]
+    """What the proof assumes and could not observe."""
     missing: tuple[Reason, ...]
+    """Facts that were not observed, and would decide."""
     contradictions: tuple[Reason, ...]
+    """Where two witnesses disagree."""
     account: Account
     wire: WireSummary
-    forecast: ForecastSummary
+    forecast: Forecast
     premises: tuple[str, ...] = ()
     """Ids of `lab.proof.premises` that a proof stands on; empty where nothing is proven."""

@@ -47,12 +47,12 @@ def killed(seed: int, runs: Path, testbed: str = "netns", net: str = "198.18.100
     chance = random.Random(seed)
     before = read_core()
     keys = chance.sample(sorted(before), chance.randint(1, len(before)))
-    wish = [f"--host-sysctl=net.core.{key}={int(before[key]) - chance.randint(1, 64)}" for key in keys]
+    options = [f"--host-sysctl=net.core.{key}={int(before[key]) - chance.randint(1, 64)}" for key in keys]
     engine = {} if testbed == "compose" else {"DOCKER_HOST": NO_ENGINE}
     number = signal.SIGKILL if seed % 4 == 1 else chance.choice(SIGNALS)
     instant_s = chance.uniform(0, LONGEST_S[testbed])
     lab_run = started(
-        "run", "--testbed", testbed, "--until", "proof", "--net", net, "--runs", runs, *wish,
+        "run", "--testbed", testbed, "--until", "proof", "--net", net, "--runs", runs, *options,
         LAB_STATE=str(journal.path()), **engine,
     )  # fmt: skip
     try:

@@ -9,7 +9,7 @@ from lab.cli.options import RunOptions
 from lab.comparison import Plain
 from lab.errors import SpecError
 from lab.remedy import Effect
-from lab.remedy.trial import Tried
+from lab.remedy.trial import RemedyResult
 from lab.spec import Buffers, Outcome, Pair, SocketOptions, Triple
 
 PAYLOAD = 2 << 20
@@ -39,7 +39,7 @@ def test_a_remedy_is_worth_what_it_says(plains: dict[str, Plain], scenario: str,
     check(tried)
 
 
-def check(tried: Tried) -> None:
+def check(tried: RemedyResult) -> None:
     last = tried.last
     assert tried.effect is tried.remedy.expected, (last.outcome, last.errors)
     match tried.remedy.expected:

@@ -13,7 +13,7 @@ from lab.proof.judge import judge
 from lab.spec import Pair
 from lab.testbed import catalogue
 from lab.wire.witness import witness
-from tests.played import SQUEEZED, frames, frozen, played, segments, wished
+from tests.played import SQUEEZED, frames, frozen, played, segments, specified
 
 
 def test_the_freeze_is_kept_from_its_first_snapshot_on() -> None:
@@ -36,7 +36,7 @@ def test_what_moves_is_kept_now_and_then() -> None:
 
 
 def test_before_the_connection_there_is_no_snapshot_and_the_evidence_is_whole_all_the_same() -> None:
-    spec = wished("idle", "loopback")
+    spec = specified("idle", "loopback")
     with catalogue()["loopback"].site(spec) as site, closing(Observer(spec, site, Pair(None, None), None)) as observer:
         assert observer.take() is None
         assert observer.still_s() == 0
@@ -69,7 +69,7 @@ def test_a_probe_is_not_progress() -> None:
 
 def fresh(until: str, name: str = "upper") -> Evidence:
     """A play that no other test has looked at."""
-    spec = wished(name, until=until, **SQUEEZED)
+    spec = specified(name, until=until, **SQUEEZED)
     with catalogue()["netns"].site(spec) as site:
         *_, last = play(spec, site)
     return last

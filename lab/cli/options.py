@@ -1,8 +1,9 @@
-"""The flags that say what to play, and the spec that they make: shared by every command that takes a scenario."""
+"""The flags that make a spec, and the spec that they make. Every command that takes a scenario shares them."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, TypeVar
 
 import click
@@ -31,7 +32,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 class Playing(click.Command):
-    """A command with `--nodelay`, which is used bare as well: `lab run --nodelay upper` names no side."""
+    """A command whose flag `--nodelay` may stand without a value: in `lab run --nodelay upper` it means both sides."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         following = [*args[1:], ""]
@@ -46,14 +47,14 @@ _NODELAY_VALUE = re.compile(r"[01]|(client|server)=.*")
 
 
 class Repeated(click.ParamType):  # type: ignore[type-arg]  # a generic class for the type checker alone
-    """A value that may be given again, as once a side; in an environment variable the parts are joined by `;`."""
+    """A value that may be given several times, such as once a side. An environment variable joins the values by `;`."""
 
     name = "value"
     envvar_list_splitter = ";"
 
 
 class RepeatedNumber(click.IntRange):
-    """A number that may be given again, likewise."""
+    """A number that may be given several times, likewise."""
 
     envvar_list_splitter = ";"
 
@@ -71,7 +72,7 @@ def per_side(name: str, meaning: str, metavar: str, **attributes: Any) -> Callab
 
 
 def scenario_flags(command: Command) -> Command:
-    """What bears on the scenario, the buffers and the sockets."""
+    """Add the flags for the scenario, the buffers and the sockets."""
     for decorate in reversed(
         [
             click.argument("scenario", required=False, envvar="LAB_SCENARIO", default=DEFAULT),
@@ -101,13 +102,13 @@ def scenario_flags(command: Command) -> Command:
 
 
 def host_sysctl_flag(command: Command) -> Command:
-    """Not for one side: it is the whole host's. Root alone may, and the values are put back at the end."""
+    """Add --host-sysctl, for keys of the whole host: it has no sides, needs root, and puts the values back."""
     meaning = f"of the whole host, put back afterwards: net.core.rmem_max=131071; {', '.join([*HOST_SYSCTLS][1:])}"
     return flag("--host-sysctl", multiple=True, type=Repeated(), metavar="KEY=VALUE", help=meaning)(command)
 
 
 def host_sysctls(values: Sequence[str]) -> dict[str, int]:
-    """Keys without the `net.core.`, and bytes. A later value wins."""
+    """Bytes by key, without the `net.core.` in front. A later value wins."""
     found = {}
     for text in values:
         key, equals, value = text.partition("=")
@@ -119,7 +120,7 @@ def host_sysctls(values: Sequence[str]) -> dict[str, int]:
 
 
 def run_flags(command: Command) -> Command:
-    """What bears on one run beside the scenario."""
+    """Add the flags for one run that are not about its scenario."""
     for decorate in reversed(
         [
             flag("--capture", type=click.Choice([each.value for each in CaptureMode]), default="proof",
@@ -279,6 +280,38 @@ def _until(text: str) -> Until | float:
         return parse_duration(text)
     except SpecError:
         raise SpecError(f"--until '{text}': needs proof, probes, or seconds, for example 5") from None
+
+
+@cache
+def flags() -> Mapping[str, click.Parameter]:
+    """The flags that make a spec, by their names in `RunOptions`: all but --testbed."""
+
+    @click.command()
+    @scenario_flags
+    @run_flags
+    def command() -> None:
+        """Only its flags are used."""
+
+    return {each.name: each for each in command.params if each.name and each.name != "testbed"}
+
+
+def specify(values: Mapping[str, str], testbed: str = "netns") -> Spec:
+    """The spec that `lab run` makes of these flags, given by name; the values of a repeated flag are joined by `;`.
+
+    The environment has no say in it. Raises SpecError.
+    """
+    context = click.Context(click.Command("run"))
+    given: dict[str, Any] = {}
+    for name, text in values.items():
+        if name not in flags():
+            raise SpecError(f"unknown option '{name[:80]}': there are {', '.join(sorted(flags()))}")
+        parameter = flags()[name]
+        value = text.split(";") if parameter.multiple else text
+        try:
+            given[name] = parameter.type_cast_value(context, value)
+        except click.BadParameter as error:
+            raise SpecError(error.message) from None
+    return RunOptions(**given).spec(testbed)
 
 
 def format_flag(command: Command) -> Command:

@@ -1,4 +1,4 @@
-"""What the door itself says, a line or more, with all that it quotes escaped; reports go through `lab.report.page`."""
+"""The lines that a command itself prints, with all that it quotes escaped; reports go through `lab.report.page`."""
 
 from contextlib import nullcontext, suppress
 
@@ -7,12 +7,12 @@ import click
 from lab.report.escape import escaped
 
 
-def say(text: str, *, err: bool = False) -> None:
-    """Print it on standard output, or on standard error; where the latter leads nowhere, the exit code still tells."""
+def echo(text: str, *, err: bool = False) -> None:
+    """Print on standard output, or on standard error. If the latter is closed, the exit code still tells."""
     with suppress(OSError) if err else nullcontext():
         click.echo(escaped(text, keep="\n"), err=err)
 
 
-def complain(text: str) -> None:
-    """One line on standard error, whatever is in the value that it quotes."""
-    say(f"lab: {' '.join(text.split())}", err=True)
+def error(text: str) -> None:
+    """Print one line on standard error, whatever is in the values that it quotes."""
+    echo(f"lab: {' '.join(text.split())}", err=True)

@@ -1,17 +1,19 @@
-"""What a behaviour is given to play its part: the messages to send, and two calls that count and verify."""
+"""What a behaviour is given to play one conversation: the messages to send, and calls that count and verify bytes."""
 
 import time
 from collections.abc import Callable, Iterator
 
 from lab.endpoint.job import Job
 from lab.endpoint.payload import PERIOD, CorruptError, Stream
-from lab.endpoint.progress import Page
+from lab.endpoint.progress import ProgressPage
 
 
-class Part:
+class Conversation:
     """One side of one connection."""
 
-    def __init__(self, role: str, job: Job, page: Page, give_up: Callable[[OSError], None] | None = None) -> None:
+    def __init__(
+        self, role: str, job: Job, page: ProgressPage, give_up: Callable[[OSError], None] | None = None
+    ) -> None:
         self.job = job
         self._give_up = give_up
         self.sent_bytes = 0
@@ -27,7 +29,7 @@ class Part:
         page.begin()
 
     def outgoing(self) -> Iterator[memoryview]:
-        """The client's messages until the payload is sent; one follows where the last send ended, however short."""
+        """The client's messages until the payload is sent. Each starts where the last send ended, also a short one."""
         payload, size, pause_s = self.job.payload, self.job.send_size, self.job.paced_s
         view = self._requests.view
         while (sent := self.sent_bytes) < payload:
@@ -42,7 +44,7 @@ class Part:
         self._page.sent(self.sent_bytes)
 
     def received(self, block: bytes) -> None:
-        """A recv call has returned `block`. Raises CorruptError unless it is what the other side had to send."""
+        """A recv call has returned `block`. Raises CorruptError unless it is what the other side must send."""
         offset = self.received_bytes
         self.received_bytes = offset + len(block)
         self._page.received(self.received_bytes)
@@ -53,11 +55,11 @@ class Part:
 
     @property
     def unanswered_bytes(self) -> int:
-        """What the client has sent and has no answer to: both servers answer a byte with a byte."""
+        """What the client has sent and got no answer to: the servers answer each byte with one byte."""
         return self.sent_bytes - self.received_bytes
 
     def answer(self, block: bytes) -> bytes:
-        """What the server's program says to a block."""
+        """What the server answers to a block."""
         return block.upper() if self.job.answer == "upper" else block
 
     def refused(self) -> None:
@@ -66,13 +68,13 @@ class Part:
         self._page.refused(self._refused)
 
     def give_up(self, error: OSError) -> None:
-        """Report that the conversation has failed, while the connection is still held."""
+        """Report that the conversation has failed, while the connection is still open."""
         if self._give_up is None:
             raise error
         self._give_up(error)
 
     def shortfall(self, role: str) -> str | None:
-        """What the end of the conversation left out, if anything: the other side closed too early."""
+        """What is missing at the end of the conversation, if anything: the other side closed too early."""
         if role == "client" and self.sent_bytes < self.job.payload:
             return f"EOF: {self.sent_bytes} of {self.job.payload} bytes were sent"
         if self.received_bytes < self.incoming_bytes:

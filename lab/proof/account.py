@@ -34,7 +34,7 @@ def account(evidence: Evidence) -> Account:
     if snapshot is None or client is None or server is None:
         return Account()
     processed = snapshot.progress.server.received if snapshot.progress.server else None
-    answers = evidence.spec.scenario.load.answer is not Answer.NOTHING
+    answers = evidence.spec is not None and evidence.spec.scenario.load.answer is not Answer.NOTHING
     return Account(
         client_accepted=_acknowledged(client) + _send_queue(client),
         client_send_queue=_send_queue(client),
@@ -107,6 +107,8 @@ def imbalances(account: Account, snapshot: Snapshot | None = None, *, starved: b
 
 def refuted_ends(evidence: Evidence) -> tuple[Reason, ...]:
     """Where a program that says it has ended well is refuted: by what it had to move, or by its own socket since."""
+    if evidence.spec is None:
+        return ()  # only the lab's own programs say how they ended
     load, found = evidence.spec.scenario.load, []
     back = 0 if load.answer is Answer.NOTHING else load.payload
     for end in filter(None, evidence.ended):

@@ -14,6 +14,11 @@ FUTILE_RUNS = 3
 """Context switches of one thread, while no byte moves, that make it one which runs in vain."""
 
 
+STILL_S = 0.26
+"""Seconds for which a connection of other programs has to stand. Times 1.2 this is no less than a blocked write may be
+tried again by itself (`stack.history`)."""
+
+
 class ConnectionView:
     """One connection. Times in nanoseconds since the epoch."""
 
@@ -29,10 +34,11 @@ class ConnectionView:
 
     @property
     def still(self) -> bool:
-        """Whether nothing has moved, in a program or in TCP, for as long as the spec asks."""
+        """Whether nothing has moved, in a program or in TCP, for as long as the spec asks; for STILL_S without one."""
         if self.still_since_ns is None or self.last is None:
             return False
-        return self.last.time_ns - self.still_since_ns >= self.evidence.spec.limits.still_s * 1e9
+        spec = self.evidence.spec
+        return self.last.time_ns - self.still_since_ns >= (spec.limits.still_s if spec else STILL_S) * 1e9
 
     @property
     def captured(self) -> bool:
@@ -73,7 +79,7 @@ class ConnectionView:
 
         In the lab's own runs, whose holders are the programs; a socket without an inode is held by nobody any more.
         """
-        if self.last is None or self.last.processes is None or not self.evidence.ours:
+        if self.last is None or self.last.processes is None or not self.evidence.spec:
             return ()
         if any(process.resources is None for process in self.last.processes):
             return ()
@@ -173,7 +179,7 @@ class ConnectionView:
 
     def _sndbuf_set(self) -> frozenset[int]:
         """The lab's own programs set SO_SNDBUF as the spec says, before they connect."""
-        own = self.evidence.spec.options if self.evidence.ours else None
+        own = self.evidence.spec.options if self.evidence.spec else None
         sockets = [self.socket(role) for role in Role if own and own[role].so_sndbuf]
         return frozenset(socket.inode for socket in sockets if socket)
 

@@ -9,7 +9,7 @@ threads that might still read. A connection of which only packets are known is j
 from collections.abc import Iterable, Iterator
 
 from lab.evidence import Evidence, Wants, WireFacts
-from lab.forecast import Forecast, forecast
+from lab.forecast import NOTHING_FORECAST, Forecast, forecast
 from lab.proof.account import account, refuted_ends
 from lab.proof.connection_view import ConnectionView
 from lab.proof.cycles import WaitForEdge
@@ -17,7 +17,7 @@ from lab.proof.standstill import Finding, balanced, kind_of_standstill, write_wr
 from lab.proof.threads import Thread
 from lab.reason import Reason, Why, because, quoted
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.verdict import Edge, ForecastSummary, Live, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.verdict import Edge, LiveWait, Testimonies, Testimony, Verdict, WireSummary, Witness
 
 REOPENINGS = 3
 """A closed window that opened again this often, while bytes moved, is a slow reader's."""
@@ -28,7 +28,6 @@ def judge(evidence: Evidence) -> Verdict:
     view = ConnectionView(evidence)
     finding = _find(view)
     knot = finding.knot
-    seen: Forecast = forecast(evidence.spec, evidence.settings, evidence.core)
     return Verdict(
         outcome=finding.outcome,
         grade=_grade(finding),
@@ -48,7 +47,7 @@ def judge(evidence: Evidence) -> Verdict:
         contradictions=finding.contradictions,
         account=account(evidence),
         wire=_wire_summary(evidence, view.wire),
-        forecast=ForecastSummary(seen.client_accepted, seen.server_processed),
+        forecast=_forecast(evidence),
         premises=knot.premises if knot else (),
     )
 
@@ -151,7 +150,7 @@ def _edge(view: ConnectionView, dependency: WaitForEdge) -> Edge:
     """Witnessed by the program and the kernel; by the wire where zero windows of the holder were captured."""
     roles = {(t.pid, t.tid): t.role for t in view.last.threads_after} if view.last else {}
     ends = [roles.get((each.pid, each.tid)) for each in (dependency.waiter, dependency.holder)]
-    planned = view.evidence.ours
+    planned = view.evidence.spec is not None
     both = zip(ends, (dependency.waiter, dependency.holder), strict=True)
     names = [role if role and planned else _named(view, thread) for role, thread in both]
     holder = ends[1]
@@ -167,7 +166,7 @@ def _named(view: ConnectionView, thread: Thread) -> str:
     return f"{thread.name} [{inside}]" if inside else thread.name
 
 
-def _live(view: ConnectionView, finding: Finding) -> Iterable[Live]:
+def _live(view: ConnectionView, finding: Finding) -> Iterable[LiveWait]:
     """The live threads that keep it from being proven, and what each waits for."""
     client, server = (view.socket(role) for role in Role)
     if finding.outcome in (Outcome.COMPLETED, Outcome.ABORTED):
@@ -175,7 +174,7 @@ def _live(view: ConnectionView, finding: Finding) -> Iterable[Live]:
     if finding.knot or view.analysis is None or client is None or server is None:
         return
     for each in view.analysis.against(client.inode, server.inode):
-        yield Live(each.thread.name, because(Why.LIVE, each.waits_for, each.why))
+        yield LiveWait(each.thread.name, because(Why.LIVE, each.waits_for, each.why))
 
 
 def _unseen(view: ConnectionView, finding: Finding) -> tuple[Reason, ...]:
@@ -183,6 +182,11 @@ def _unseen(view: ConnectionView, finding: Finding) -> tuple[Reason, ...]:
     if finding.outcome is not Outcome.DEADLOCK or finding.knot or view.analysis is None:
         return ()
     return view.analysis.missing
+
+
+def _forecast(evidence: Evidence) -> Forecast:
+    spec = evidence.spec
+    return NOTHING_FORECAST if spec is None else forecast(spec, evidence.settings, evidence.core)
 
 
 def _wire_summary(evidence: Evidence, wire: WireFacts) -> WireSummary:

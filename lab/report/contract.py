@@ -10,6 +10,7 @@ from lab.verdict import Edge, Verdict
 def as_contract(verdict: Verdict) -> dict[str, object]:
     """Keys and values; those that are dataclasses of plain values are left to the encoder."""
     known = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
+    foretold = verdict.forecast
     return known | {
         "cycle": _edges(verdict.cycle),
         "tail": _edges(verdict.tail),
@@ -17,6 +18,7 @@ def as_contract(verdict: Verdict) -> dict[str, object]:
         "qualifiers": all_words(verdict.qualifiers),
         "missing": all_words(verdict.missing),
         "contradictions": all_words(verdict.contradictions),
+        "forecast": {"client_accepted": foretold.client_accepted, "server_processed": foretold.server_processed},
     }
 
 

@@ -147,6 +147,13 @@ SENTENCES: dict[Why, str] = {
     Why.LOST_OR_DROPPED: (
         "whether the network loses its acknowledgments, or its own closed window drops them (ACK starvation)"
     ),
+    Why.ONE_DIRECTION_ONLY: "the segments of the {}: the capture holds one direction only",
+    Why.TOO_FEW_PROBES: "more probes of the {}: too few probes to tell a persist timer from keep-alives",
+    Why.NOT_YET_PROBED: "time: mutual stall for {:.1f} s, not yet probed by both",
+    Why.MAY_STILL_READ: "whether a program could still read: on {}, `lab watch --port {}` tells",
+    Why.COULD_HAVE_READ: (
+        "whether a program could still have read: the connection is gone, and nothing can tell any more"
+    ),
     Why.WAITS_FOR_ROOM: "the {}'s program waits for room to write",
     Why.HELD_BY_ZERO_WINDOW: "the {}'s socket holds data behind a zero window",
     Why.ADVERTISES_ZERO: "the {} advertises a zero window on the wire",

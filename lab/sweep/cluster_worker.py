@@ -1,12 +1,12 @@
-"""What a worker of a Dask cluster does with a point: hands it to a player, a process of its own, and waits for the row.
+"""Plays a point on a worker of a Dask cluster: hands it to a player, a process of its own, and waits for the row.
 
-A worker of Dask's has many threads, so it must neither fork nor enter namespaces. Its first point starts a parent, with
-one thread, that forks the players; each thread of the worker that plays has one, and all serve until the worker ends.
+A Dask worker has many threads, so it must neither fork nor enter namespaces. The first point starts a parent process
+with one thread, which forks the players. Each thread of the worker that plays has a player, until the worker ends.
 
-    worker, of Dask's ─ starts ─▶ parent ─ forks ─▶ player, a thread's ─ starts ─▶ the hosts of the two endpoints
-        each is bound to die with the one before it, whatever ends that
+    Dask worker ─ starts ─▶ parent ─ forks ─▶ player of one thread ─ starts ─▶ the hosts of the two endpoints
+        each process is killed by the kernel if the one before it ends
 
-Points and rows pass through the worker pickled, as they came: nothing of another version of the lab is ever read.
+The worker passes points and rows on without unpickling them: it never reads data of another version of the lab.
 """
 
 import gc
@@ -32,30 +32,30 @@ from lab.kernel.place.netns import may_make_namespaces, signals_held
 from lab.sweep import local
 
 LOOK_S = 0.2
-"""Between two looks whether the row is still wanted."""
+"""Between two checks whether the row is still wanted."""
 
 START_S = 60.0
-"""How long a parent, or a player, may take to say that it is there."""
+"""How long a parent, or a player, may take to report that it has started."""
 
 MESSAGE = 1024
 
 
 @cache
 def version() -> str:
-    """Of the lab: the same for the same code, whatever the Python."""
+    """The version of the lab: a hash of its code, the same for every Python."""
     folder = Path(lab.__file__).parent
     files = sorted((path.relative_to(folder).as_posix(), path) for path in folder.rglob("*.py"))
     return hashlib.sha256(b"".join(name.encode() + path.read_bytes() for name, path in files)).hexdigest()[:12]
 
 
 class PlayerLostError(TestbedError):
-    """It ended in mid-run, or with its worker: the point shall be played again, elsewhere."""
+    """A player ended in mid-run, or with its worker: the point is to be played again on another worker."""
 
 
 def play(wanted: str, point: bytes) -> bytes | str:
-    """The row of a point, both pickled; or why this worker plays none. Called by Dask in a thread of its worker.
+    """The row of a point, both pickled; or why this worker cannot play. Dask calls it in a thread of its worker.
 
-    `wanted` is the version of the lab that asks. Raises PlayerLostError, also when nobody wants the row any more.
+    `wanted` is the version of the lab that asks. Raises PlayerLostError, also if the task was cancelled.
     """
     if wanted != version():
         return f"has version {version()} of the lab, and here is {wanted}: give all the same, and start it again"
@@ -66,23 +66,23 @@ def play(wanted: str, point: bytes) -> bytes | str:
 
 
 class Players:
-    """Those of this worker, and their parent. Any thread may ask."""
+    """The players of this worker, and their parent. Safe for all threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._free: list[Player] = []
+        self._free: list[PlayerProcess] = []
         self._parent: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._why_not = ""
 
     def cannot_play(self) -> str:
-        """Why no namespaces can be made here; empty if they can."""
+        """Why no namespaces can be created here; empty if they can."""
         with self._lock:
             self._ready()
             return self._why_not
 
     @contextmanager
-    def one(self) -> Iterator["Player"]:
+    def one(self) -> Iterator["PlayerProcess"]:
         """A free player, or a new one; it serves again unless it was lost."""
         with self._lock:
             player = self._free.pop() if self._free else None
@@ -95,7 +95,7 @@ class Players:
         with self._lock:
             self._free.append(player)
 
-    def _new(self) -> "Player":
+    def _new(self) -> "PlayerProcess":
         ours, theirs = Pipe()
         with theirs, self._lock:
             control = self._ready()
@@ -103,10 +103,10 @@ class Players:
                 socket.send_fds(control, [b"player"], [theirs.fileno()])
             except OSError:
                 raise PlayerLostError("the parent of its players ended") from None
-        return Player(ours)
+        return PlayerProcess(ours)
 
     def _ready(self) -> socket.socket:
-        """The socket to a parent that lives: the one from before, or a new one."""
+        """The socket to a parent that runs; it is started if need be."""
         if self._control is None or self._parent is None or self._parent.poll() is not None:
             if self._control is not None:
                 self._control.close()
@@ -135,15 +135,15 @@ class Players:
 READY = "ready"
 
 
-class Player:
-    """The worker's end of one. Belongs to one thread at a time."""
+class PlayerProcess:
+    """A player, as its worker sees it. Belongs to one thread at a time."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         try:
             if not connection.poll(START_S):
                 raise PlayerLostError("a player did not start")
-            self._pidfd = os.pidfd_open(connection.recv())  # it waits for a point, so the number is still its own
+            self._pidfd = os.pidfd_open(connection.recv())  # it waits for a point, so the PID is still its own
         except (EOFError, OSError):
             raise PlayerLostError("a player did not start") from None
 
@@ -165,8 +165,8 @@ class Player:
 
 
 def _is_wanted() -> bool:
-    """Whether this thread's task is; Dask does not interrupt one that was cancelled, it marks it."""
-    from distributed.core import Status  # noqa: PLC0415 - a player has no use for it
+    """Whether this thread's task is wanted: Dask marks a task that was cancelled, and does not interrupt it."""
+    from distributed.core import Status  # noqa: PLC0415 - a player does not need it
     from distributed.worker import get_worker, thread_state  # noqa: PLC0415
 
     worker = get_worker()
@@ -178,11 +178,11 @@ _PLAYERS = Players()
 
 
 def main() -> None:
-    """The parent: forks a player for each connection that it is handed, until the worker has gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the terminal is the worker's
+    """The parent process: fork a player for each connection that the worker passes, until the worker ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the terminal is for the worker
     control = socket.socket(fileno=int(sys.argv[1]))
     why_not = may_make_namespaces()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # players are reaped by the kernel
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the players
     machine.warm()
     gc.freeze()
     parent = os.getpid()
@@ -204,8 +204,8 @@ def _be_a_player(connection: Connection, parent: int) -> NoReturn:
         connection.send(os.getpid())
         local.work(connection, parent)
     except (EOFError, ConnectionError, SystemExit):
-        pass  # the worker has gone, or wants it to end
-    except Exception:  # noqa: BLE001 - the end of the line: what is not written here is seen by nobody
+        pass  # the worker has ended, or has ended this player
+    except Exception:  # noqa: BLE001 - the last resort: an error that is not printed here is lost
         traceback.print_exc()
     finally:
         os._exit(0)

@@ -1,7 +1,7 @@
-"""Plays many points at once on this machine: as many as its cores and its memory bear, which is measured as it goes.
+"""Plays many points at once on this machine, as many as its cores and its memory allow.
 
-Each worker is a forked child with a `Player` of its own, and is handed one point at a time. Most of a run is waiting,
-so there are more workers than cores: their number grows while a core is idle and enough memory is left.
+Each worker is a forked child with a `Player`, and gets one point at a time. A run waits most of the time, so there are
+more workers than cores: one is added whenever a core is idle and enough memory is left.
 """
 
 import contextlib
@@ -17,33 +17,33 @@ from multiprocessing.process import BaseProcess
 from lab.kernel.place import machine
 from lab.kernel.place.netns import HELD, die_with, signals_held
 from lab.sweep.grid import Point, by_reach
-from lab.sweep.playing import Player, failed
+from lab.sweep.player import Player, failed
 from lab.sweep.row import Row
 
 GROWTH_S = 0.5
-"""Between two looks at the machine."""
+"""Between two measurements of the machine."""
 
 IDLE_ENOUGH = 0.15
-"""Of one core: with less to spare another worker would only take from the others."""
+"""The idle share of one core that another worker needs; with less it would only slow the others down."""
 
 MEMORY_KEPT = 0.25
-"""Of what was available at the start: never touched."""
+"""The share of the memory that was available at the start, and is never used."""
 
 AT_FIRST, AT_MOST = 2, 32
-"""Workers a core."""
+"""Workers per core."""
 
 END_S = 2.0
-"""How long a worker may take to leave, before it is killed."""
+"""How long a worker may take to end before it is killed."""
 
 
 def play_all(points: Iterable[Point], done: Callable[[Row], None]) -> None:
-    """Call `done` with each row as it comes, in this thread; in no particular order.
+    """Call `done` with each row as it comes, in this thread and in no particular order.
 
-    Points that change what belongs to the whole host come last, one at a time.
+    Points that change settings of the whole host come last, one at a time.
     """
     shared, alone = by_reach(points)
     machine.warm()
-    gc.freeze()  # what is here already is not touched, and so not copied, by the collector of every child
+    gc.freeze()  # the collector of a child does not touch these objects, so their pages are not copied
     try:
         spare = Spare()
         _play(shared, done, AT_FIRST * spare.cores, spare)
@@ -53,7 +53,7 @@ def play_all(points: Iterable[Point], done: Callable[[Row], None]) -> None:
 
 
 class Spare:
-    """Tells whether this machine bears one more worker."""
+    """Measures whether this machine has room for one more worker."""
 
     def __init__(self) -> None:
         self.cores = machine.cores()
@@ -62,7 +62,7 @@ class Spare:
         self._looked = time.monotonic()
 
     def bears_more(self, workers: int) -> bool:
-        """Whether a core has been idle since the last look, and another worker of the same size has room in memory."""
+        """Whether a core was idle since the last measurement, and another worker of the same size fits into memory."""
         if time.monotonic() - self._looked < GROWTH_S:
             return False
         self._looked = time.monotonic()
@@ -104,7 +104,7 @@ def _play(points: Sequence[Point], done: Callable[[Row], None], workers_wanted: 
 
 
 class _Worker:
-    """A forked child that plays the points that it is handed."""
+    """A forked child that plays one point after the other."""
 
     def __init__(self) -> None:
         context = get_context("fork")
@@ -118,11 +118,11 @@ class _Worker:
 
     def give(self, point: Point) -> None:
         self.point = point
-        with contextlib.suppress(BrokenPipeError):  # it has died: its end of the pipe will say so
+        with contextlib.suppress(BrokenPipeError):  # it has died, and `take` will see the end of the pipe
             self.connection.send(point)
 
     def take(self) -> Row:
-        """The row of the point that it was given; if it died over it, the row says so."""
+        """The row of its point. If the child has died, the row says so."""
         assert self.point is not None
         point, self.point = self.point, None
         try:
@@ -147,8 +147,8 @@ def _how(process: BaseProcess) -> str:
 
 
 def work(points: connection.Connection, parent: int) -> None:
-    """What a worker does with its life."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the terminal is the parent's
+    """Play points until the pipe ends: what a child does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the terminal is for the parent
     signal.signal(signal.SIGTERM, _leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
     die_with(parent)

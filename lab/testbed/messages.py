@@ -1,7 +1,8 @@
-"""What a program says to its controller, a JSON object a line: checked, and bounded, before any of it is a fact.
+"""What a program says to its controller, one JSON object a line. Each value is checked before it counts as a fact.
 
-The program may be anybody's. So a number has a range, an address is numeric, a text is cut and can be encoded, and what
-is not so is no report. Whether a report is true is not asked here: the kernel and the wire are the witnesses of that.
+Anybody may have written the program. So a number must be in its range and an address must be numeric; a text is cut,
+and made such that it can be encoded. Anything else is no message. Whether a message is true is not decided here: the
+kernel and the wire are the witnesses of that.
 """
 
 import json
@@ -16,13 +17,13 @@ from lab.kernel.sockets.sock_diag import join_address
 from lab.spec import MAX_PAYLOAD, Role
 
 MOST_BYTES = 1 << 53
-"""Of memory: what a JSON number holds exactly."""
+"""Bytes of memory: up to here a JSON number is exact."""
 MOST_TEXT = 500
-"""Characters of an error."""
+"""The maximum of an error, in characters."""
 
 
-class NoReportError(ValueError):
-    """The line is none of the reports that a program has to make."""
+class NotAMessageError(ValueError):
+    """The line is none of the messages that a program sends."""
 
 
 class Listening(NamedTuple):
@@ -39,24 +40,24 @@ class Exited(NamedTuple):
     how: str
 
 
-Report = Listening | Connected | Ended | Refused | Exited
+Message = Listening | Connected | Ended | Refused | Exited
 
 
-def parse(line: bytes, role: Role) -> Report | None:
-    """None: an event that we do not know. Raises NoReportError."""
+def parse(line: bytes, role: Role) -> Message | None:
+    """None for an event that we do not know. Raises NotAMessageError."""
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):
-        raise NoReportError from None
+        raise NotAMessageError from None
     if not isinstance(said, dict):
-        raise NoReportError
+        raise NotAMessageError
     try:
-        return _report(said, role)
+        return _message(said, role)
     except KeyError:
-        raise NoReportError from None
+        raise NotAMessageError from None
 
 
-def _report(said: Mapping[str, Any], role: Role) -> Report | None:
+def _message(said: Mapping[str, Any], role: Role) -> Message | None:
     match said["event"]:
         case "listening":
             return Listening(_number(said["port"], 65535, least=1))
@@ -72,7 +73,7 @@ def _report(said: Mapping[str, Any], role: Role) -> Report | None:
         case "ended":
             error, corrupt = said["error"], said["corrupt"]
             if not isinstance(corrupt, bool) or not (error is None or isinstance(error, str)):
-                raise NoReportError
+                raise NotAMessageError
             return Ended(
                 role=role,
                 time_ns=time.time_ns(),
@@ -93,7 +94,7 @@ def _report(said: Mapping[str, Any], role: Role) -> Report | None:
 def _number(value: object, most: int, least: int = 0) -> int:
     # A JSON true is a Python bool, which is an int; and 1.0, NaN and 1e400 are floats.
     if type(value) is not int or not least <= value <= most:
-        raise NoReportError
+        raise NotAMessageError
     return value
 
 
@@ -102,7 +103,7 @@ def _number_or_none(value: object) -> int | None:
 
 
 def _text(value: str) -> str:
-    """What of it can be encoded: JSON may spell one half of a surrogate pair."""
+    """A form that can be encoded: JSON may hold one half of a surrogate pair."""
     return value[:MOST_TEXT].encode(errors="backslashreplace").decode()
 
 
@@ -112,11 +113,11 @@ def _address(value: object) -> str:
         case [str(host), port]:
             pass
         case _:
-            raise NoReportError
+            raise NotAMessageError
     try:
         packed = socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
     except (OSError, ValueError):
-        raise NoReportError from None
+        raise NotAMessageError from None
     return join_address(packed, _number(port, 65535, least=1))
 
 

@@ -1,4 +1,4 @@
-"""Services of compose.yaml, brought up for a run: whatever interrupts it, they are taken down again."""
+"""Services of compose.yaml, started for a run and taken down again, whatever interrupts the run."""
 
 import codecs
 import os
@@ -25,7 +25,7 @@ QUESTION_S = 30.0
 UP_S = 120.0
 BUILD_S = 900.0
 FAREWELL_S = 15.0
-"""How long an interrupted controller may take to say good-bye."""
+"""How long an interrupted controller may take to end."""
 DOCUMENTED = (0, 1, 2, 3, 4, 5, 130)
 
 
@@ -54,7 +54,7 @@ def base_image() -> str:
 
 
 def images_are_current() -> bool:
-    """Whether both images are there and as new as the code; `scripts/images` knows."""
+    """Whether both images exist and are as new as the code, according to `scripts/images`."""
     script = PROJECT / "scripts/images"
     if not script.exists():
         raise EnvironmentLacksError("--testbed compose needs the lab's whole folder (compose.yaml, scripts): clone it")
@@ -62,24 +62,24 @@ def images_are_current() -> bool:
 
 
 @contextmanager
-def services(client: "DockerClient", values: Mapping[str, str], *names: str) -> Iterator[None]:
-    """These services, in a project of their own, with these variables of compose.yaml; gone at the end."""
+def started(client: "DockerClient", values: Mapping[str, str], *names: str) -> Iterator[None]:
+    """Start these services, in a project of their own, with these variables of compose.yaml; remove them at the end."""
     compose = command()
     _make_images()
     net, owner = values["LAB_NET"], values["LAB_OWNER"]
     project = f"zero-window-lab-{net.replace('.', '-')}-{os.urandom(3).hex()}"
-    with _taken_down(client, net, owner) as came_up:
+    with _taken_down(client, net, owner) as all_are_up:
         up = [*compose, "-p", project, "up", "--detach", "--no-build", *names]
         code, said = _run(up, _environment(values), UP_S)
         if code != 0:
             raise EnvironmentLacksError(_why(said, net))
-        came_up()
+        all_are_up()
         yield
 
 
 @contextmanager
 def _taken_down(client: "DockerClient", net: str, owner: str) -> Iterator[Callable[[], None]]:
-    """Removes all of ours at the end. Until told that all came up, requests may still be under way: it looks again."""
+    """Remove all that is ours at the end. Unless told that all were up, look again: requests may be on their way."""
     whole = threading.Event()
     try:
         yield whole.set
@@ -91,7 +91,7 @@ def _taken_down(client: "DockerClient", net: str, owner: str) -> Iterator[Callab
 
 
 def container(client: "DockerClient", owner: str, net: str, service: str) -> "Container":
-    """Ours of this service."""
+    """Our container of this service."""
     labels = [f"{engine.NET}={net}", f"{engine.OWNER}={owner}", f"com.docker.compose.service={service}"]
     found = client.containers.list(all=True, filters={"label": labels})
     if not found:
@@ -102,7 +102,7 @@ def container(client: "DockerClient", owner: str, net: str, service: str) -> "Co
 
 
 def followed(controller: "Container", out: Pipe, err: Pipe) -> int:
-    """Its exit code, when it has one; meanwhile what it says is passed on. Ctrl-C is passed on to it, too."""
+    """The controller's exit code, at its end. Until then its output is passed on, and Ctrl-C is passed to it."""
     follower = threading.Thread(target=_copy, args=(controller, err, "stderr"), name="stderr", daemon=True)
     follower.start()
     try:
@@ -126,7 +126,7 @@ def _copy(controller: "Container", pipe: Pipe, stream: str) -> None:
 
 
 def _make_images() -> None:
-    """Both images, as new as the code; the script says what it does when that takes its time."""
+    """Make both images as new as the code. The script says so if that takes time."""
     if images_are_current():
         return
     code, said = _run([str(PROJECT / "scripts/images")], os.environ, BUILD_S, stderr=None)
@@ -135,7 +135,7 @@ def _make_images() -> None:
 
 
 def _environment(values: Mapping[str, str]) -> dict[str, str]:
-    """Ours, with just these variables of compose.yaml: what .env says of the others is for `docker compose up`."""
+    """Our environment, with these variables of compose.yaml only. What .env says of them is for `docker compose up`."""
     variables = re.findall(r"\$\{(LAB_\w+)", (PROJECT / "compose.yaml").read_text())
     around = {name: value for name, value in os.environ.items() if not name.startswith(("LAB_", "COMPOSE_"))}
     return around | dict.fromkeys(variables, "") | dict(values)
@@ -144,10 +144,10 @@ def _environment(values: Mapping[str, str]) -> dict[str, str]:
 def _run(
     words: Sequence[str], environment: Mapping[str, str], limit_s: float, stderr: int | None = subprocess.STDOUT
 ) -> tuple[int, str]:
-    """Exit code and output of a program that dies with the lab, and that Ctrl-C at our terminal does not reach."""
+    """Exit code and output of a program. It dies with the lab, and Ctrl-C at our terminal does not reach it."""
     with tempfile.TemporaryFile() as output, ExitStack() as stack:
         with signals_held():
-            started = subprocess.Popen(
+            process = subprocess.Popen(
                 words,
                 cwd=PROJECT,
                 env=environment,
@@ -157,22 +157,22 @@ def _run(
                 start_new_session=True,
                 preexec_fn=program_in(Namespace.here()),  # noqa: PLW1509 - only system calls
             )
-            stack.callback(_end, started)
+            stack.callback(_end, process)
         try:
-            code = started.wait(limit_s)
+            code = process.wait(limit_s)
         except subprocess.TimeoutExpired:
             raise EnvironmentLacksError(f"`{' '.join(words[:2])}` did not end within {limit_s:g} s") from None
         return code, _text(output)
 
 
-def _end(started: subprocess.Popen[bytes]) -> None:
-    """It and all that it started, unless it has ended by itself."""
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End it and all that it has started, unless it has ended by itself."""
     for each in (signal.SIGTERM, signal.SIGKILL):
-        if started.poll() is not None:
+        if process.poll() is not None:
             return
-        os.killpg(started.pid, each)
+        os.killpg(process.pid, each)
         with suppress(subprocess.TimeoutExpired):
-            started.wait(timeout=5)
+            process.wait(timeout=5)
 
 
 def _text(output: IO[bytes]) -> str:
@@ -188,7 +188,7 @@ def _why(said: str, net: str) -> str:
 
 
 def another(net: str) -> str:
-    """An example for somebody whose net is taken."""
+    """An example of a net, for a person whose net is taken."""
     head, _, last = net.rpartition(".")
     return f"for example {head}.{(int(last) + 1) % 256}"
 

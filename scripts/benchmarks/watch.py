@@ -15,7 +15,8 @@ from functools import partial
 
 from lab.kernel.place.netns import Namespace
 from lab.kernel.sockets.stall_poller import StallPoller
-from lab.watch import GATE_S, Targets, Watch
+from lab.watching import Targets, Watch
+from lab.watching.loop import POLL_S
 
 PERIOD_S, PORT = 0.05, 1060
 TALK = """
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
         print(f"{name:24}{share * 100:12.1f}{rate:10.1f}{share / rate * 1000:11.2f}")
     print(f"a poll costs {theirs[0] / theirs[1] / (ours[0] / ours[1]):.1f} times less than the anchor's")
     print(
-        f"\n{QUIET} quiet pairs, {1 / GATE_S:.0f} polls a second, {quiet_s:.0f} s, from {STARTED_S} s after the start"
+        f"\n{QUIET} quiet pairs, {1 / POLL_S:.0f} polls a second, {quiet_s:.0f} s, from {STARTED_S} s after the start"
     )
     print(f"{'':24}{'% of a core':>12}")
     for name, share in _live(quiet_s).items():
@@ -63,7 +64,7 @@ def _live(seconds: float) -> dict[str, float]:
         commands = {
             "lab watch, live": [*watch, "--netns", _path(namespace)],
             "  where others talk": [*watch, "--port", str(PORT)],
-            "anchor: only sleeps": [sys.executable, "-I", "-c", f"import time\nwhile True: time.sleep({GATE_S})"],
+            "anchor: only sleeps": [sys.executable, "-I", "-c", f"import time\nwhile True: time.sleep({POLL_S})"],
         }
         running = {name: subprocess.Popen(words, stdout=subprocess.DEVNULL) for name, words in commands.items()}
         try:
@@ -76,7 +77,7 @@ def _live(seconds: float) -> dict[str, float]:
             for each in running.values():
                 each.kill()
                 each.wait()
-        anchor, _ = _share(partial(_ss, namespace), min(seconds, 10.0), GATE_S, resource.RUSAGE_CHILDREN)
+        anchor, _ = _share(partial(_ss, namespace), min(seconds, 10.0), POLL_S, resource.RUSAGE_CHILDREN)
         return shares | {"anchor: ss -tinm": anchor}
 
 

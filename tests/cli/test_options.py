@@ -28,7 +28,7 @@ def spec(*arguments: str, testbed: str = "netns", **environment: str) -> Spec:
     return made[0]
 
 
-def test_without_a_wish_it_is_the_published_play() -> None:
+def test_without_an_option_it_is_the_published_play() -> None:
     made = spec()
     assert (made.scenario.name, made.scenario.load.payload, made.ip, made.port) == ("upper", 1 << 30, 4, None)
     assert (made.net, made.capture, made.snaplen, made.until) == ("198.18.20", CaptureMode.PROOF, 128, Until.PROBES)
@@ -191,6 +191,6 @@ def test_the_hosts_own_sysctls_add_up_a_later_value_wins_and_none_is_changed_una
 @pytest.mark.parametrize(
     "text", ["rmem_max", "rmem_max=", "rmem_max=2303", "wmem_max=4607", "rmem_max=2g", "tcp_mem=1"]
 )
-def test_an_impossible_wish_for_the_host_is_refused(text: str) -> None:
+def test_an_impossible_setting_of_the_host_is_refused(text: str) -> None:
     with pytest.raises(SpecError, match=r"for example (net.core.rmem_max=)?131071"):
         spec("--host-sysctl", text)

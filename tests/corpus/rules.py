@@ -6,10 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from lab.evidence import SocketSample
+from lab.evidence import SocketSample, WireFacts
 from lab.spec import Pair
 from lab.syscalls import BY_NUMBER, SENDS
-from lab.wire.witness import WireFacts
 
 
 def packets(facts: WireFacts, probes: int) -> bool:

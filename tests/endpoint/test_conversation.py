@@ -1,15 +1,16 @@
 """Counting is cheap, and every way in which bytes can go wrong is seen."""
 
 import os
+import time
 import timeit
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from lab.endpoint.conversation import Part
+from lab.endpoint.conversation import Conversation
 from lab.endpoint.job import Job
 from lab.endpoint.payload import PERIOD, CorruptError, Stream
-from lab.endpoint.progress import Page
+from lab.endpoint.progress import ProgressPage
 
 
 def job(payload: int = 1 << 40, send_size: int = 16, answer: str = "upper") -> Job:
@@ -17,20 +18,21 @@ def job(payload: int = 1 << 40, send_size: int = 16, answer: str = "upper") -> J
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
+def page() -> Iterator[ProgressPage]:
     descriptor = os.memfd_create("page")
     os.truncate(descriptor, 4096)
-    yield Page(descriptor)
+    yield ProgressPage(descriptor)
     os.close(descriptor)
 
 
-def best_ns(statement: object, number: int = 20_000) -> float:
-    assert callable(statement)
-    return min(timeit.repeat(statement, number=number, repeat=7)) / number * 1e9
+def cost(statement: Callable[[], object], number: int = 20_000) -> float:
+    """In calls of time.time_ns(), 60 ns each on an idle core at 2 GHz: a busy machine slows both down."""
+    rounds = (timeit.timeit(statement, number=number) / timeit.timeit(time.time_ns, number=number) for _ in range(7))
+    return min(rounds)
 
 
-def test_counting_a_call_costs_well_under_a_microsecond(page: Page) -> None:
-    client, server = Part("client", job(), page), Part("server", job(), page)
+def test_counting_costs_no_more_than_a_few_calls_of_a_function(page: ProgressPage) -> None:
+    client, server = Conversation("client", job(), page), Conversation("server", job(), page)
     block = Stream(4096).piece(0, 16).tobytes()
 
     def receive() -> None:
@@ -38,52 +40,52 @@ def test_counting_a_call_costs_well_under_a_microsecond(page: Page) -> None:
         server.received(block)
 
     messages = client.outgoing()
-    assert best_ns(lambda: client.sent(16)) < 1000
-    assert best_ns(lambda: next(messages)) < 1000
-    assert best_ns(receive) < 1500
+    assert cost(lambda: client.sent(16)) < 16
+    assert cost(lambda: next(messages)) < 16
+    assert cost(receive) < 24
 
 
-def test_a_part_of_small_messages_is_ready_in_2_ms(page: Page) -> None:
-    assert best_ns(lambda: Part("client", job(), page), 20) < 2e6
+def test_a_conversation_of_small_messages_is_ready_in_2_ms(page: ProgressPage) -> None:
+    assert cost(lambda: Conversation("client", job(), page), 20) < 33_000
 
 
-def test_messages_follow_where_the_last_send_ended(page: Page) -> None:
-    part = Part("client", job(payload=40), page)
+def test_messages_follow_where_the_last_send_ended(page: ProgressPage) -> None:
+    conversation = Conversation("client", job(payload=40), page)
     lengths = []
-    for taken, message in zip((16, 5, 16, 3), part.outgoing(), strict=True):
+    for taken, message in zip((16, 5, 16, 3), conversation.outgoing(), strict=True):
         lengths.append(len(message))
-        assert message.tobytes() == Stream(64).piece(part.sent_bytes, len(message)).tobytes()
-        part.sent(taken)
+        assert message.tobytes() == Stream(64).piece(conversation.sent_bytes, len(message)).tobytes()
+        conversation.sent(taken)
     assert lengths == [16, 16, 16, 3]
 
 
-def test_messages_are_whole_across_the_seam_of_the_stream(page: Page) -> None:
-    part = Part("client", job(send_size=10_000), page)
-    part.sent(PERIOD - 16)
-    assert next(part.outgoing()).tobytes()[:32] == b"000000000001002\n000000000000000\n"
+def test_messages_are_whole_across_the_seam_of_the_stream(page: ProgressPage) -> None:
+    conversation = Conversation("client", job(send_size=10_000), page)
+    conversation.sent(PERIOD - 16)
+    assert next(conversation.outgoing()).tobytes()[:32] == b"000000000001002\n000000000000000\n"
 
 
 @pytest.mark.parametrize("shift", [-65536, -4096, -1448, -16, -1, 1, 16, 1024, 65483, 1 << 20])
-def test_a_hole_or_a_repetition_is_corrupt(page: Page, shift: int) -> None:
-    part, stream = Part("server", job(), page), Stream(4096)
-    part.received(stream.piece(0, 1024).tobytes())
+def test_a_hole_or_a_repetition_is_corrupt(page: ProgressPage, shift: int) -> None:
+    conversation, stream = Conversation("server", job(), page), Stream(4096)
+    conversation.received(stream.piece(0, 1024).tobytes())
     with pytest.raises(CorruptError, match="at byte 1"):
-        part.received(stream.piece(1024 + shift, 1024).tobytes())
+        conversation.received(stream.piece(1024 + shift, 1024).tobytes())
 
 
-def test_two_swapped_segments_are_corrupt(page: Page) -> None:
-    part, stream = Part("server", job(), page), Stream(4096)
+def test_two_swapped_segments_are_corrupt(page: ProgressPage) -> None:
+    conversation, stream = Conversation("server", job(), page), Stream(4096)
     with pytest.raises(CorruptError, match="at byte 5 "):
-        part.received(stream.piece(1448, 1448).tobytes() + stream.piece(0, 1448).tobytes())
+        conversation.received(stream.piece(1448, 1448).tobytes() + stream.piece(0, 1448).tobytes())
 
 
-def test_each_flipped_bit_is_corrupt(page: Page) -> None:
+def test_each_flipped_bit_is_corrupt(page: ProgressPage) -> None:
     good = Stream(64).piece(0, 32).tobytes()
     for bit in range(8 * 32):
         bad = bytearray(good)
         bad[bit // 8] ^= 1 << bit % 8
         with pytest.raises(CorruptError, match=f"at byte {bit // 8} "):
-            Part("server", job(), page).received(bytes(bad))
+            Conversation("server", job(), page).received(bytes(bad))
 
 
 @pytest.mark.parametrize(
@@ -98,8 +100,8 @@ def test_each_flipped_bit_is_corrupt(page: Page) -> None:
     ],
 )
 def test_what_is_lacking_at_the_end_is_said(
-    page: Page, role: str, answer: str, counted: tuple[int, int], shortfall: str | None
+    page: ProgressPage, role: str, answer: str, counted: tuple[int, int], shortfall: str | None
 ) -> None:
-    part = Part(role, job(payload=32, answer=answer), page)
-    part.sent_bytes, part.received_bytes = counted
-    assert part.shortfall(role) == shortfall
+    conversation = Conversation(role, job(payload=32, answer=answer), page)
+    conversation.sent_bytes, conversation.received_bytes = counted
+    assert conversation.shortfall(role) == shortfall

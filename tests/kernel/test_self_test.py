@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab.kernel import self_test
+from lab.kernel.place import machine
 
 PR_SET_DUMPABLE = 4
 NAMES = {"namespaces", "sysctls", "capture", "inet_diag", "rcv_wnd", "waits"}
@@ -24,9 +25,7 @@ def test_as_root_all_works_and_nothing_is_left() -> None:
 @pytest.mark.root
 def test_without_root_all_works_in_a_user_namespace() -> None:
     # Imported first: the interpreter of these tests may lie where nobody else may read.
-    import pyroute2  # noqa: F401
-    import scapy.arch.linux  # noqa: F401
-
+    machine.warm()
     "localhost".encode("idna")
 
     pid = os.fork()

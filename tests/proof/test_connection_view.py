@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from lab.evidence import CaptureCount, Evidence, Progress, Snapshot, SocketSample, WireFacts
-from lab.proof.connection_view import FUTILE_RUNS, ConnectionView
+from lab.proof.connection_view import FUTILE_RUNS, STILL_S, ConnectionView
 from lab.reason import Why
 from lab.spec import Grade, Pair, Role, SocketOptions
 from lab.syscalls import RECEIVES, SENDS
+from tests.played import spec_of
 from tests.proof.frozen_pair import (
     EMPTY,
     MS,
@@ -27,7 +28,6 @@ from tests.proof.frozen_pair import (
 
 CLIENT = thread(1, sends(11), role=Role.CLIENT, socket_inode=11)
 SERVER = thread(2, sends(22), role=Role.SERVER, socket_inode=22)
-STILL_S = evidence().spec.limits.still_s
 
 
 def at(ago_ms: int, here: SocketSample | None = None, there: SocketSample | None = None, **facts: Any) -> Snapshot:  # noqa: ANN401
@@ -56,11 +56,13 @@ def test_the_last_byte_is_the_later_of_what_the_programs_stamped_and_what_the_so
 
 
 def test_it_is_still_once_no_byte_has_moved_for_as_long_as_the_spec_asks() -> None:
-    limit_ms = int(STILL_S * 1000)
+    limit_ms = int(spec_of(evidence()).limits.still_s * 1000)
     assert view(at(limit_ms), at(0)).still
     assert not view(at(limit_ms - 1), at(0)).still
     acknowledged = at(limit_ms, client(bytes_acked=8000, wqueue=8361))
     assert not view(acknowledged, at(10), at(0)).still, "TCP alone has moved: it was acknowledged since"
+    unplanned = int(STILL_S * 1000)
+    assert [view(at(ms), at(0), spec=None).still for ms in (unplanned, unplanned - 1)] == [True, False]
 
 
 def test_a_proof_is_as_old_as_the_first_of_the_latest_snapshots_that_all_show_it() -> None:
@@ -117,7 +119,7 @@ def test_a_socket_that_its_program_does_not_hold_is_not_its_own() -> None:
     held_by_another = at(0, processes=(process(1, "socket:11"), process(2, "socket:99")))
     assert [each.why for each in view(held_by_another).not_its_own()] == [Why.NOT_ITS_SOCKET]
     assert view(at(0)).not_its_own() == ()
-    assert view(held_by_another, ours=False).not_its_own() == (), "other programs name no socket"
+    assert view(held_by_another, spec=None).not_its_own() == (), "other programs name no socket"
     unread = at(0, processes=(process(1, "socket:11"), process(2, resources=None)))
     assert view(unread).not_its_own() == ()
 
@@ -178,9 +180,9 @@ def test_a_program_of_the_lab_has_set_its_send_buffer_as_its_spec_says() -> None
     large = settings(tcp_wmem="4096 16384 4194304")
     assert grade(evidence(unknown, settings=large)) is Grade.QUALIFIED
     seen = evidence(unknown, settings=large)
-    set_by_it = replace(seen, spec=replace(seen.spec, options=Pair(SocketOptions(so_sndbuf=8192), SocketOptions())))
+    set_by_it = replace(seen, spec=replace(spec_of(seen), options=Pair(SocketOptions(so_sndbuf=8192), SocketOptions())))
     assert grade(set_by_it) is Grade.PROVEN
-    assert grade(replace(set_by_it, ours=False)) is Grade.QUALIFIED, "another program has no spec"
+    assert grade(replace(set_by_it, spec=None)) is Grade.QUALIFIED, "another program has no spec"
 
 
 def test_an_age_is_counted_in_the_clock_of_the_sockets() -> None:

@@ -22,6 +22,8 @@ from lab.evidence import (
     Wait,
     Wants,
 )
+from lab.forecast import NOTHING_FORECAST
+from lab.proof.connection_view import STILL_S
 from lab.proof.judge import judge
 from lab.report.reasons import all_words, words
 from lab.spec import Grade, Outcome, Pair, Role
@@ -29,7 +31,7 @@ from lab.tcp.segment import ControlBits, Segment
 from lab.verdict import Testimony as Says
 from lab.verdict import Verdict, Witness
 from lab.wire.witness import witness
-from tests.played import frozen, played, segments
+from tests.played import frozen, played, segments, spec_of
 from tests.proof import frozen_pair
 
 Change = Callable[[Evidence], Evidence]
@@ -430,7 +432,7 @@ def test_both_say_that_they_ended_well_and_their_sockets_refute_it() -> None:
 def test_an_end_before_the_payload_was_through_is_no_good_end() -> None:
     verdict = fallen(claimed(0))
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    due = frozen().spec.scenario.load.payload
+    due = spec_of(frozen()).scenario.load.payload
     assert f"the client says it wrote 0 and read 0, of {due} and {due}" in all_words(verdict.contradictions)
     assert f"the server says it wrote 0 and read 0, of 0 and {due}" in all_words(verdict.contradictions)
 
@@ -556,3 +558,31 @@ def test_a_slow_reader_is_known_without_a_capture_too() -> None:
     evidence = played("slow-reader")
     verdict = judge(replace(evidence, capture=None))
     assert verdict.outcome in MOVES
+
+
+def of_others(evidence: Evidence) -> Evidence:
+    """As seen of programs that the lab has not started: no spec, no counters, no word of theirs, no capture."""
+    seen = every_snapshot(evidence, lambda shot: replace(shot, progress=Pair(None, None)))
+    return replace(seen, spec=None, core={}, ended=Pair(None, None), capture=None, missing=())
+
+
+def test_a_deadlock_of_other_programs_is_proven_without_a_spec_and_names_their_threads() -> None:
+    verdict, planned = judge(of_others(frozen())), judge(frozen())
+    assert (verdict.outcome, verdict.grade) == (Outcome.DEADLOCK, planned.grade)
+    assert verdict.forecast == NOTHING_FORECAST != planned.forecast
+    assert verdict.account.in_hand is None, "whether the server answers is not known"
+    assert {each.waiter for each in planned.cycle} == set(Role)
+    pids = {thread.pid for thread in frozen().snapshots[-1].threads_after}
+    assert {int(each.waiter.split("/")[0]) for each in verdict.cycle} <= pids
+
+
+@pytest.mark.parametrize(("longer_ns", "outcome"), [(-1, Outcome.MOVING), (0, Outcome.DEADLOCK)])
+def test_a_connection_of_other_programs_stands_after_a_time_of_the_judge_s_own(longer_ns: int, outcome: str) -> None:
+    last = frozen().snapshots[-1]
+    still_ns = int(STILL_S * 1e9) + longer_ns
+
+    def later(sample: SocketSample | None) -> SocketSample | None:
+        return sample and replace(sample, time_ns=last.time_ns + still_ns)
+
+    then = replace(last, number=last.number + 1, sockets=Pair(*map(later, last.sockets)))
+    assert judge(of_others(blind(replace(frozen(), snapshots=(last, then))))).outcome == outcome

@@ -8,7 +8,7 @@ from lab.evidence import Ended
 from lab.reason import Qualifier, quoted
 from lab.report.conclusion import conclusion, explanation
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.verdict import Live
+from lab.verdict import LiveWait
 from tests.report.report_samples import COMPLETED, FROZEN, HEALTHY, at, evidence, spec, verdict, without_freeze
 
 
@@ -35,7 +35,7 @@ def test_only_a_consistent_deadlock_is_not_proven(grade: Grade) -> None:
 
 def test_what_would_decide_is_what_was_not_observed_or_who_may_still_read() -> None:
     assert "every thread's wait would decide" in conclusion(*FROZEN)
-    assert "1 live thread read?" in conclusion(verdict(live=(Live("1/2 x", quoted("futex")),)), evidence())
+    assert "1 live thread read?" in conclusion(verdict(live=(LiveWait("1/2 x", quoted("futex")),)), evidence())
     assert "what was not observed would decide" in conclusion(verdict(missing=(quoted("a fact"),)), evidence())
 
 

@@ -8,7 +8,7 @@ from lab.evidence import Wants
 from lab.reason import Qualifier, quoted
 from lab.report import watched
 from lab.spec import Grade, Outcome, Pair
-from lab.verdict import Edge, Live, Verdict, WireSummary, Witness
+from lab.verdict import Edge, LiveWait, Verdict, WireSummary, Witness
 from tests.report.report_samples import at, verdict, without_freeze
 
 NO_WIRE = WireSummary(None, None, Pair(None, None), Pair(None, None), Pair(None, None))
@@ -25,7 +25,7 @@ UNTIL = verdict(
 SUSPECTED = verdict(
     client="[2001:2::198.18.20.20]:54542",
     server="[2001:2::198.18.20.10]:1060",
-    live=(Live("7/8 java", quoted("futex: nothing that is known: a time limit")),),
+    live=(LiveWait("7/8 java", quoted("futex: nothing that is known: a time limit")),),
     missing=(quoted("who holds the server's socket: 3 descriptor tables could not be read (CAP_SYS_PTRACE)"),),
     wire=NO_WIRE,
 )

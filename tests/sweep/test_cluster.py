@@ -63,7 +63,7 @@ def test_a_cluster_without_workers_is_refused(dask: Dask, monkeypatch: pytest.Mo
 @pytest.mark.usefixtures("worker")
 def test_a_worker_with_another_lab_is_refused(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = cluster_worker.version()
-    monkeypatch.setattr(worker, "version", lambda: "another")
+    monkeypatch.setattr(cluster_worker, "version", lambda: "another")
     assert f"has version {theirs} of the lab, and here is another" in str(refused(dask.address))
 
 

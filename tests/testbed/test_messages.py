@@ -1,4 +1,4 @@
-"""A report is a fact only if it can be one: each number has a range, each address is one, each text is safe."""
+"""A message is a fact only if it can be one: each number has a range, each address is one, each text is safe."""
 
 import json
 import random
@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 
 from lab.evidence import Connected
 from lab.spec import Role
-from lab.testbed.messages import Exited, Listening, NoReportError, Refused, parse
+from lab.testbed.messages import Exited, Listening, NotAMessageError, Refused, parse
 from tests.testbed import lies
 
 CONNECTED = {"event": "connected", "local": ["127.0.0.1", 5], "remote": ["::1", 6], "rcvbuf": 1, "sndbuf": 2}
 ENDED = {"event": "ended", "sent": 1, "received": 2, "error": None, "corrupt": False}
 
 
-def said(report: object) -> bytes:
-    return json.dumps(report).encode()
+def said(message: object) -> bytes:
+    return json.dumps(message).encode()
 
 
-def test_a_report_is_what_it_says() -> None:
+def test_a_message_is_what_it_says() -> None:
     assert parse(said({"event": "listening", "port": 1}), Role.SERVER) == Listening(1)
     assert parse(said(CONNECTED), Role.CLIENT) == Connected(Role.CLIENT, "127.0.0.1:5", "[::1]:6", 1, 2, None)
     assert parse(said({"event": "refused", "error": "no"}), Role.CLIENT) == Refused("no")
@@ -30,7 +30,7 @@ def test_a_report_is_what_it_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("report", "changes"),
+    ("message", "changes"),
     [
         (CONNECTED, {"rcvbuf": 1.0}),
         (CONNECTED, {"rcvbuf": True}),
@@ -52,9 +52,9 @@ def test_a_report_is_what_it_says() -> None:
         ({"event": "exited"}, {"status": 256}),
     ],
 )
-def test_what_cannot_be_is_no_report(report: dict[str, object], changes: dict[str, object]) -> None:
-    with pytest.raises(NoReportError):
-        parse(said(report | changes), Role.SERVER)
+def test_what_cannot_be_is_no_message(message: dict[str, object], changes: dict[str, object]) -> None:
+    with pytest.raises(NotAMessageError):
+        parse(said(message | changes), Role.SERVER)
 
 
 def test_an_error_is_cut_and_can_be_encoded() -> None:

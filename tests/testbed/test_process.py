@@ -1,4 +1,4 @@
-"""The endpoints are processes of this machine, bound to end with the lab and to answer to nobody else."""
+"""The endpoints are processes of this machine that end with the lab and that nobody else controls."""
 
 import os
 import secrets

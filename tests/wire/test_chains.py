@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from lab.wire.chains import chained
-from lab.wire.stalls import Judged
-from tests.wire.test_stalls import FROZEN, exchange, judged
+from lab.wire.judge import PacketJudgement
+from tests.wire.wire_flows import FROZEN, exchange, judged
 
 
-def stall(client: str, server: str, *waits: tuple[str, str]) -> Judged:
+def stall(client: str, server: str, *waits: tuple[str, str]) -> PacketJudgement:
     found = judged(FROZEN + exchange(0.22))
     verdict = replace(found.verdict, client=f"{client}:40000", server=f"{server}:80")
     return replace(found, verdict=verdict, waits=tuple((f"{one}:1", f"{other}:2") for one, other in waits))

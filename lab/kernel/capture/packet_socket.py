@@ -1,4 +1,4 @@
-"""scapy's packet socket on one interface of one namespace, before it sees a frame."""
+"""Opens scapy's packet socket on one interface of one namespace. It sees no frame until it is bound."""
 
 import logging
 import socket
@@ -8,7 +8,7 @@ from lab.kernel.place.netns import Namespace
 
 
 def opened(namespace: Namespace, interface: str) -> socket.socket:
-    """A raw socket of protocol 0: it sees no frame until it is bound. Needs CAP_NET_RAW in the namespace."""
+    """A raw socket of protocol 0. Needs CAP_NET_RAW in the namespace."""
     try:
         return namespace.call(_opened, interface)
     except PermissionError:
@@ -22,10 +22,10 @@ def _opened(interface: str) -> socket.socket:
     from scapy.arch.linux import L2ListenSocket  # noqa: PLC0415 - 0.2 s to import, `machine.load_scapy`
     from scapy.interfaces import NetworkInterface  # noqa: PLC0415
 
-    # Made here, because scapy remembers the interfaces of the namespace in which it was imported. All that a packet
-    # socket takes from it is the name. What is not for this host is of no interest: `promisc`.
+    # Made here, because scapy remembers the interfaces of the namespace in which it was imported. A packet socket uses
+    # only the name. Frames for other hosts do not matter, so promiscuous mode is off.
     this = NetworkInterface(None, {"name": interface, "network_name": interface})
-    # Of protocol 0 the kernel need not wait for frames under way whenever it is set up.
+    # With protocol 0 the kernel need not wait for frames in flight each time the socket is set up.
     listener = L2ListenSocket(iface=this, type=0, promisc=False)
     try:
         return listener.ins.dup()  # type: ignore[no-any-return]

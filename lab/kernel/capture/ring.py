@@ -1,8 +1,8 @@
 """Captures frames through scapy's packet socket, without loss: a kernel filter of ours and a ring in shared memory.
 
-scapy opens the socket; its own reader dissects as it goes and loses nine frames of ten at full speed, so the frames
-are taken raw from a TPACKET_V3 ring (packet(7), Documentation/networking/packet_mmap.rst) with the kernel's nanosecond
-stamps. The ring needs CAP_NET_RAW and no more, and does not depend on net.core.rmem_max.
+scapy opens the socket. Its own reader dissects each frame as it comes and loses nine of ten at full speed. So the
+frames are taken raw from a TPACKET_V3 ring (packet(7), Documentation/networking/packet_mmap.rst) with the kernel's
+nanosecond time stamps. The ring needs CAP_NET_RAW only, and does not depend on net.core.rmem_max.
 """
 
 import ctypes
@@ -30,18 +30,21 @@ TPACKET_V3 = 2
 TP_STATUS_USER = 1
 
 RING_SIZE, LARGE_RING_SIZE = 1 << 24, 1 << 26
-"""Bytes: 80 000 frames cut at 128; the larger one where frames are kept nearly whole."""
+"""Bytes. The first holds 80 000 frames cut at 128 bytes; the larger one is for frames that are kept nearly whole."""
 BLOCK_SIZE = 1 << 15
-"""Bytes of a block at least; a frame has to lie in one."""
+"""The minimum size of a block, in bytes; a frame must fit into one."""
 LARGE_SNAPLEN = 1 << 10
+"""From here on the ring is the larger one."""
 AT_ONCE, FRAMES_AT_ONCE = 1 << 20, 1000
-"""Bytes of blocks, and about how many frames, one call of `drain` hands over at most, however far the reader is behind:
-to read what a thousand say takes 10 ms, and no proof shall wait longer for its turn."""
+"""The maximum that one call of `drain` hands over, in bytes of blocks and about in frames, even if the reader is far
+behind. Reading a thousand frames takes 10 ms, and a proof must not wait longer for its turn."""
 PATIENCE_S = 0.5
+"""How long a patient reader leaves frames in the ring."""
 FULL_ENOUGH = 4
-"""The part of the ring, a quarter, that a patient reader lets fill: 20 000 frames cut at 128."""
+"""A patient reader lets a quarter of the ring fill: 20 000 frames cut at 128 bytes."""
 RETIRE_MS = 8
-"""A block that is not full is handed over after this (two ticks at HZ=250): 512 of them last 4 s, if nobody reads."""
+"""After this time the kernel hands over a block that is not full (two ticks at HZ=250). If nobody reads, 512 blocks
+last 4 s."""
 
 _STATUS = struct.Struct("=I")
 _BLOCK = struct.Struct("=8x3I")  # block_status, num_pkts, offset_to_first_pkt
@@ -49,7 +52,7 @@ _PACKET = struct.Struct("=6I2H")  # next_offset, sec, nsec, snaplen, len, status
 
 
 class Capture:
-    """An open capture on one interface of one namespace. `drain()` it at least once a second; `close()` it."""
+    """An open capture on one interface of one namespace. `drain()` it at least once a second, `close()` it."""
 
     def __init__(
         self,
@@ -59,14 +62,14 @@ class Capture:
         port: int,
         snaplen: int,
         *,
-        aside: HelperProcess | None = None,
+        helper: HelperProcess | None = None,
     ) -> None:
-        """`aside` opens the socket, if it is there, so that scapy need not be imported here."""
+        """If there is a helper process, it opens the socket, so that scapy need not be imported here."""
         self.interface = interface
         self._seen = self._dropped = self._number = self._block = 0
         self._drained_s = time.monotonic()
         opened = packet_socket.opened
-        self._socket = aside.call(opened, namespace, interface) if aside else opened(namespace, interface)
+        self._socket = helper.call(opened, namespace, interface) if helper else opened(namespace, interface)
         try:
             _attach(self._socket, packet_filter(mode, port, snaplen, loopback=interface == "lo"))
             self._block_size, self._blocks = _layout(snaplen)
@@ -77,10 +80,10 @@ class Capture:
             raise EnvironmentLacksError(f"cannot capture on {interface}: {error.strerror}") from None
 
     def drain(self, *, patient: bool = False) -> list[Frame]:
-        """The frames that the kernel has handed over since the last call; of very many, the first blocks.
+        """The frames that the kernel has handed over since the last call; of very many, only the first blocks.
 
-        `patient` lets all but the first lie for PATIENCE_S, unless the ring is filling: to read them takes a processor
-        from the programs that make them, where there is none to spare.
+        With `patient`, once there was a first frame, the others stay in the ring for PATIENCE_S, unless the ring is
+        filling. On a busy machine, reading them would take a processor from the programs that send them.
         """
         if patient and self._number and time.monotonic() < self._drained_s + PATIENCE_S and not self._is_filling():
             return []
@@ -109,7 +112,7 @@ class Capture:
         return bool(_BLOCK.unpack_from(self._ring, ahead * self._block_size)[0] & TP_STATUS_USER)
 
     def settle(self, limit_s: float = 0.5) -> Iterator[list[Frame]]:
-        """Drain until every frame that the kernel has counted by now has come, or for so long none has come."""
+        """Drain until every frame that the kernel has counted so far has come, or none has come for `limit_s`."""
         self._count()
         expected = self._seen - self._dropped
         deadline = time.monotonic() + limit_s
@@ -121,7 +124,7 @@ class Capture:
                 select.select([self._socket], [], [], RETIRE_MS / 1000)
 
     def count(self) -> CaptureCount:
-        """Frames that passed the filter and were drained, and those that the kernel dropped for want of room."""
+        """Frames that passed the filter and were drained, and those that the kernel dropped for lack of room."""
         self._count()
         return CaptureCount(self.interface, self._number, self._dropped)
 
@@ -137,7 +140,7 @@ class Capture:
 
 
 def _layout(snaplen: int) -> tuple[int, int]:
-    """Bytes of a block, and how many of them the ring has. A frame has 48 bytes of header and some of padding."""
+    """Bytes of a block, and the number of blocks. In the ring a frame has 48 bytes of header and some of padding."""
     size = max(BLOCK_SIZE, 1 << (snaplen + 512).bit_length())
     return size, (RING_SIZE if snaplen < LARGE_SNAPLEN else LARGE_RING_SIZE) // size
 
@@ -183,7 +186,7 @@ def packet_filter(
     """Classic BPF for Ethernet frames of TCP over IPv4 or IPv6 with this port, as (code, jt, jf, k).
 
     `proof` keeps SYN, FIN and RST, every segment with window 0, and every segment without payload; `full` keeps all.
-    On `lo` each frame passes twice, as sent and as received: `loopback` keeps the received one.
+    On `lo` each frame passes twice, as sent and as received: with `loopback` only the received one is kept.
     """
     ops = [
         *([_Op(LD_W, SKF_AD_PKTTYPE), _Op(JEQ, PACKET_OUTGOING, "drop")] if loopback else []),

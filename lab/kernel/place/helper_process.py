@@ -1,7 +1,8 @@
-"""A process aside, which imports what is slow and makes calls for its parent: descriptors go both ways with them.
+"""A helper process: it imports what is slow to import, and makes calls for its parent, with descriptors both ways.
 
-pyroute2 takes 0.2 s to import and scapy as long. Begun before anything else is imported, the child has both behind it
-when the parent has read its command line and raised its hosts: with two processors a run begins a fifth sooner.
+rtnetlink of pyroute2 takes 0.1 s to import and scapy 0.2 s. The child is started before anything else is imported. So
+it has imported both when the parent has read its command line and created its hosts: with two processors a run starts
+a fifth sooner.
 """
 
 import io
@@ -23,16 +24,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LARGEST = 1 << 16
-"""Bytes of a call and of an answer."""
+"""Bytes: the limit for a call and for an answer."""
 DESCRIPTORS = 8
-"""That go with one."""
+"""The limit for one call or answer."""
 
 
 class HelperProcess:
-    """One forked child. Calls are answered in their order; `close()` kills it, whatever it is at."""
+    """One forked child. It answers calls in their order. `close()` kills it at once, in the middle of a call too."""
 
     def __init__(self, *ahead: Callable[[], object]) -> None:
-        """`ahead` is done in its order, while there is no call to answer."""
+        """The child calls the functions in `ahead`, in their order, while there is no call to answer."""
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         parent = os.getpid()
         with signals_held():
@@ -43,14 +44,14 @@ class HelperProcess:
         theirs.close()
 
     def ask(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-        """Begin a call of a module's function. Its arguments may be namespaces, which are the child's for this call."""
+        """Start a call of a module's function. A namespace among the arguments is open in the child meanwhile."""
         try:
             _send(self._channel, (function, args, kwargs))
         except OSError:
             raise _gone() from None
 
     def answer(self, limit_s: float | None = None) -> Any:  # noqa: ANN401 - of whichever call is the next
-        """What the call came to, a socket for one. Raises what it raised, TestbedError if no word came in `limit_s`."""
+        """The result of the oldest call; it may be a socket. Raises what it raised, TestbedError after `limit_s`."""
         if not select.select([self._channel], [], [], limit_s)[0]:
             raise _gone()
         try:
@@ -62,13 +63,13 @@ class HelperProcess:
         return value
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """`function`'s result, of the child's making."""
+        """`function`'s result, computed by the child."""
         self.ask(function, *args, **kwargs)
         answer: R = self.answer()
         return answer
 
     def close(self) -> None:
-        """At most once does anything."""
+        """A second call does nothing."""
         if self._channel.fileno() < 0:
             return
         self._channel.close()
@@ -92,7 +93,7 @@ def _work(channel: socket.socket, parent: int, ahead: Iterable[Callable[[], obje
         pending = list(ahead)
         while True:
             if pending and not select.select([channel], [], [], 0)[0]:
-                with suppress(Exception):  # the call that needs it will tell
+                with suppress(Exception):  # the call that needs it will raise it again
                     pending.pop(0)()
             else:
                 _serve(channel)
@@ -101,7 +102,7 @@ def _work(channel: socket.socket, parent: int, ahead: Iterable[Callable[[], obje
 
 
 def _serve(channel: socket.socket) -> None:
-    """The next call; nothing of it is kept."""
+    """Answer the next call, and close its descriptors."""
     (function, args, kwargs), descriptors = _receive(channel)
     try:
         answer: tuple[object, Exception | None] = (function(*args, **kwargs), None)
@@ -118,7 +119,7 @@ def _serve(channel: socket.socket) -> None:
 
 
 class _Pickler(pickle.Pickler):
-    """Namespaces and sockets are replaced by their descriptors' place beside the message."""
+    """Replaces each namespace and socket by the index of its descriptor in the list that is sent along."""
 
     def __init__(self, file: io.BytesIO) -> None:
         super().__init__(file)

@@ -1,8 +1,9 @@
-"""Keys of `net.core`, which are the whole host's: as somebody wishes them for a while, and put back whatever happens.
+"""Keys of `net.core`, which belong to the whole host: changed for a while, and put back whatever happens.
 
-One lab at a time has them, by a lock (flock) on the journal's folder, which the kernel takes back from the dead, in
-containers too. All that will be changed is in the journal first. So who holds the lock and finds a journal has that of
-a lab that was killed, and settles it. A value that is not as the lab wrote it is somebody else's: told, not touched.
+One lab at a time may change them. It holds a lock (flock) on the journal's folder. The kernel releases the lock when
+its holder dies, in a container too. Every change is in the journal before it is made. So if the lock is free and there
+is a journal, its lab was killed, and the next holder of the lock undoes the changes. If a key has another value than
+the lab wrote, somebody else has changed it: that is reported, and the value is left alone.
 """
 
 import fcntl
@@ -22,15 +23,15 @@ from lab.kernel.place.netns import signals_held
 Say: TypeAlias = Callable[[str], object]
 
 WAIT_S = 60.0
-"""How long a lab waits for another with wishes of its own."""
+"""How long a lab waits for another one that has changed settings."""
 RETRY_S = 0.05
 PATIENCE_S = 0.3
-"""A wait is told from here on. `lab doctor` and `lab restore` hold the lock for less."""
+"""A longer wait is reported. `lab doctor` and `lab restore` hold the lock for less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of one setting of a journal; `name` as in sysctl(8)."""
+    """What became of one setting of a journal. `name` is that of sysctl(8)."""
 
     name: str
     as_before: bool
@@ -39,7 +40,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A journal that is on disk now: of a lab that lives, or else of one that was killed."""
+    """A journal that is on disk now. Its lab lives, or was killed."""
 
     journal: Journal
     lives: bool
@@ -54,27 +55,28 @@ def silently(_: str) -> None:
 
 
 @contextmanager
-def applied(wish: Mapping[str, int], limit_s: float = WAIT_S, say: Say = silently) -> Iterator[dict[str, str]]:
-    """`net.core.*` as wished (keys of HOST_SYSCTLS, in bytes) meanwhile; yields what it was before, {} without a wish.
+def applied(wanted: Mapping[str, int], limit_s: float = WAIT_S, say: Say = silently) -> Iterator[dict[str, str]]:
+    """Keep `net.core.*` at these values (keys of HOST_SYSCTLS, in bytes). Yields the values before, {} without any.
 
-    Waits up to `limit_s` for another lab that has them, itself in this process included: it does not nest. `say` gets
-    a line for a person about a wait, and about what could not be put back. Raises EnvironmentLacksError where it cannot
-    be done, SpecError for a value that the kernel refuses. Without a wish it only puts back what a killed lab left.
+    Waits up to `limit_s` for another lab that holds the lock, for one in this process too: calls do not nest. `say`
+    gets a line for a person about a wait, and about what could not be put back. Raises EnvironmentLacksError where it
+    cannot be done, SpecError for a value that the kernel refuses. If no value is wanted, it only puts back what a
+    killed lab left.
     """
-    if not wish:
+    if not wanted:
         _settle_what_is_left(say)
         yield {}
         return
-    sysctl.require_writable_core(wish)
+    sysctl.require_writable_core(wanted)
     with _folder(make=True) as folder:
         assert folder is not None
         _lock(folder, limit_s, say)
         _tell(_settle(folder), say)
         before = sysctl.read_core()
-        differing = {key: str(value) for key, value in wish.items() if before[key] != str(value)}
+        differing = {key: str(value) for key, value in wanted.items() if before[key] != str(value)}
         changes = tuple(Change(key, before[key], value) for key, value in differing.items())
         noted = Journal(procfs.boot_id(), os.getpid(), changes)
-        # Twice: a signal may break into the first, from memory, before it has masked signals.
+        # Undone twice: a signal may interrupt the first, which is from memory, before it has blocked signals.
         with _at_the_end(lambda: _settle(folder), say), _at_the_end(lambda: _undo(folder, noted), say):
             with signals_held():
                 journal.write(folder, noted)
@@ -83,7 +85,7 @@ def applied(wish: Mapping[str, int], limit_s: float = WAIT_S, say: Say = silentl
 
 
 def _settle_what_is_left(say: Say) -> None:
-    """Every start puts back what a killed lab left, where it may, and is not kept from its own work by it."""
+    """Put back what a killed lab left, if this user may. No failure keeps the caller from its own work."""
     try:
         with _folder(make=False) as folder:
             if folder is None or journal.read(folder) is None:
@@ -91,13 +93,13 @@ def _settle_what_is_left(say: Say) -> None:
             _lock(folder, 0, silently)
             _tell(_settle(folder), say)
     except OutOfReachError:
-        return  # a living lab's, or for root to see to
+        return  # it is a living lab's, or only root can
     except EnvironmentLacksError as error:
         say(str(error))
 
 
 def restore() -> list[Settled]:
-    """Put back what a killed lab left. Raises OutOfReachError for a living one, EnvironmentLacksError if it cannot."""
+    """Put back what a killed lab left. Raises OutOfReachError if its lab lives, EnvironmentLacksError if it cannot."""
     with _folder(make=False) as folder:
         if folder is None:
             return []
@@ -106,7 +108,7 @@ def restore() -> list[Settled]:
 
 
 def pending() -> Pending | None:
-    """Raises OutOfReachError if only root may know, EnvironmentLacksError for a damaged journal."""
+    """The journal on disk. Raises OutOfReachError if only root may know, EnvironmentLacksError if it is damaged."""
     with _folder(make=False) as folder:
         found = None if folder is None else journal.read(folder)
         if folder is None or found is None:
@@ -125,20 +127,20 @@ def in_words(changes: tuple[Change, ...]) -> str:
 
 @contextmanager
 def _folder(*, make: bool) -> Iterator[int | None]:
-    """The journal's; at the end the descriptor is closed, and with it goes the lock."""
+    """A descriptor of the journal's folder. At the end it is closed, and its lock is released."""
     folder = journal.opened(make=make)
     try:
         yield folder
     finally:
         if folder is not None:
-            fcntl.flock(folder, fcntl.LOCK_UN)  # a forked child may have the descriptor too
+            fcntl.flock(folder, fcntl.LOCK_UN)  # a forked child may hold the descriptor too
             os.close(folder)
 
 
 def _lock(folder: int, limit_s: float, say: Say, kind: int = fcntl.LOCK_EX) -> None:
     """Raises OutOfReachError when the time is over."""
     began = time.monotonic()
-    told = False
+    reported = False
     while True:
         try:
             fcntl.flock(folder, kind | fcntl.LOCK_NB)
@@ -148,14 +150,14 @@ def _lock(folder: int, limit_s: float, say: Say, kind: int = fcntl.LOCK_EX) -> N
             return
         if waited_s >= limit_s:
             raise OutOfReachError(f"{_holder(folder)}: waited {limit_s:g} s for its end; end it, or come back later")
-        if waited_s >= PATIENCE_S and not told:
+        if waited_s >= PATIENCE_S and not reported:
             say(f"{_holder(folder)}: waiting for its end, up to {limit_s:g} s")
-            told = True
+            reported = True
         time.sleep(RETRY_S)
 
 
 def _holder(folder: int) -> str:
-    """Who has the lock, in words. It has a journal but for a moment at its beginning and its end."""
+    """The holder of the lock, in words. Only for a moment at its start and its end it has no journal."""
     try:
         found = journal.read(folder)
     except EnvironmentLacksError:
@@ -167,7 +169,7 @@ def _holder(folder: int) -> str:
 
 @contextmanager
 def _at_the_end(settle: Callable[[], list[Settled]], say: Say) -> Iterator[None]:
-    """Settle, however it ends, and tell what could not be put back."""
+    """Call `settle` however the block ends, and report what could not be put back."""
     try:
         yield
     finally:
@@ -177,13 +179,13 @@ def _at_the_end(settle: Callable[[], list[Settled]], say: Say) -> Iterator[None]
 
 
 def _settle(folder: int) -> list[Settled]:
-    """Undo what the journal on disk says, and remove it."""
+    """Undo the changes in the journal on disk, and remove the journal."""
     noted = journal.read(folder)
     return _undo(folder, noted or Journal(procfs.boot_id(), 0, ()))
 
 
 def _undo(folder: int, noted: Journal) -> list[Settled]:
-    """Undo what it says, and remove it. May be broken off anywhere, and done again."""
+    """Undo the changes in `noted`, and remove the journal. May be interrupted anywhere, and called again."""
     if noted.boot_id == procfs.boot_id():
         settled = [_undone(each) for each in noted.changes]
     else:

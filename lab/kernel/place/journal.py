@@ -1,7 +1,7 @@
-"""What a lab changes on the whole host, on disk before it is changed, so that whoever comes after a kill can undo it.
+"""The journal of what a lab changes on the whole host. It is on disk before the change, so the next lab can undo it.
 
-It lies in a folder of root's that nobody else may read. It is a note of this boot: after the next one the kernel has
-its own values again. What is not wholly and exactly such a note is not believed, and not removed either.
+It lies in a folder that only root may read. It is valid for this boot only: after a reboot the kernel has its own
+values again. A file that is not exactly such a journal is neither believed nor removed.
 """
 
 import errno
@@ -19,7 +19,7 @@ FOLDER = "/var/lib/zero-window-lab"
 NAME, UNFINISHED = "host-settings.json", ".host-settings.json.unfinished"
 FORMAT = "zero-window-lab host settings 1"
 MOST = 1 << 16
-"""Bytes; a whole one has some 400."""
+"""Bytes that are read; a journal has about 400."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Journal:
 
 
 class OutOfReachError(EnvironmentLacksError):
-    """It is there, and is not for us to touch: a living lab's, or for root alone."""
+    """The journal is not ours to touch: its lab lives, or only root may look at it."""
 
 
 def path() -> Path:
@@ -48,7 +48,7 @@ def path() -> Path:
 
 
 def opened(*, make: bool) -> int | None:
-    """A descriptor of the folder; None if there is none and `make` is not wished. Raises EnvironmentLacksError."""
+    """A descriptor of the folder; None if there is no folder and `make` is false. Raises EnvironmentLacksError."""
     folder = path()
     try:
         if make:
@@ -82,11 +82,11 @@ def _make(folder: Path) -> None:
 
 
 def _refuse_what_others_may_touch(folder: Path, descriptor: int, *, make: bool) -> None:
-    """Who may write into it could forge a journal, and who may open it could hold its lock for ever."""
+    """A user who may write into the folder could forge a journal; one who may open it could hold its lock forever."""
     status = os.fstat(descriptor)
     allowed = status.st_mode & 0o077
     if make and status.st_uid == 0 and allowed & ~0o055 == 0 and not os.listdir(descriptor):
-        os.fchmod(descriptor, 0o700)  # the engine makes what compose.yaml binds, with 0755
+        os.fchmod(descriptor, 0o700)  # as the engine creates what compose.yaml binds
         return
     if status.st_uid != 0 or allowed & 0o022 or (make and allowed):
         raise EnvironmentLacksError(
@@ -96,7 +96,7 @@ def _refuse_what_others_may_touch(folder: Path, descriptor: int, *, make: bool) 
 
 
 def read(folder: int) -> Journal | None:
-    """The journal in the folder of this descriptor. Raises EnvironmentLacksError for what is not one."""
+    """The journal in the folder of this descriptor, if any. Raises EnvironmentLacksError for a file that is none."""
     try:
         descriptor = os.open(NAME, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except FileNotFoundError:
@@ -114,7 +114,7 @@ def read(folder: int) -> Journal | None:
 
 
 def write(folder: int, journal: Journal) -> None:
-    """Put it on disk, whole, before this returns. Raises EnvironmentLacksError, and then there is none."""
+    """Put it on disk, whole, before this returns. After an EnvironmentLacksError there is no journal."""
     data = json.dumps({"format": FORMAT} | asdict(journal), indent=2).encode() + b"\n"
     try:
         descriptor = os.open(UNFINISHED, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600, dir_fd=folder)
@@ -133,7 +133,7 @@ def write(folder: int, journal: Journal) -> None:
 
 
 def remove(folder: int) -> None:
-    """It and one that a kill left unfinished, if they are there. Raises EnvironmentLacksError if one stays."""
+    """Remove it, and one that a kill left unfinished. Raises EnvironmentLacksError if one stays."""
     try:
         with suppress(FileNotFoundError):  # of the folder itself, too
             for name in {UNFINISHED, NAME}.intersection(os.listdir(folder)):
@@ -146,7 +146,7 @@ def remove(folder: int) -> None:
 
 
 def _decoded(data: bytes) -> Journal:
-    """Raises ValueError for all but what `write` writes."""
+    """Raises ValueError for anything that `write` does not write."""
     value = json.loads(data)
     match value:
         case {"format": str(form), "boot_id": str(boot_id), "pid": int(pid), "changes": list(changes), **rest}:

@@ -1,4 +1,13 @@
-"""Network namespaces, held by descriptors and never by name: when the last holder ends, the kernel removes them."""
+"""Network namespaces, held by descriptors and never by name: when the last holder ends, the kernel removes them.
+
+pyroute2 enters them. System calls of our own are left for what it has not or does otherwise:
+
+* unshare(CLONE_NEWNET): its create() gives a namespace a name by a mount in /var/run/netns, which a kill leaves behind
+  and which a user namespace may not make.
+* unshare and setns of user namespaces, and prctl: it has neither.
+* Its pushns() and popns() share one stack among all threads of a process, and its `netns=` argument forks a process for
+  each socket (8 ms). Here a thread of its own enters a namespace and ends there.
+"""
 
 import ctypes
 import fcntl
@@ -12,6 +21,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from lab.errors import EnvironmentLacksError, TestbedError
+from lab.kernel.place.pyroute2_parts import import_parts_only
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -23,7 +33,7 @@ CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
 
 ANSWER_S = 10
-"""The longest that a call may take inside a namespace: the kernel answers in milliseconds, or the answer was lost."""
+"""The limit for a call inside a namespace: the kernel answers within milliseconds, or the answer was lost."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -39,7 +49,7 @@ class Namespace:
 
     def __init__(self, fd: int | None) -> None:
         self.fd = fd
-        """None: the caller's own, which needs no privilege to be in."""
+        """None stands for the caller's own namespace, which need not be entered."""
 
     @classmethod
     def here(cls) -> "Namespace":
@@ -47,7 +57,7 @@ class Namespace:
 
     @classmethod
     def create(cls) -> "Namespace":
-        """A new and empty one. Needs CAP_SYS_ADMIN over the user namespace of the caller."""
+        """A new, empty namespace. Needs CAP_SYS_ADMIN in the user namespace of the caller."""
 
         def unshared() -> int:
             _check(_libc.unshare(CLONE_NEWNET), "unshare(CLONE_NEWNET)")
@@ -73,17 +83,17 @@ class Namespace:
 
     @property
     def is_one(self) -> bool:
-        """Whether the descriptor is a network namespace's, and no file's or other namespace's."""
+        """Whether the descriptor refers to a network namespace, not to a file or another kind of namespace."""
         try:
             return self.fd is None or fcntl.ioctl(self.fd, NS_GET_NSTYPE) == CLONE_NEWNET
         except OSError:
             return False
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """`function`'s result, called inside the namespace by a thread of its own that ends there.
+        """`function`'s result. A thread of its own enters the namespace, calls the function and ends.
 
-        setns(2) moves one thread only; a thread that ends needs no way back. Sockets that the function opens stay in
-        the namespace whoever uses them later.
+        setns(2) moves one thread only, so the calling thread stays where it is on every path. A socket that the
+        function opens belongs to the namespace, whichever thread uses it later.
         """
 
         if self.fd is None:
@@ -101,12 +111,15 @@ class Namespace:
         return _in_thread(inside)
 
     def enter(self) -> None:
-        """Move the calling thread into the namespace for good. Needs CAP_SYS_ADMIN in both."""
-        if self.fd is not None and _libc.setns(self.fd, CLONE_NEWNET) != 0:
-            errno = ctypes.get_errno()
+        """Move the calling thread into the namespace for good. Needs CAP_SYS_ADMIN here and there."""
+        if self.fd is None:
+            return
+        try:
+            _setns()(self.fd, libc=_libc)
+        except OSError as error:
             raise EnvironmentLacksError(
-                f"cannot enter a network namespace ({os.strerror(errno)}): needs CAP_SYS_ADMIN; run as root"
-            )
+                f"cannot enter a network namespace ({os.strerror(error.errno or 0)}): needs CAP_SYS_ADMIN; run as root"
+            ) from None
 
     def close(self) -> None:
         if self.fd is not None:
@@ -119,6 +132,14 @@ class Namespace:
         self.close()
 
 
+def _setns() -> Callable[..., None]:
+    """pyroute2's setns(). Without `libc` it would run ldconfig to find the C library."""
+    import_parts_only()
+    from pyroute2.netns import setns  # noqa: PLC0415 - 10 ms to import, and many commands enter no namespace
+
+    return setns  # type: ignore[no-any-return]
+
+
 def _in_thread(function: Callable[[], R]) -> R:
     box: list[R] = []
     failure: list[BaseException] = []
@@ -129,14 +150,14 @@ def _in_thread(function: Callable[[], R]) -> R:
         except BaseException as error:  # noqa: BLE001 - carried over to the caller's thread, none is swallowed
             failure.append(error)
 
-    # A daemon: who is interrupted while it works does not wait for it at exit.
+    # A daemon thread: an interrupted process does not wait for it at exit.
     thread = threading.Thread(target=run, name="netns", daemon=True)
     try:
         thread.start()
     except RuntimeError:
-        raise MemoryError("can't start new thread") from None  # or RLIMIT_NPROC: a limit of the caller either way
+        raise MemoryError("can't start new thread") from None  # or RLIMIT_NPROC: in both cases a limit of the caller
     for _ in range(ANSWER_S):
-        thread.join(1.0)  # second by second: one in which a Ctrl-Z stopped us all is one
+        thread.join(1.0)  # in steps: a pause by Ctrl-Z, however long, counts as one
         if not thread.is_alive():
             break
     if failure:
@@ -149,7 +170,8 @@ def _in_thread(function: Callable[[], R]) -> R:
 def become_root_of_a_user_namespace() -> None:
     """Move this process into a user namespace of its own, as its root (user_namespaces(7)).
 
-    Only a process with a single thread may; so it comes first. Raises EnvironmentLacksError where it is forbidden.
+    The kernel allows it to a process with one thread only, so it comes first. Raises EnvironmentLacksError where it is
+    forbidden.
     """
     uid, gid = os.getuid(), os.getgid()
     try:
@@ -164,7 +186,7 @@ def become_root_of_a_user_namespace() -> None:
 
 
 def join_user_namespace_of(pid: int) -> None:
-    """Move this process, which has one thread only, into the user namespace of another process of its user."""
+    """Move this process, which must have one thread only, into the user namespace of another process of its user."""
     descriptor = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     try:
         _check(_libc.setns(descriptor, CLONE_NEWUSER), "setns(CLONE_NEWUSER)")
@@ -177,10 +199,10 @@ HELD = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Around every fork: a signal waits until it is done.
+    """Block the signals that raise exceptions in the lab; used around every fork.
 
-    Raised in one of Python's own callbacks at fork, such as the one that releases logging's lock, the exception would
-    be ignored and the lock held for ever. A child that goes on has to let the signals through again.
+    Python runs callbacks at fork, such as the one that releases logging's lock. An exception raised in one of them is
+    ignored, and the lock would be held forever. A child that goes on must unblock the signals itself.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HELD)
     try:
@@ -190,7 +212,7 @@ def signals_held() -> Iterator[None]:
 
 
 def may_make_namespaces() -> str | None:
-    """None if this process, or a user namespace of its own, can make a network namespace; else why not.
+    """None if this process can create a network namespace, in a user namespace of its own if need be; else why not.
 
     Tried in a forked child, so that the caller stays where it is.
     """
@@ -210,8 +232,10 @@ def may_make_namespaces() -> str | None:
 
 
 def program_in(namespace: Namespace) -> Callable[[], Any]:
-    """What a forked child does before exec: enter `namespace`, and be bound to die with its parent."""
+    """What a forked child does before exec: it enters `namespace`, and will die with its parent."""
     parent = os.getpid()
+    if namespace.fd is not None:
+        _setns()  # imported before the fork
 
     def prepare() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
@@ -222,7 +246,7 @@ def program_in(namespace: Namespace) -> Callable[[], Any]:
 
 
 def die_with(parent: int) -> None:
-    """In a forked child: the kernel kills it when the thread that forked it ends (prctl(2), PR_SET_PDEATHSIG)."""
+    """For a forked child: the kernel kills it when the thread that forked it ends (prctl(2), PR_SET_PDEATHSIG)."""
     _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)  # the parent ended before the kernel was asked

@@ -1,4 +1,8 @@
-"""Reads and writes sysctls. `net.ipv4.*` is per namespace: the path resolves in the namespace of the thread."""
+"""Reads and writes sysctls through /proc/sys/net, where pyroute2 has no call for them (0.9.7) and netlink no message.
+
+`net.ipv4.*` belongs to a network namespace. The path resolves in the namespace of the thread that opens it, so a thread
+enters the namespace first (`Namespace.call`, by pyroute2).
+"""
 
 import errno
 import os
@@ -16,12 +20,12 @@ def root() -> Path:
 
 
 def read(namespace: Namespace, keys: Iterable[str]) -> dict[str, str]:
-    """`net.ipv4` keys of a namespace, white space folded; a key that this kernel lacks is left out."""
+    """`net.ipv4` keys of a namespace, with single spaces. A key that this kernel lacks is left out."""
     return namespace.call(_read, root() / "net/ipv4", tuple(keys))
 
 
 def read_core() -> dict[str, str]:
-    """`net.core` keys of the host that bear on buffers. Linux 6.18 shows them in every namespace; older ones do not."""
+    """`net.core` keys of the host that limit buffers. Linux 6.18 shows them in every namespace, older kernels not."""
     return _read(root() / "net/core", tuple(HOST_SYSCTLS))
 
 
@@ -36,7 +40,7 @@ def write_core(values: Mapping[str, str]) -> None:
 
 
 def require_writable_core(keys: Iterable[str]) -> None:
-    """Raises EnvironmentLacksError, with what to do instead, unless these keys may be written here; writes nothing."""
+    """Raises EnvironmentLacksError, with what to do instead, unless these keys can be written here. Writes nothing."""
     for key in keys:
         try:
             os.close(os.open(root() / "net/core" / key, os.O_WRONLY | os.O_CLOEXEC))

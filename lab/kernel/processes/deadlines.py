@@ -1,15 +1,19 @@
-"""Dates the end of a timed wait: when it began, by the scheduler's own stamp, and when its timer must fire.
+"""Computes when a timed wait ends: when it began, by the scheduler's stamp, plus how long it lasts.
 
-`se.exec_start` of /proc/T/sched (mode 0644) is the last instant at which a thread was on a CPU, in the clock of that
-CPU's run queue. That clock stands still while the hypervisor takes the CPU away (CONFIG_PARAVIRT_TIME_ACCOUNTING; with
-CONFIG_IRQ_TIME_ACCOUNTING in interrupts too), so every CPU has its own: 129 ms and 191 ms behind CLOCK_MONOTONIC on the
-two of one machine, 54 minutes after it started. So a stamp is compared with one of the same CPU.
+`se.exec_start` of /proc/T/sched (mode 0644) is the last instant at which a thread was on a CPU, by the clock of that
+CPU's run queue. That clock stops while the hypervisor takes the CPU away (CONFIG_PARAVIRT_TIME_ACCOUNTING), and with
+CONFIG_IRQ_TIME_ACCOUNTING during interrupts. So each CPU has its own clock: on one machine with two CPUs they were
+129 ms and 191 ms behind CLOCK_MONOTONIC after 54 minutes. A stamp is therefore compared with a stamp of the same CPU.
 
-What is dated so may be too late: the CPU lost time since, or a poll was woken, found that another had taken what came,
-and slept on. /proc/timer_list (root; hidden in containers) shows all armed timers of the machine to the nanosecond:
-where it can be read, a date counts only if a sleeper's timer is there. Of a poll it is the earliest that may be its own
-by its slack, which tells how long the call was to last: a guess would find the timer of whoever took what came, and
-began a poll as long at that moment. All errors are towards earlier; where the list is hidden, of all but polls.
+The computed end may be too late, for two reasons. The CPU may have lost time since the stamp. And a poll may have been
+woken in vain, because another thread took what came, and sleeps on: its stamp is of the later sleep.
+
+/proc/timer_list (readable by root, hidden in containers) shows all armed timers of the machine to the nanosecond. If it
+can be read, an end counts only if a sleeper's timer is at that instant. For a poll it is the earliest timer whose slack
+fits, since the slack tells how long the call was to last. The timer nearest to the computed end would be the wrong one:
+the thread that took what came may have begun a poll as long at that moment.
+
+So an end is never too late, and may be too early; without the list this is not so for polls.
 """
 
 import bisect
@@ -23,32 +27,32 @@ from lab.kernel.processes.threads import TrackedThread
 from lab.kernel.procfs import stat_of, text_of
 
 BEFORE_NS, AFTER_NS = 25_000_000, 2_000_000
-"""How far before and after the computed instant a timer is looked for."""
+"""How far before and after the computed end a timer may fire."""
 MARGIN_NS = 10_000_000
-"""Taken off a date that no timer confirms: two ticks at 250 Hz, and 2 ms of what was measured (runtimes.md, 1)."""
+"""Subtracted from an end that no timer confirms: two ticks at 250 Hz, and 2 ms for the measured error."""
 MOST_SLACK_NS = 100_000_000
 SLACK_OF, SLACK_OF_NICE = 1000, 200
-"""select_estimate_accuracy(): a poll may be late by this part of what it was to last."""
+"""select_estimate_accuracy(): a poll may end late by this part of its duration."""
 LATE_NS = 100_000_000
-"""How much of it may be over when the kernel reckons that part; or a quarter."""
+"""How much of the duration may be over when the kernel computes the slack; a quarter if that is more."""
 TASK_SLACK_NS = 50_000
 REALTIME_POLICIES = frozenset({"1", "2", "6"})
 CALIBRATED_NS = 2_000_000_000
-"""A comparison of a CPU's clock with ours is good for so long."""
+"""A comparison of a CPU's clock with CLOCK_MONOTONIC is valid for so long."""
 SETTLE_S = 0.00005
 CLOCKS = {0: time.CLOCK_REALTIME, 1: time.CLOCK_MONOTONIC, 7: time.CLOCK_BOOTTIME}
 TIMER_ABSTIME = 1
 
 _EXEC_START = re.compile(r"^se\.exec_start\s*:\s*(\d+)\.(\d{6})", re.MULTILINE)
 ALARM = ", it_real_fn,"
-"""The timer of alarm(2) and setitimer(2) in /proc/timer_list, which does not tell whose it is."""
+"""The timer of alarm(2) and setitimer(2) in /proc/timer_list. The list does not say whose it is."""
 READINGS = 3
-"""While the list is written a timer that fires may hide the next one."""
+"""If a timer fires while the kernel writes the list, the next timer may be missing from it."""
 _SLEEPER = re.compile(r"hrtimer_wakeup, .*\n # expires at (\d+)-(\d+)")
 
 
 class Deadlines:
-    """Dates in CLOCK_REALTIME nanoseconds; None where an end cannot be dated."""
+    """Ends of waits in CLOCK_REALTIME nanoseconds; None if an end cannot be computed."""
 
     def __init__(self, timer_list: Path = Path("/proc/timer_list")) -> None:
         self._timer_list = timer_list
@@ -58,7 +62,7 @@ class Deadlines:
         self._time_namespace = _time_namespace("self")
 
     def begin(self) -> None:
-        """A new snapshot: the armed timers are read again when one is asked for. 60 us."""
+        """Start a new snapshot: the armed timers are read again when an end is asked for. 60 us."""
         self._timers_read = False
 
     @property
@@ -67,7 +71,7 @@ class Deadlines:
         return self._armed() is None
 
     def alarm_is_pending(self) -> bool:
-        """Anybody's; False too where the list cannot be read."""
+        """Whether any process of the machine has an alarm pending. False also if the list cannot be read."""
         with contextlib.suppress(OSError):
             return any(ALARM in text_of(self._timer_list) for _ in range(READINGS))
         return False
@@ -75,7 +79,7 @@ class Deadlines:
     def after(self, thread: TrackedThread, duration_ns: int, *, polls: bool = False) -> int | None:
         """The end of a wait that lasts so long from the moment at which the thread went to sleep.
 
-        One that `polls` may have slept before, in the same call: it ends no later, and perhaps sooner.
+        A thread that `polls` may have slept before in the same call: then the call ends earlier.
         """
         began = self._asleep_since(thread)
         if began is None:
@@ -104,7 +108,7 @@ class Deadlines:
         return time.time_ns() + left_ns
 
     def at(self, thread: TrackedThread, clock: int, value_ns: int) -> int | None:
-        """An absolute time of one of the thread's clocks. A time namespace (time_namespaces(7)) has its own."""
+        """An instant of one of the thread's clocks. Each time namespace (time_namespaces(7)) has clocks of its own."""
         if clock not in CLOCKS or self._time_namespace is None:
             return None
         if clock != time.CLOCK_REALTIME and _time_namespace(str(thread.tid)) != self._time_namespace:
@@ -122,7 +126,7 @@ class Deadlines:
         return None if stamp is None or offset is None else stamp + offset
 
     def _offset(self, cpu: int) -> int | None:
-        """CLOCK_MONOTONIC less the clock of a CPU's run queue. About 0.3 ms when it is not fresh."""
+        """CLOCK_MONOTONIC minus the clock of a CPU's run queue. A new comparison takes 0.3 ms."""
         now = time.monotonic_ns()
         measured, offset = self._offsets.get(cpu, (0, 0))
         if measured and now - measured < CALIBRATED_NS:
@@ -131,7 +135,7 @@ class Deadlines:
         try:
             os.sched_setaffinity(0, {cpu})
         except OSError:
-            return None  # a CPU that we may not run on
+            return None  # this process may not run on that CPU
         try:
             offsets = [_compare() for _ in range(2)]
         finally:
@@ -143,7 +147,7 @@ class Deadlines:
         return offset
 
     def _armed(self) -> list[tuple[int, int]] | None:
-        """From when until when the timers of sleeping threads fire, ascending; None where the list cannot be read."""
+        """The earliest and latest instant of each sleeping thread's timer, sorted; None if the list cannot be read."""
         if not self._timers_read:
             self._timers_read = True
             try:
@@ -155,7 +159,7 @@ class Deadlines:
 
 
 def _slack_of_a_poll(thread: TrackedThread, duration_ns: int) -> tuple[int, int] | None:
-    """By how much, least and most, the timer of a poll of this length may be late; None where that is not told."""
+    """The smallest and largest slack that the timer of a poll of this duration may have; None if unknown."""
     try:
         fields = stat_of(thread.folder)
     except OSError:
@@ -170,7 +174,7 @@ def _slack_of_a_poll(thread: TrackedThread, duration_ns: int) -> tuple[int, int]
 
 
 def _own_slack(thread: TrackedThread) -> int:
-    """PR_SET_TIMERSLACK."""
+    """What PR_SET_TIMERSLACK set."""
     try:
         return int(text_of(f"/proc/{thread.tid}/timerslack_ns"))
     except (OSError, ValueError):
@@ -178,7 +182,7 @@ def _own_slack(thread: TrackedThread) -> int:
 
 
 def _compare() -> int | None:
-    time.sleep(SETTLE_S)  # being put on the CPU again makes the own stamp fresh; else it is up to a tick old
+    time.sleep(SETTLE_S)  # being scheduled again makes the stamp fresh; else it is up to a tick old
     stamp = _exec_start(text_of("/proc/thread-self/sched"))
     return None if stamp is None else time.monotonic_ns() - stamp
 

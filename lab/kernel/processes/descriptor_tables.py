@@ -1,4 +1,4 @@
-"""Finds the processes that hold a connection, or could wake who does, by all the descriptor tables there are."""
+"""Finds the processes that hold a resource, by the descriptor tables of all processes; and describes a process."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from lab.kernel.procfs import children_of, end_signal_of, has_ended, is_kernel_t
 SIGALRM_BIT, SIGCHLD_BIT, SIGURG_BIT = 1 << 13, 1 << 16, 1 << 22
 NO_TABLE = "its descriptor table: needs CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH if it is another user's"
 RING, AIO = "anon_inode:[io_uring]", "/[aio]"
-"""Mappings that keep what they are of, whether a descriptor is left or not."""
+"""Mappings of an io_uring and of a context of io_setup(2): they stay when every descriptor is closed."""
 NO_CALLS = "its system calls: needs CAP_SYS_PTRACE"
 
 _IGNORED = re.compile(r"^SigIgn:\s*(\w+)", re.MULTILINE)
@@ -27,7 +27,7 @@ _CAUGHT = re.compile(r"^SigCgt:\s*(\w+)", re.MULTILINE)
 
 @dataclass(slots=True)
 class DescriptorTables:
-    """The descriptor tables of many processes, by process and by what they refer to."""
+    """The descriptor tables of many processes, by process and by resource."""
 
     by_pid: dict[int, DescriptorTable] = field(default_factory=dict)
     unreadable: set[int] = field(default_factory=set)
@@ -35,7 +35,7 @@ class DescriptorTables:
     """By process: where its table has the resource; None if it lies in an io_uring only."""
 
     def read(self, descriptors: Descriptors, pid: int) -> None:
-        """Read one table anew; a process that has ended is forgotten."""
+        """Read the tables of one process again; forget it if it has ended."""
         self.forget(pid)
         try:
             table = descriptors.table(pid)
@@ -71,14 +71,14 @@ class DescriptorTables:
         return {pid for pid, table in self.by_pid.items() if table.in_flight}
 
     def that_signal(self) -> set[int]:
-        """For whom the kernel may signal an eventfd of which they have no descriptor."""
+        """Processes for which the kernel may signal an eventfd although they have no descriptor of it."""
         return {pid for pid, table in self.by_pid.items() if table.signals}
 
 
 def scan(descriptors: Descriptors) -> DescriptorTables:
     """The tables of all processes of this host, and their mappings: 10 to 14 ms for 120 processes.
 
-    A ring may go on without a descriptor (IORING_REGISTER_RING_FDS), and then nobody can ask it for its files.
+    An io_uring may live on without a descriptor (IORING_REGISTER_RING_FDS). Then nothing shows the files in it.
     """
     tables = DescriptorTables()
     for name in os.listdir("/proc"):
@@ -93,7 +93,7 @@ def scan(descriptors: Descriptors) -> DescriptorTables:
 
 
 class Processes:
-    """Describes processes. What cannot change while a process lives is found out once."""
+    """Describes processes. It finds out once what cannot change while a process lives."""
 
     def __init__(self) -> None:
         self._runtimes: dict[tuple[int, int | None, str], str | None] = {}
@@ -101,7 +101,7 @@ class Processes:
     def sample(
         self, pid: int, table: DescriptorTable | None, *, calls_readable: bool, alarm_pending: bool = False
     ) -> ProcessSample:
-        """`table` is None where it could not be read, `alarm_pending` tells of anybody's. About 60 us."""
+        """`table` is None if it could not be read. `alarm_pending`: some process has an alarm pending. About 60 us."""
         try:
             status = text_of(f"/proc/{pid}/status")
             comm = text_of(f"/proc/{pid}/comm").rstrip("\n")
@@ -139,8 +139,8 @@ class Processes:
 
 
 def network_namespaces() -> tuple[list[Namespace], int]:
-    """Every network namespace of this host that a process is in, our own first, and of how many processes it is not
-    known which one that is."""
+    """Every network namespace of this host that a process is in, our own first; and the number of processes whose
+    namespace could not be read."""
     own = os.readlink("/proc/self/ns/net")
     seen, found, refused = {own}, [Namespace.here()], 0
     for name in os.listdir("/proc"):
@@ -163,7 +163,7 @@ def network_namespaces() -> tuple[list[Namespace], int]:
 
 
 def _that_signal_their_end(pid: int, caught: int, ignored: int) -> Iterator[int]:
-    """The children whose end runs a handler of the process, or ends it too."""
+    """The children whose end sends the process a signal that runs a handler, or that ends the process."""
     try:
         children = children_of(pid)
     except (FileNotFoundError, ProcessLookupError):
@@ -209,7 +209,7 @@ def _maps(pid: int) -> str | None:
 
 
 def _posix_timers(pid: int) -> int | None:
-    """None where it is not told (CONFIG_CHECKPOINT_RESTORE)."""
+    """None if the kernel does not show them (CONFIG_CHECKPOINT_RESTORE)."""
     try:
         return sum(line.startswith("ID:") for line in Path(f"/proc/{pid}/timers").read_text().splitlines())
     except OSError:

@@ -26,18 +26,18 @@ _TIME_LEFT = re.compile(r"^it_value:\s*\((\d+),\s*(\d+)\)", re.MULTILINE)
 
 
 RING_TRIES, RING_PAUSE_S = 20, 0.001
-"""How often an io_uring is asked for what is registered in it, which it does not tell while a request is submitted."""
+"""How often fdinfo of an io_uring is read: it does not show the registered files while a request is submitted."""
 
 ALONE = 3
-"""The links of /proc/PID/task where a process has one thread (proc_task_getattr())."""
+"""The link count of /proc/PID/task if the process has one thread (proc_task_getattr())."""
 
 TaskDescriptor = tuple[int, int]
 """A task, and the number of a descriptor in its table."""
 
 SHAREABLE = frozenset({ResourceKind.EPOLL, ResourceKind.TIMERFD})
-"""Whoever has the same one may change what a wait on it is for."""
+"""Every process that has the same one may change what a wait on it is for."""
 LEFT_OUT = frozenset({ResourceKind.EPOLL, ResourceKind.OTHER})
-"""Of a table: nobody ends a wait by having one of these."""
+"""Left out of a table: no process ends a wait by having one of these."""
 CLOSED = Resource(ResourceKind.OTHER, "closed")
 BY_PLACE = {
     "eventpoll": ResourceKind.EPOLL,
@@ -45,21 +45,21 @@ BY_PLACE = {
     "signalfd": ResourceKind.SIGNALFD,
     "inotify": ResourceKind.INOTIFY,
 }
-"""Anonymous inodes of which nothing tells two apart, by what the kernel calls them."""
+"""Anonymous files without a number of their own, by their names in /proc."""
 
 
 @dataclass(frozen=True, slots=True)
 class DescriptorTable:
-    """The descriptor tables of a process, mostly one: what each number refers to; files and devices are left out."""
+    """What each descriptor of a process refers to, in all its tables (mostly one). Files and devices are left out."""
 
     resources: dict[TaskDescriptor, Resource]
     io_uring: bool
     in_flight: int
-    """Descriptors that it may have, and which are in no table."""
+    """Descriptors that the process may have although they are in no table."""
     shareable: tuple[tuple[ResourceKind, TaskDescriptor], ...] = ()
     """Its epoll instances and timerfds, each with its kind."""
     registered: tuple[Resource, ...] = ()
-    """What lies in its io_urings, and perhaps in no table any more."""
+    """What is registered in its io_urings, and perhaps in no table any more."""
     signals: bool = False
     """It has io_urings or contexts of io_setup(2), which may signal eventfds (IORING_REGISTER_EVENTFD)."""
 
@@ -78,17 +78,17 @@ class Watched:
     epoll: int
     """The descriptor of the set."""
     nth: int
-    """How many members before it were given to epoll_ctl(2) by the same number."""
+    """How many members before it were added under the same number."""
 
 
 class Descriptors:
-    """Names what descriptors refer to; `index` tells TCP, listening and Unix sockets apart."""
+    """Tells what descriptors refer to; `index` tells TCP, listening and Unix sockets apart."""
 
     def __init__(self, index: SocketIndex) -> None:
         self._index = index
 
     def table(self, pid: int) -> DescriptorTable:
-        """The whole table: 3 us a descriptor. Raises PermissionError, FileNotFoundError, ProcessLookupError."""
+        """All tables of a process: 3 us a descriptor. Raises PermissionError, FileNotFoundError, ProcessLookupError."""
         resources: dict[TaskDescriptor, Resource] = {}
         shareable: list[tuple[ResourceKind, TaskDescriptor]] = []
         registered: list[Resource] = []
@@ -120,25 +120,26 @@ class Descriptors:
             return CLOSED
 
     def listens(self, inode: int) -> bool:
-        """Whether a Unix socket is one that accepts."""
+        """Whether a Unix socket is listening."""
         entry = self._index.unix(inode)
         return entry is not None and entry.listens
 
     def sends_datagrams(self, inode: int) -> bool:
-        """Whether what a Unix socket has sent may lie in the queue of any that it was ever connected to."""
+        """Whether a Unix socket sends datagrams. They may lie in the queue of any socket that it was connected to."""
         entry = self._index.unix(inode)
         return entry is None or entry.datagrams
 
     def named(self, task: int, fd: int, link: str) -> Resource:
+        """What a descriptor refers to whose link in /proc reads so."""
         if found := _NUMBERED.fullmatch(link):
             return self._index.resource(int(found[2])) if found[1] == "socket" else _pipe(int(found[2]))
         if link.startswith(("anon_inode:", "pidfd:")):
             return _anonymous(task, fd, link.partition(":")[2].strip("[]") if link.startswith("anon") else "pidfd")
-        # A named pipe too: anybody may open it at any moment, so nobody knows who wakes its readers.
+        # A named pipe, too: any process may open it at any moment and wake its readers.
         return Resource(ResourceKind.OTHER, link)
 
     def watched(self, task: int, each: Watched) -> Resource:
-        """What a member of an epoll set refers to: the set keeps the file, also when its number is another's by now."""
+        """What a member of an epoll set refers to. The set keeps the file even if its number now means another file."""
         if each.inode is not None and each.device == _devices()[0]:
             return self._index.resource(each.inode)
         if each.inode is not None and each.device == _devices()[1]:
@@ -150,7 +151,7 @@ class Descriptors:
 
 @cache
 def _devices() -> tuple[int, int]:
-    """The devices that the sockets and the pipes of all processes are on (sockfs and pipefs)."""
+    """The device numbers of sockfs and pipefs, where all sockets and pipes are."""
     read, write = os.pipe()
     try:
         with socket.socket(socket.AF_UNIX) as own:
@@ -167,7 +168,8 @@ def _pipe(inode: int) -> Resource:
 def _with_tables(pid: int) -> list[int]:
     """One thread for each descriptor table of a process.
 
-    /proc/PID/fd is the first thread's, which may have ended, or have a table of its own (unshare(2) of CLONE_FILES).
+    /proc/PID/fd shows the first thread's table. That thread may have ended, or have a table of its own (unshare(2) with
+    CLONE_FILES).
     """
     if os.stat(f"/proc/{pid}/task").st_nlink == ALONE:  # noqa: PTH116 - of all processes, again and again
         return [pid]
@@ -179,7 +181,7 @@ def _with_tables(pid: int) -> list[int]:
 
 
 def registered_in(task: int, fd: int) -> list[str] | None:
-    """The names of the files that are registered in an io_uring, as links of descriptors are; None if not told."""
+    """The files registered in an io_uring, named like links in /proc/PID/fd; None if fdinfo does not show them."""
     for _ in range(RING_TRIES):
         text = fdinfo(task, fd)
         if found := _REGISTERED.search(text):
@@ -203,7 +205,7 @@ def _links(task: int) -> Iterator[tuple[int, str]]:
 
 
 def _anonymous(task: int, fd: int, kind: str) -> Resource:
-    """Anonymous inodes share one inode number; what tells them apart is in fdinfo, or nothing is."""
+    """Anonymous files share one inode. Some have a number of their own in fdinfo."""
     if kind == "eventfd":
         found = _EVENTFD_ID.search(fdinfo(task, fd))
         return Resource(ResourceKind.EVENTFD, int(found[1])) if found else Resource(ResourceKind.OTHER, kind)
@@ -247,7 +249,7 @@ def scm_fds(task: int, fd: int) -> int:
 
 
 def epoll_set(task: int, fd: int) -> list[Watched]:
-    """What an epoll instance watches."""
+    """The members of an epoll set."""
     found: list[Watched] = []
     seen: Counter[str] = Counter()
     for number, events, inode, device in _WATCHED.findall(fdinfo(task, fd)):
@@ -258,7 +260,7 @@ def epoll_set(task: int, fd: int) -> list[Watched]:
 
 
 def timer_left_ns(task: int, fd: int) -> int | None:
-    """What a timerfd has left; None if it is not armed."""
+    """How long until a timerfd fires; None if it is not armed."""
     found = _TIME_LEFT.search(fdinfo(task, fd))
     left = int(found[1]) * 1_000_000_000 + int(found[2]) if found else 0
     return left or None

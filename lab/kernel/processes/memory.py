@@ -1,4 +1,4 @@
-"""Reads the memory of other processes, where a system call's arguments point to: no ptrace, nothing is attached."""
+"""Reads arguments of system calls from the memory of other processes. It uses no ptrace(2) and attaches to nothing."""
 
 import os
 import struct
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 class UnreadableError(Exception):
-    """Why a wait is not understood."""
+    """A wait is not understood; the message says why."""
 
 
 def memory(pid: int, address: int, size: int) -> bytes:
-    """Bytes of a process's memory. Needs PTRACE_MODE_ATTACH, attaches nothing."""
+    """Bytes of a process's memory. Needs PTRACE_MODE_ATTACH permission."""
     descriptor = os.open(f"/proc/{pid}/mem", os.O_RDONLY | os.O_CLOEXEC)
     try:
         found = os.pread(descriptor, size, address)
@@ -25,20 +25,22 @@ def memory(pid: int, address: int, size: int) -> bytes:
 
 
 def timespec(pid: int, address: int, unit_ns: int) -> int:
-    """A timespec, or a timeval with a unit of 1000 ns."""
+    """Nanoseconds of a timespec (`unit_ns` 1) or of a timeval (1000)."""
     seconds, parts = struct.unpack("=qq", memory(pid, address, 16))
     return int(seconds) * 1_000_000_000 + int(parts) * unit_ns
 
 
 def members(fd_set: bytes, count: int) -> Iterator[int]:
+    """The descriptors below `count` that are set (select(2))."""
     bits = int.from_bytes(fd_set, "little")
     return (fd for fd in range(count) if bits >> fd & 1)
 
 
 def in_private_memory(pid: int, address: int) -> bool:
-    """Whether the mapping is private and may be written (/proc/PID/maps): others cannot see what is written there.
+    """Whether the mapping at this address is private and writable (/proc/PID/maps): no other process shares its pages.
 
-    One that may only be read is the file's own page, and a futex in it is everybody's who maps that.
+    A private mapping that is only readable still shares the file's pages: any process that maps the file has the same
+    futex in it.
     """
     with Path(f"/proc/{pid}/maps").open(encoding="ascii", errors="replace") as maps:
         for line in maps:

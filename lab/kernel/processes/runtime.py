@@ -1,4 +1,4 @@
-"""Recognises the runtimes whose housekeeping threads are known: by what the program is, not by how it is called."""
+"""Recognises runtimes with known housekeeping threads, by the program file and its libraries, not by its name."""
 
 import os
 import struct
@@ -9,7 +9,7 @@ MAX_SECTIONS, MAX_NAMES, MAX_REMEMBERED = 512, 1 << 16, 256
 
 
 def runtime_of(pid: int) -> str | None:
-    """'go', 'jvm', 'node', or None for anything else. 0.1 ms, and less for a program file seen before."""
+    """'go', 'jvm' or 'node'; None for any other program. 0.1 ms; less if the program file is known already."""
     try:
         exe = os.readlink(f"/proc/{pid}/exe")
         status = Path(f"/proc/{pid}/exe").stat()
@@ -24,7 +24,7 @@ def runtime_of(pid: int) -> str | None:
 
 
 def _is_go(pid: int, file: tuple[int, int, int]) -> bool:
-    """By the sections of its program file, remembered by what the file is."""
+    """By the sections of its program file. The answer is remembered for each file."""
     if file not in _go:
         if len(_go) >= MAX_REMEMBERED:
             _go.clear()
@@ -40,11 +40,11 @@ def _has_go_sections(path: str) -> bool:
         try:
             return bool(GO_SECTIONS & set(_section_names(program.fileno())))
         except struct.error:
-            return False  # cut short, or no ELF file after all
+            return False  # truncated, or not an ELF file
 
 
 def _section_names(fd: int) -> list[bytes]:
-    """The section names of a 64-bit ELF file (elf(5)); none for a file of another kind."""
+    """The section names of a 64-bit ELF file (elf(5)); none for any other file."""
     header = os.pread(fd, 64, 0)
     if header[:5] != b"\x7fELF\x02":
         return []

@@ -1,7 +1,7 @@
-"""Reads the time limits and locks that another process has set on a socket, through a copy of its descriptor.
+"""Reads the options that another process has set on a socket, through a copy of its descriptor.
 
-The copy is closed at once. pidfd_getfd(2) needs PTRACE_MODE_ATTACH permission and attaches nothing. getsockopt(2) is
-called by hand: Python's socket class may set O_NONBLOCK on what it wraps, and that flag is shared with the owner.
+The copy is closed at once. pidfd_getfd(2) needs PTRACE_MODE_ATTACH permission and attaches to nothing. This module
+calls getsockopt(2) itself: Python's socket class may set O_NONBLOCK, and the owner shares that flag.
 """
 
 import ctypes
@@ -54,8 +54,7 @@ class ProgramOptions:
 def options_of(task: int, fd: int) -> ProgramOptions | str:
     """The options of the socket behind a thread's descriptor, or why they cannot be read. 10 us.
 
-    Before Linux 6.9 (PIDFD_THREAD) only a process can be asked, by its first thread: another thread's table is the same
-    one there, or is not read.
+    Before Linux 6.9 (PIDFD_THREAD) only the first thread's table can be copied from. Another thread must share it.
     """
     try:
         pidfd = os.pidfd_open(task, PIDFD_THREAD)

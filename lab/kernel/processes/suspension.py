@@ -1,6 +1,7 @@
 """Tells whether a thread is suspended: stopped by a signal, by a debugger, or by a cgroup freezer of either version.
 
-A suspended thread shows the system call it was in, but when it goes on the call may return short: it is not blocked.
+A suspended thread shows the system call that it was in. It is not blocked in it: when the thread goes on, the call may
+return at once, with fewer bytes than were asked for.
 """
 
 import os
@@ -59,7 +60,7 @@ def _says(file: str) -> str | None:
 
 @cache
 def _mounts() -> tuple[str | None, str | None]:
-    """Where the version 1 freezer and version 2 are mounted."""
+    """Where the freezer of version 1 is mounted, and where version 2 is."""
     version_1 = version_2 = None
     for line in text_of("/proc/self/mounts").splitlines():
         _, where, kind, options, *_ = line.split()

@@ -1,4 +1,4 @@
-"""Reads what each thread of any process is doing, again and again, through descriptors that stay open."""
+"""Reads what each thread of a process is doing, again and again, through files of /proc that stay open."""
 
 import contextlib
 import os
@@ -12,10 +12,10 @@ from lab.spec import Role
 from lab.syscalls import BY_NUMBER
 
 LOWEST_STACK = 1 << 32
-"""A stack pointer below this is a 32-bit program's, whose system calls have other numbers."""
+"""A stack pointer below this is a 32-bit program's. Its system calls have other numbers."""
 
 USUAL_STATUS, LONGEST_STATUS = 1 << 13, 1 << 20
-"""Bytes of /proc/T/status, which lists the groups that a thread is in, up to 65 536 of them (NGROUPS_MAX)."""
+"""Bytes of /proc/T/status. It lists the groups of a thread, up to 65 536 of them (NGROUPS_MAX)."""
 
 _CALLS = BY_NUMBER.get(os.uname().machine, {})
 _STATUS = re.compile(
@@ -28,7 +28,7 @@ _DUMPS_CORE = re.compile(rb"^CoreDumping:\s*1", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A thread as it stands: equal lines, switches included, mean that it has not run in between."""
+    """What /proc shows of a thread. If two lines are equal, switches included, the thread did not run in between."""
 
     state: str
     switches: int
@@ -38,13 +38,13 @@ class Line:
 
 
 class TrackedThread:
-    """One thread; its files in /proc stay open. Raises FileNotFoundError or ProcessLookupError once it has ended."""
+    """One thread, with its files of /proc open. Raises FileNotFoundError or ProcessLookupError if it has ended."""
 
     def __init__(self, pid: int, tid: int) -> None:
         self.pid, self.tid = pid, tid
         self.folder = f"/proc/{pid}/task/{tid}"
         self.comm = text_of(Path(self.folder, "comm")).rstrip("\n")
-        with contextlib.ExitStack() as undo:  # it may end in between
+        with contextlib.ExitStack() as undo:  # the thread may end before all files are open
             self._status = os.open(f"{self.folder}/status", os.O_RDONLY | os.O_CLOEXEC)
             undo.callback(os.close, self._status)
             self._syscall = self._open("syscall")
@@ -54,13 +54,13 @@ class TrackedThread:
         self._raw: tuple[bytes, bytes | None] | None = None
         self.line = Line("R", 0, None, ())
         self.wait: Wait | None = None
-        """What it waits for, as long as `line` is the same."""
+        """What it waits for. None: not read since `line` changed."""
         self.dynamic = False
-        """Whether others may change what it waits for while it sleeps."""
+        """Whether other threads may change what it waits for while it sleeps."""
         self.rests_on: tuple[tuple[ResourceKind, int], ...] = ()
-        """The epoll instances and timerfds that its wait goes by: whoever has the same may change them."""
+        """The epoll instances and timerfds of its wait, by kind and descriptor. Their other holders may change them."""
         self.dumps_core = False
-        """Then it is at its end, though it shows the call in which a signal has met it: a pipe takes its memory."""
+        """It is about to end, although it still shows the call that the fatal signal interrupted."""
         self.suspended: str | None = None
         self.sample: ThreadSample | None = None
 
@@ -71,7 +71,7 @@ class TrackedThread:
             return None
 
     def read(self) -> bool:
-        """Read its line anew; whether it differs from the one before. 5 us."""
+        """Read its line again. True if the line differs from the one before. 5 us."""
         status = os.pread(self._status, USUAL_STATUS, 0)
         if (found := _STATUS.search(status)) is None:
             status = os.pread(self._status, LONGEST_STATUS, 0)
@@ -120,7 +120,7 @@ class TrackedThread:
         return found[1] if found else ""
 
     def as_sample(self, now_ns: int, role: Role | None, socket_inode: int | None) -> ThreadSample:
-        """Made anew only when it ran: else only the time differs."""
+        """The sample of this moment. If the thread did not run, only the time differs from the one before."""
         if self.sample is not None and self.sample.role is role:
             self.sample = replace(self.sample, time_ns=now_ns)
         else:
@@ -137,13 +137,13 @@ class TrackedThread:
 
 
 class Threads:
-    """The threads of the processes asked for; those that end are forgotten."""
+    """The threads of some processes. Threads that have ended are forgotten."""
 
     def __init__(self) -> None:
         self._threads: dict[int, dict[int, TrackedThread]] = {}
 
     def of(self, pid: int) -> list[TrackedThread]:
-        """All threads of a process, as listed now, not yet read anew. Empty if it has ended."""
+        """All threads that the process has now; their lines are not read again. Empty if it has ended."""
         known = self._threads.setdefault(pid, {})
         try:
             tids = {int(tid) for tid in os.listdir(f"/proc/{pid}/task")}
@@ -159,11 +159,11 @@ class Threads:
         return list(known.values())
 
     def known(self, pid: int) -> list[TrackedThread]:
-        """Those that were listed last."""
+        """The threads that `of` found last."""
         return list(self._threads.get(pid, {}).values())
 
     def drop(self, thread: TrackedThread) -> None:
-        """It has ended; its number may already be another's."""
+        """Forget a thread that has ended. Another thread may already have its number."""
         if self._threads.get(thread.pid, {}).pop(thread.tid, None) is thread:
             thread.close()
 

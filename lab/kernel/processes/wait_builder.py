@@ -1,4 +1,4 @@
-"""Collects what one wait is for: descriptors by what they refer to, epoll sets by their members, and time limits."""
+"""Puts one wait together: what its descriptors refer to, the members of its epoll sets, and its time limits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from lab.kernel.processes.threads import TrackedThread
 from lab.kernel.sockets.socket_index import is_socket
 
 MAX_ITEMS = 4096
-"""Of one poll or epoll set; a larger one is not understood."""
+"""Descriptors of one call or epoll set; a larger one is not understood."""
 MAX_NESTING = 5
 """EP_MAX_NESTS of fs/eventpoll.c is 4."""
 
@@ -19,27 +19,27 @@ POLL_IN, POLL_OUT, POLL_CHANGES = 0x1 | 0x40 | 0x80, 0x4 | 0x100 | 0x200, 0x2 | 
 """IN, RDNORM, RDBAND; OUT, WRNORM, WRBAND; PRI, RDHUP."""
 EPOLL_EDGE = 1 << 31
 EPOLL_PRIVATE = 0xF << 28
-"""EXCLUSIVE, WAKEUP, ONESHOT, ET. All else is cleared when a one-shot has fired."""
+"""EXCLUSIVE, WAKEUP, ONESHOT, ET. When a one-shot has fired, the kernel clears all other bits."""
 
 
 @dataclass(slots=True)
 class WaitBuilder:
-    """A wait as far as it has been read."""
+    """What has been read of one thread's wait."""
 
     thread: TrackedThread
     descriptors: Descriptors
     deadlines: Deadlines
     tracees: Callable[[int], list[int]]
-    """Of a process."""
+    """The processes that a process traces."""
     items: dict[Item, None] = field(default_factory=dict)
     unknown: str | None = None
     dynamic: bool = False
-    """Others may change what it waits for, or who ends it, while it sleeps: epoll_ctl, timerfd_settime, fork."""
+    """Other threads may change the wait while this one sleeps: by epoll_ctl, timerfd_settime or fork."""
     presumed: bool = False
     rests_on: dict[tuple[ResourceKind, int], None] = field(default_factory=dict)
-    """The epoll instances and timerfds among it, by kind and descriptor."""
+    """The epoll instances and timerfds of the wait, by kind and descriptor."""
     _ends: list[int | None] = field(default_factory=list)
-    """Of every time limit; None where it could not be dated."""
+    """The end of each time limit; None if it could not be dated."""
 
     def finish(self) -> Wait:
         dated = [end for end in self._ends if end is not None]
@@ -51,11 +51,11 @@ class WaitBuilder:
         self.unknown = self.unknown or why
 
     def ends_at(self, instant_ns: int | None) -> None:
-        """It has a time limit; None: at an instant that is not known."""
+        """Add a time limit. None: nobody knows when it ends."""
         self._ends.append(instant_ns)
 
     def polls_for(self, duration_ns: int) -> None:
-        """It has a time limit that was told as a duration, and may have slept before in the same call."""
+        """Add the time limit of a poll, which is a duration. The thread may have slept before in the same call."""
         self.ends_at(self.deadlines.after(self.thread, duration_ns, polls=True))
         self.presumed |= self.deadlines.blind
 
@@ -63,10 +63,10 @@ class WaitBuilder:
         self.items[Item(resource, wants, edge)] = None
 
     def blocked_on(self, fd: int, wants: Wants) -> None:
-        """A call on one descriptor, with the socket's own time limit.
+        """A call that sleeps on one descriptor. A socket may limit its time (SO_SNDTIMEO, SO_RCVTIMEO).
 
-        The limit counts from the beginning of the call, and a call that moves some bytes sleeps several times: the last
-        sleep does not tell when it ends.
+        That limit counts from the beginning of the call. A call that moves some bytes sleeps several times, and only
+        the last sleep can be dated. So nobody knows when the limit ends.
         """
         resource = self.descriptors.resource(self.thread.tid, fd)
         self._add_resource(fd, resource, wants, False)
@@ -104,7 +104,7 @@ class WaitBuilder:
         self._ready_resource(fd, self.descriptors.resource(self.thread.tid, fd), events, edge)
 
     def _ready_resource(self, fd: int, resource: Resource, events: int, edge: bool, depth: int = 0) -> None:
-        """Errors, hang-ups and urgent data alone are a change that has not come yet: as an edge."""
+        """A wait for errors, hang-ups or urgent data alone counts as edge-triggered: they are still to come."""
         if events & POLL_OUT:
             self._add_resource(fd, resource, Wants.WRITE, edge, depth)
         if events & POLL_IN:

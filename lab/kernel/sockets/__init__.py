@@ -9,6 +9,7 @@
     earlier        the earlier samples of a socket that may still matter
     stall_poller   which connections stand still with data to send at both ends, many times a second
     send_room      how much room this kernel reserves for a segment
+    window_share   whether this kernel computes windows by tcp_adv_win_scale
 
 All questions to another namespace go through a socket or a file that stays in it (`place.netns`).
 """

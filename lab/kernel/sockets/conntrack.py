@@ -1,9 +1,9 @@
-"""Asks a network namespace what its NAT makes of the packets of one TCP connection: exactly, in 20 us.
+"""Asks a network namespace how its NAT translates the packets of one TCP connection: an exact lookup, in 20 us.
 
-The connection tracking keeps two tuples of a connection, the original's and the reply's, each as its packets come in;
-so packets of one direction leave with the reverse of the other's. pyroute2's NFCTSocket asks the same in 1 ms, with an
-event loop for each namespace. Layouts: linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h; attributes in network
-byte order.
+The connection tracking keeps two tuples of each connection, original and reply, as the packets of each direction come
+in. So the packets of one direction leave with the reverse of the other tuple. pyroute2's NFCTSocket asks the same in
+1 ms, with an event loop for each namespace. Layouts: linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h. Attributes
+are in network byte order.
 """
 
 import errno
@@ -46,16 +46,16 @@ class Conntrack:
             self._netlink.close()
 
     def tracks(self) -> bool:
-        """Whether it knows of any connection; without the kernel's module nf_conntrack there is no NAT."""
+        """Whether it tracks any connection. Without the kernel module nf_conntrack there is no NAT."""
         try:
             return int(self._namespace.call(COUNT.read_text)) > 0
         except OSError:
             return False
 
     def translated(self, way: Way) -> Way | None:
-        """What packets of either end leave as that come with these addresses; None if nobody changes them.
+        """The addresses with which packets leave that come in with these; None if they are not translated.
 
-        Raises EnvironmentLacksError where that may not be asked.
+        Raises EnvironmentLacksError if that may not be asked.
         """
         reply = self._ask(way)
         if reply is None:
@@ -63,7 +63,7 @@ class Conntrack:
         attributes = _attributes(reply[NLMSG.size + _NFGENMSG.size :])
         original, answer = (_parsed(attributes[kind]) for kind in (CTA_TUPLE_ORIG, CTA_TUPLE_REPLY))
         if way not in (original, answer):
-            return None  # an answer that came too late, to an earlier question
+            return None  # a late answer to an earlier question
         source, destination = answer if way == original else original
         return None if (destination, source) == way else (destination, source)
 

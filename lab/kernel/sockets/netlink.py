@@ -1,4 +1,4 @@
-"""What all questions over netlink(7) have in common: the socket, the header, errors and attributes."""
+"""What all requests over netlink(7) have in common: the socket, the header, errors and attributes."""
 
 import socket
 import struct
@@ -13,7 +13,7 @@ NLMSG = struct.Struct("=IHHII")
 
 
 def opened(namespace: Namespace, protocol: int) -> socket.socket:
-    """A socket that stays in the namespace, and waits for no answer longer than ANSWER_S: then EAGAIN."""
+    """A netlink socket in the namespace. It waits at most ANSWER_S for an answer, then fails with EAGAIN."""
     netlink = namespace.call(socket.socket, socket.AF_NETLINK, socket.SOCK_RAW, protocol)
     for limit in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):  # settimeout() would poll(2) before every call
         netlink.setsockopt(socket.SOL_SOCKET, limit, struct.pack("@2l", ANSWER_S, 0))
@@ -21,12 +21,12 @@ def opened(namespace: Namespace, protocol: int) -> socket.socket:
 
 
 def error_of(reply: bytes) -> int:
-    """The errno of an answer of the kind NLMSG_ERROR."""
+    """The errno in an answer of the kind NLMSG_ERROR."""
     return -int(struct.unpack_from("=i", reply, NLMSG.size)[0])
 
 
 def attributes_of(block: bytes, offset: int = 0) -> Iterator[tuple[int, bytes]]:
-    """Kind, with its flags, and value of each, up to the end of the block."""
+    """The kind, flags included, and the value of each attribute in the block."""
     while offset + 4 <= len(block):
         size, kind = struct.unpack_from("=HH", block, offset)
         yield kind, block[offset + 4 : offset + size]

@@ -8,13 +8,13 @@ from lab.kernel.sockets.conntrack import Conntrack, Way
 from lab.kernel.sockets.sock_diag import Located
 
 HOPS = 4
-"""Namespaces with a NAT between two ends of one host: the host's, and those of its nodes and pods."""
+"""At most so many namespaces with a NAT lie between two ends on one host: the host's, its nodes' and its pods'."""
 QUESTIONS = 10_000
-"""At most, of one list of sockets: 0.2 s."""
+"""At most so many NAT lookups for one list of sockets: 0.2 s."""
 
 
 class PeerLookup:
-    """Of one list of sockets. NAT is looked for in the namespaces of `conntracks`."""
+    """Finds peers in one list of sockets, through the NAT of the namespaces of `conntracks`."""
 
     def __init__(self, sockets: Iterable[Located], conntracks: Sequence[Conntrack] = ()) -> None:
         self._by_way: dict[Way, list[Located]] = {}
@@ -23,30 +23,30 @@ class PeerLookup:
         self._conntracks = conntracks
         self._questions = 0
         self._found: dict[Located, Located | None] = {}
-        """Beyond a NAT."""
+        """By socket: its peer through a NAT."""
         self.lacking: str | None = None
-        """What NAT could not be asked for."""
+        """Why NAT could not be asked."""
 
     def find(self, end: Located) -> Located | None:
-        """The only socket with the reversed addresses, of its own namespace rather than of another with the same."""
+        """The only socket with the reversed addresses. One in the same namespace comes before those in others."""
         found = [each for each in self._by_way.get(_reverse(_way(end)), ()) if each is not end]
         found = [each for each in found if each.diag is end.diag] or found
         return found[0] if len(found) == 1 else None
 
     def beyond_nat(self, end: Located) -> Located | None:
-        """Where no socket has the reversed addresses. Each must be the only one to which the other's packets come."""
+        """The peer through a NAT: each of the two must be the only socket that the other's packets can reach."""
         if end not in self._found:
             other = self._reached_by(end)
             self._found[end] = other if other and self._reached_by(other) is end else None
         return self._found[end]
 
     def _reached_by(self, end: Located) -> Located | None:
-        """The only socket to which this one's packets come, as they leave the namespaces that change them."""
+        """The only socket that this one's packets reach, after the namespaces on the way have translated them."""
         ways = [_way(end)]
         if _reverse(ways[0]) in self._by_way:
             return None
         for _, way in zip(range(HOPS), ways):  # noqa: B905 - it grows meanwhile
-            ways += [new for each in self._tracking if (new := self._leaves_as(each, way)) and new not in ways]
+            ways += [new for each in self._tracking if (new := self._translated(each, way)) and new not in ways]
         found = [each for way in ways for each in self._by_way.get(_reverse(way), ())]
         return found[0] if len(found) == 1 else None
 
@@ -54,10 +54,10 @@ class PeerLookup:
     def _tracking(self) -> list[Conntrack]:
         return [each for each in self._conntracks if each.tracks()]
 
-    def _leaves_as(self, conntrack: Conntrack, way: Way) -> Way | None:
+    def _translated(self, conntrack: Conntrack, way: Way) -> Way | None:
         self._questions += 1
         if self._questions > QUESTIONS:
-            self.lacking = f"NAT was asked for {QUESTIONS:,} times already"
+            self.lacking = f"NAT was asked {QUESTIONS:,} times already"
             return None
         try:
             return conntrack.translated(way)
@@ -67,7 +67,7 @@ class PeerLookup:
 
 
 def _way(end: Located) -> Way:
-    """Of the packets that it sends."""
+    """Source and destination of the packets that it sends."""
     return end.entry.local, end.entry.remote
 
 

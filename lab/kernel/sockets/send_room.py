@@ -1,7 +1,7 @@
-"""Asks this kernel how much room a segment takes in a send buffer, by a connection of its own over loopback.
+"""Finds out how much room this kernel reserves for a segment in a send buffer, by a connection over loopback.
 
-tcp_sndbuf_expand() reckons with MAX_TCP_HEADER, which depends on how the kernel was built; nothing tells it but the
-buffer that a new connection is given.
+tcp_sndbuf_expand() adds MAX_TCP_HEADER to each segment. That depends on how the kernel was built, and shows nowhere but
+in the send buffer of a new connection.
 """
 
 import socket
@@ -9,15 +9,15 @@ from contextlib import ExitStack
 from functools import cache
 
 MSS = 1448
-"""One at which the two values of MAX_TCP_HEADER fall into different powers of two."""
+"""With this MSS the two values of MAX_TCP_HEADER lead to different powers of two."""
 WAIT_S = 1.0
 MAX_TCP_HEADER = {46080: 256, 87040: 320}
-"""By the send buffer of a new connection: 2 x 10 segments, each a power of two and an sk_buff."""
+"""By the send buffer of a new connection: 20 segments, each rounded up to a power of two, plus an sk_buff."""
 
 
 @cache
 def max_tcp_header() -> int | None:
-    """MAX_TCP_HEADER, in bytes; None where it does not show (no loopback, or tcp_wmem is too small)."""
+    """MAX_TCP_HEADER, in bytes; None if it does not show (no loopback, or tcp_wmem is too small)."""
     try:
         with ExitStack() as stack:
             listener = stack.enter_context(socket.socket())

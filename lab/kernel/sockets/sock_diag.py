@@ -1,4 +1,4 @@
-"""Asks the kernel for the sockets of a network namespace: one TCP socket exactly, in 10 us, or all of a kind.
+"""Asks the kernel for sockets of a network namespace: one TCP socket by its addresses, in 10 us, or all of a kind.
 
 pyroute2 0.9 can only dump, lacks tcpi_rcv_wnd and mixes up the window scales; hence this reader.
 Layouts: linux/inet_diag.h, linux/unix_diag.h, linux/sock_diag.h, linux/tcp.h; all in host byte order but the ports and
@@ -30,16 +30,16 @@ EXTENSIONS = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1) | 1 << (INET_
 NO_COOKIE = b"\xff" * 8
 LISTEN, TIME_WAIT, REQUEST_SOCK = 10, 6, 12
 WITH_A_FILE = 0xFFFFFFFF & ~(1 << TIME_WAIT | 1 << REQUEST_SOCK)
-"""The states that a dump asks for: what is in TIME-WAIT or not yet accepted is no program's."""
+"""The states that a dump asks for. A socket in TIME-WAIT, or one not yet accepted, belongs to no program."""
 UDIAG_SHOW_PEER, UNIX_DIAG_PEER = 4, 2
 DUMP_ATTEMPTS = 5
-"""A dump in whose middle the table changed is repeated this often, then taken as it came."""
+"""If the table changes during a dump, the dump is repeated, at most so often."""
 DUMP_BYTES = 1 << 18
 ANSWER_BYTES = 1024
 SEND_QUEUE, NOTHING_TO_SEND = 76, bytes(4)
-"""Where an answer has its idiag_wqueue; an error has a part of an address there."""
+"""The offset of idiag_wqueue in an answer; an error message has part of an address there."""
 TOGETHER = 32
-"""Questions in one datagram: their answers, 1.3 KiB each as the kernel counts, have to fit the receive buffer."""
+"""Questions in one datagram. All answers must fit the receive buffer: the kernel charges 1.3 KiB for each."""
 
 STATES = {
     1: "ESTABLISHED",
@@ -67,7 +67,7 @@ _ACKED_RECEIVED = struct.Struct("=120x2Q")  # tcpi_bytes_acked and tcpi_bytes_re
 
 @dataclass(frozen=True, slots=True)
 class TcpEntry:
-    """A TCP socket as a dump lists it: who it is, and between which addresses (`ip:port`)."""
+    """A TCP socket as a dump lists it; addresses are `ip:port`."""
 
     inode: int
     cookie: int
@@ -92,7 +92,7 @@ class UnixEntry:
 
 
 class SocketDiag:
-    """Asks for sockets of one network namespace, over one netlink socket that stays in it."""
+    """Asks for sockets of one network namespace, over a netlink socket in it. Close it."""
 
     def __init__(self, namespace: Namespace) -> None:
         self._netlink = opened(namespace, NETLINK_SOCK_DIAG)
@@ -103,17 +103,17 @@ class SocketDiag:
         self._netlink.close()
 
     def sample(self, role: Role | None, local: str, remote: str, cookie: int | None = None) -> SocketSample | None:
-        """The TCP socket with these two addresses (`ip:port`), seen from its own side; None if there is none.
+        """The TCP socket with this local and this remote address (`ip:port`); None if there is none.
 
-        With a cookie (an earlier sample's) only that very socket is meant. A socket in TIME-WAIT counts as none: it
-        has no buffers and no program any more.
+        With a cookie, from an earlier sample, only that socket is meant. A socket in TIME-WAIT counts as none: it has
+        no buffers and no program any more.
         """
         now = time.time_ns()
         reply = self._ask(local, remote, NO_COOKIE if cookie is None else struct.pack("=Q", cookie))
         return None if reply is None else _parse(reply, role, now)
 
     def answers(self, questions: Sequence[bytes]) -> list[bytes]:
-        """In their order: the kernel answers each in a datagram of its own before send(2) returns, in 3 us."""
+        """One answer for each question, in their order. The kernel answers before send(2) returns: 3 us each."""
         try:
             self._netlink.send(b"".join(questions))
             return [self._netlink.recv(ANSWER_BYTES) for _ in questions]
@@ -121,9 +121,9 @@ class SocketDiag:
             raise _silent(error) from None
 
     def any_sends(self, questions: bytes, number: int) -> bool:
-        """Whether one of so many sockets has something to send; one that is gone may count.
+        """Whether one of so many sockets has data to send; a socket that is gone may count as one.
 
-        Fifty times a second, with cold caches: what touches little memory is twice as fast as `answers`.
+        This runs fifty times a second, with cold caches. It touches little memory, and is twice as fast as `answers`.
         """
         netlink, answer, found = self._netlink, self._answer, False
         try:
@@ -137,7 +137,7 @@ class SocketDiag:
         return found
 
     def samples(self) -> list[SocketSample]:
-        """All connected TCP sockets of the namespace, IPv4 and IPv6: 9 us each."""
+        """All TCP sockets of the namespace but listening ones, IPv4 and IPv6: 9 us each."""
         now = time.time_ns()
         replies = self._tcp(EXTENSIONS, WITH_A_FILE & ~(1 << LISTEN))
         return [sample for sample in (_parse(reply, None, now) for reply in replies) if sample is not None]
@@ -147,12 +147,12 @@ class SocketDiag:
         return [_entry(reply) for reply in self._tcp(0, WITH_A_FILE)]
 
     def unix_entries(self) -> list[UnixEntry]:
-        """All Unix sockets of the namespace. A peer that lives in another namespace is told by its inode only."""
+        """All Unix sockets of the namespace. Of a peer in another namespace only the inode is known."""
         request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, UDIAG_SHOW_PEER, 0xFFFFFFFF, 0xFFFFFFFF)
         return [_unix_entry(reply) for reply in self._dump(request)]
 
     def _tcp(self, extensions: int, states: int) -> list[bytes]:
-        """A dump goes by the family of the socket, so that v4-mapped ones are among the IPv6 ones."""
+        """One dump for each family. A socket with v4-mapped addresses is in the dump of IPv6."""
         replies = []
         for family in (socket.AF_INET, socket.AF_INET6):
             request = struct.pack("=BBBxI48x", family, socket.IPPROTO_TCP, extensions, states)
@@ -213,7 +213,7 @@ def _silent(error: OSError) -> TestbedError:
 
 
 def question(local: str, remote: str, cookie: int, *, tell_motion: bool = False) -> bytes:
-    """About one socket, whole: it may be asked again and again."""
+    """A question about one socket, header included: it can be sent again and again."""
     extensions = 1 << (INET_DIAG_INFO - 1) if tell_motion else 0
     request = _request(local, remote, extensions) + struct.pack("=Q", cookie)
     return NLMSG.pack(NLMSG.size + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0) + request
@@ -221,7 +221,7 @@ def question(local: str, remote: str, cookie: int, *, tell_motion: bool = False)
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A TCP socket, and whom to ask about it."""
+    """A TCP socket, and the SocketDiag of its namespace."""
 
     diag: SocketDiag
     entry: TcpEntry
@@ -229,7 +229,7 @@ class Located:
 
 @lru_cache(maxsize=4096)
 def _request(local: str, remote: str, extensions: int) -> bytes:
-    """The request for one socket, but for its cookie."""
+    """The request for one socket, without its cookie."""
     (source, sport), (destination, dport) = split_address(local), split_address(remote)
     family = socket.AF_INET if len(source) == 4 else socket.AF_INET6
     request = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, extensions, 0xFFFFFFFF)
@@ -268,7 +268,7 @@ def motion(answer: bytes) -> Motion | None:
 
 
 def _checked(reply: bytes) -> bytes | None:
-    """The answer to an exact question; None if there is no such socket."""
+    """The answer about one socket; None if there is no such socket."""
     if NLMSG.unpack_from(reply)[1] != NLMSG_ERROR:
         return reply
     code = error_of(reply)
@@ -306,7 +306,7 @@ def split_address(text: str) -> tuple[bytes, int]:
 def join_address(packed: bytes, port: int) -> str:
     """The reverse, as in the JSON contract: IPv6 as `[ip]:port`.
 
-    A v4-mapped address (RFC 4291, 2.5.5.2) is told as IPv4, since that is what the peer and the wire call it.
+    A v4-mapped address (RFC 4291, 2.5.5.2) is written as IPv4, which it is for the peer and on the wire.
     """
     address = ip_address(packed)
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
@@ -376,7 +376,7 @@ def _parse(reply: bytes, role: Role | None, now_ns: int) -> SocketSample | None:
 
 
 def _ulp(nested: bytes | None) -> str | None:
-    """The name in a nested attribute, which the kernel adds unasked where there is one."""
+    """The name in a nested attribute. The kernel adds it unasked if the socket has an upper layer protocol."""
     if nested is None:
         return None
     size, kind = struct.unpack_from("=HH", nested)

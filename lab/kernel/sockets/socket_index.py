@@ -1,4 +1,4 @@
-"""Finds sockets across network namespaces: by inode, which descriptors tell, and by the addresses of the other end."""
+"""Finds sockets of several network namespaces: by their inode, which /proc shows, and the peer of each."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,23 +9,24 @@ from lab.kernel.sockets.peers import PeerLookup
 from lab.kernel.sockets.sock_diag import Located, SocketDiag, UnixEntry
 
 UNLISTED = "socket-"
-"""How a socket is called that is of another kind, or younger than the list."""
+"""The `id` of a socket that is in no list begins so: it is of another kind, or it was made after the list."""
 SOCKETS = frozenset({ResourceKind.SOCKET, ResourceKind.LISTENER, ResourceKind.UNIX})
 
 
 def is_unlisted(resource: Resource) -> bool:
+    """Whether it is a socket that was in no list."""
     return resource.kind is ResourceKind.OTHER and str(resource.id).startswith(UNLISTED)
 
 
 def is_socket(resource: Resource) -> bool:
-    """Of any kind."""
+    """Whether it is a socket of any kind."""
     return resource.kind in SOCKETS or is_unlisted(resource)
 
 
 class SocketIndex:
-    """All TCP and Unix sockets of some network namespaces, dumped anew when an inode is asked for that is not known.
+    """All TCP and Unix sockets of some network namespaces. It dumps them again if it is asked for an unknown inode.
 
-    A NAT between two sockets is looked for in `conntracks`.
+    Peers are found through the NAT of `conntracks` as well.
     """
 
     def __init__(self, diags: Sequence[SocketDiag], conntracks: Sequence[Conntrack] = ()) -> None:
@@ -34,17 +35,18 @@ class SocketIndex:
         self._peers = PeerLookup(())
         self._unix: dict[int, UnixEntry] = {}
         self._unix_abroad: set[int] = set()
-        """PeerLookup of Unix sockets that live in a namespace which is not looked at."""
+        """Inodes of Unix sockets in other namespaces, known as peers only."""
         self._may_refresh = True
 
     def begin(self) -> None:
-        """Somebody ran since the last dump: one more may be made, for an inode or a peer that is not known yet.
+        """Allow one more dump, if an inode or a peer is unknown: a thread ran since the last one, and may have made it.
 
-        A socket that no dump has is of another kind, or not connected yet; nothing is remembered of it.
+        A socket that is in no dump is of another kind, or not connected yet. Nothing is remembered about it.
         """
         self._may_refresh = True
 
     def resource(self, inode: int) -> Resource:
+        """The socket with this inode, as a resource."""
         if not self._knows(inode):
             if inode in self._unix_abroad:
                 return Resource(ResourceKind.UNIX, inode)
@@ -58,7 +60,7 @@ class SocketIndex:
         return self._tcp.get(inode) if self._knows(inode) else None
 
     def peer(self, inode: int) -> Located | None:
-        """The other end. None if it is not in these namespaces, or if it cannot be told from others."""
+        """The other end. None if it is not in these namespaces, or if several sockets could be it."""
         found = self._peer(inode)
         if found is None and self._may_refresh and self.tcp(inode):
             self.refresh()
@@ -70,7 +72,7 @@ class SocketIndex:
         return (self._peers.find(own) or self._peers.beyond_nat(own)) if own else None
 
     def without_nat(self, sample: SocketSample) -> SocketSample:
-        """As the sample would be had nobody changed addresses: the remote one is the other end's own."""
+        """The sample with the peer's own address as the remote one, whatever NAT made of it."""
         peer = self.peer(sample.inode) if self._conntracks else None
         return replace(sample, remote=peer.entry.local) if peer and peer.entry.local != sample.remote else sample
 
@@ -88,7 +90,7 @@ class SocketIndex:
         return inode in self._tcp or inode in self._unix
 
     def refresh(self) -> None:
-        """Dump again: about 0.8 ms a namespace with few sockets, 5 us a socket more."""
+        """Dump again: 0.8 ms for a namespace with few sockets, and 5 us for each socket more."""
         self._may_refresh = False
         found = [Located(diag, entry) for diag in self._diags for entry in diag.entries() if entry.inode]
         self._tcp = {each.entry.inode: each for each in found}

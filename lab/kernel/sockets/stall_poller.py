@@ -1,4 +1,4 @@
-"""Sees by the queues alone, many times a second, whether a connection stands with something to send at both ends."""
+"""Detects by the queues alone, many times a second, a connection that stands with data to send at both ends."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -14,11 +14,11 @@ NOTHING: Mapping[Any, Any] = MappingProxyType({})
 POLLS_AFTER_PACKET = 12
 """So many more polls after the last packet: the next probe comes no sooner than 0.2 s after it."""
 SOCKETS = 4
-"""As many lookups cost more than to read the counters of a namespace."""
+"""Reading the counters of a namespace costs less than so many lookups."""
 
 
 class SocketQueries:
-    """Some sockets that are asked about again and again, by a number each."""
+    """Questions about some sockets, each with a number, to be asked again and again."""
 
     def __init__(self, sockets: Mapping[int, Located], *, tell_motion: bool = False) -> None:
         by_diag: dict[SocketDiag, dict[int, bytes]] = {}
@@ -28,14 +28,14 @@ class SocketQueries:
             by_diag.setdefault(each.diag, {})[number] = asked
         self._asked = [(diag, part) for diag, questions in by_diag.items() for part in _parts(questions)]
         self.datagrams = [(diag.any_sends, b"".join(part.values()), len(part)) for diag, part in self._asked]
-        """What tells whether one of so many has something to send (`SocketDiag.any_sends`), and its question."""
+        """For each datagram: `SocketDiag.any_sends`, and its two arguments."""
 
     def queues(self) -> dict[int, Queues | None]:
-        """Recv-Q and Send-Q; None where the socket is gone."""
+        """Recv-Q and Send-Q by number; None if the socket is gone."""
         return {number: queues(answer) for number, answer in self._answers()}
 
     def motions(self) -> dict[int, Motion | None]:
-        """Where `tell_motion` was asked for; None where the socket is gone."""
+        """By number; None if the socket is gone. Needs `tell_motion`."""
         return {number: motion(answer) for number, answer in self._answers()}
 
     def _answers(self) -> Iterator[tuple[int, bytes]]:
@@ -44,16 +44,16 @@ class SocketQueries:
 
 
 def _parts(questions: dict[int, bytes]) -> Iterator[dict[int, bytes]]:
-    """So many as may be asked in one datagram."""
+    """The questions of one datagram each."""
     numbers = iter(questions)
     while part := {number: questions[number] for number in islice(numbers, TOGETHER)}:
         yield part
 
 
 class StallPoller:
-    """Some connections; a pair whose queues are as `judged` has them, by its index, is no news.
+    """Polls the queues of some connections. One whose queues are as in `judged`, by its index, is no new stall.
 
-    With the counters of their namespaces sockets are asked only while packets come and go there, and a little longer.
+    With `counters` of their namespaces, it asks sockets only while packets move there, and for a little longer.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class StallPoller:
         self._left = POLLS_AFTER_PACKET
 
     def found_new_stall(self) -> bool:
-        """Whether one has something to send at both ends, and the same queues as in the last poll.
+        """Whether a connection has data to send at both ends, and the same queues as in the last poll.
 
-        The server is asked only where the client has something to send.
+        The server's socket is asked only if the client's has data to send.
         """
         for counters in self._counters:
             if not counters.is_silent():

@@ -49,7 +49,7 @@ def tcp(
 
 
 def over(ip: int, segment: bytes, *, protocol: int = 6, ip_options: bytes = b"", fragment: int = 0) -> bytes:
-    """An Ethernet frame to nobody: the stacks let it pass by, the capture sees it."""
+    """An Ethernet frame to nobody: the stacks ignore it, the capture sees it."""
     if ip == 4:
         size = 20 + len(ip_options)
         packet = struct.pack("!BBHHHBBH4s4s", 0x40 | size // 4, 0, size + len(segment), 0, fragment, 64, protocol, 0, *(
@@ -64,8 +64,8 @@ def over(ip: int, segment: bytes, *, protocol: int = 6, ip_options: bytes = b"",
     )
 
 
-def settled(capture: Capture) -> list[Frame]:
-    return [frame for frames in capture.settle() for frame in frames]
+def settled(capture: Capture, limit_s: float = 0.5) -> list[Frame]:
+    return [frame for frames in capture.settle(limit_s) for frame in frames]
 
 
 def put(host: Namespace, frames: list[bytes]) -> None:
@@ -121,7 +121,7 @@ def test_the_proof_keeps(hosts: Pair[Namespace], name: str, ip: int) -> None:
 
 @pytest.mark.parametrize("ip", [4, 6])
 def test_the_proof_drops_data_behind_an_open_window(hosts: Pair[Namespace], ip: int) -> None:
-    """Among them stands one that is kept, so that the capture is known to see anything at all."""
+    """One frame among them is kept, which shows that the capture sees anything at all."""
     frames = [over(ip, segment) for segment in (*DROPPED.values(), KEPT["pure ACK"], *FOREIGN.values())]
     assert len(passing(hosts, frames, CaptureMode.PROOF)) == 1
 
@@ -147,7 +147,7 @@ def test_what_is_no_tcp_segment_is_nobodys(hosts: Pair[Namespace], mode: Capture
 
 
 def test_the_filter_and_the_dissector_are_of_one_opinion_on_random_frames(hosts: Pair[Namespace]) -> None:
-    """Two independent readings of the same bytes: 4000 frames, the sequence number tells which."""
+    """Two independent readings of the same 4000 frames, told apart by their sequence numbers."""
     draw = random.Random(20)
     frames = []
     for seq in range(4000):
@@ -199,19 +199,19 @@ def test_stamps_are_nanoseconds_of_the_real_clock_and_never_go_back(hosts: Pair[
 
 
 def test_settle_gives_at_once_what_the_kernel_still_holds_back(hosts: Pair[Namespace]) -> None:
-    """A block that is not full is handed over after some milliseconds only."""
+    """The kernel hands over a block that is not full only after some milliseconds."""
     with capturing(hosts.client) as capture:
         put(hosts.server, [over(4, KEPT["SYN"])] * 3)
         began = time.monotonic()
-        assert len(settled(capture)) == 3
-        assert time.monotonic() - began < 0.25
+        assert len(settled(capture, limit_s=LIMIT_S)) == 3
+        assert time.monotonic() - began < LIMIT_S / 2
         assert settled(capture) == []
 
 
 def await_first(hosts: Pair[Namespace], capture: Capture) -> None:
-    """Of it nobody is patient."""
+    """A patient reader takes it at once."""
     put(hosts.server, [over(4, KEPT["SYN"])])
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + LIMIT_S
     while not capture.drain(patient=True):
         assert time.monotonic() < deadline
 
@@ -322,11 +322,12 @@ def test_a_blast_of_a_gibibyte_loses_no_frame(hosts: Pair[Namespace]) -> None:
         count = capture.count()
     assert (count.dropped, count.frames) == (0, len(frames))
     assert len(frames) > 1000
-    assert sum(bool(segment.bits & Bits.FIN) for segment in segments(frames)) == 2
+    # Each side's; on a busy machine one may be sent again.
+    assert len({segment.source for segment in segments(frames) if segment.bits & Bits.FIN}) == 2
 
 
 def test_an_interface_of_the_same_name_is_found_in_the_next_namespace(hosts: Pair[Namespace]) -> None:
-    """scapy remembers the index that it had in the one before."""
+    """scapy remembers the index that it had in the namespace before."""
     with capturing(hosts.client), Namespace.create() as other, Namespace.create() as peer:
         peer.call(_make_link, "first")
         link.join(other, peer, None)

@@ -1,4 +1,4 @@
-"""A aside answers calls in their order, with descriptors both ways, and is gone at the end whatever it was at."""
+"""A helper process answers calls in their order, with descriptors both ways, and is gone at the end in any case."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from lab.kernel.place.netns import Namespace
 
 
 @pytest.fixture
-def aside() -> Iterator[HelperProcess]:
+def helper() -> Iterator[HelperProcess]:
     with HelperProcess() as begun:
         yield begun
 
@@ -57,80 +57,80 @@ def large() -> bytes:
 
 
 def test_calls_are_another_processs_and_answered_in_their_order() -> None:
-    with HelperProcess() as aside:
-        pid = aside.call(os.getpid)
+    with HelperProcess() as helper:
+        pid = helper.call(os.getpid)
         for by in (1, 2, 4):
-            aside.ask(divided, by)
-        assert [aside.answer() for _ in range(3)] == [1, 0.5, 0.25]
+            helper.ask(divided, by)
+        assert [helper.answer() for _ in range(3)] == [1, 0.5, 0.25]
     assert pid != os.getpid()
     assert gone(pid)
 
 
 def test_what_is_to_be_done_ahead_is_done_while_there_is_no_call() -> None:
     reader, writer = os.pipe()
-    with HelperProcess(lambda: os.write(writer, b"1"), lambda: os.write(writer, b"2")) as aside:
+    with HelperProcess(lambda: os.write(writer, b"1"), lambda: os.write(writer, b"2")) as helper:
         assert os.read(reader, 1) + os.read(reader, 1) == b"12"
-        assert aside.call(divided, 1) == 1
+        assert helper.call(divided, 1) == 1
     os.close(reader)
     os.close(writer)
 
 
 def test_a_call_comes_before_what_is_to_be_done_ahead() -> None:
-    with HelperProcess(lambda: time.sleep(0.2), lambda: time.sleep(60)) as aside:
-        aside.ask(divided, 2)
-        assert aside.answer(limit_s=30) == 0.5
+    with HelperProcess(lambda: time.sleep(0.2), lambda: time.sleep(60)) as helper:
+        helper.ask(divided, 2)
+        assert helper.answer(limit_s=30) == 0.5
 
 
-def test_what_it_raises_is_raised_here(aside: HelperProcess) -> None:
+def test_what_it_raises_is_raised_here(helper: HelperProcess) -> None:
     with pytest.raises(errors.EnvironmentLacksError, match=r"^no veth pair may be made here$"):
-        aside.call(lacking)
-    assert aside.call(divided, 1) == 1, "it goes on"
+        helper.call(lacking)
+    assert helper.call(divided, 1) == 1, "it goes on"
 
 
-def test_a_defect_comes_with_its_own_traceback(aside: HelperProcess) -> None:
+def test_a_defect_comes_with_its_own_traceback(helper: HelperProcess) -> None:
     with pytest.raises(RuntimeError, match=r"in divided[\s\S]*ZeroDivisionError"):
-        aside.call(divided, 0)
+        helper.call(divided, 0)
 
 
 @pytest.mark.root
-def test_a_namespace_goes_with_a_call_and_is_not_kept(aside: HelperProcess) -> None:
-    before = aside.call(descriptors)
+def test_a_namespace_goes_with_a_call_and_is_not_kept(helper: HelperProcess) -> None:
+    before = helper.call(descriptors)
     with Namespace.create() as namespace:
-        assert aside.call(inode_of, namespace) == inode_of(namespace)
-    assert aside.call(descriptors) == before
+        assert helper.call(inode_of, namespace) == inode_of(namespace)
+    assert helper.call(descriptors) == before
 
 
-def test_a_socket_comes_with_an_answer_and_is_not_kept(aside: HelperProcess) -> None:
-    before = aside.call(descriptors)
-    with aside.call(listening) as listener:
+def test_a_socket_comes_with_an_answer_and_is_not_kept(helper: HelperProcess) -> None:
+    before = helper.call(descriptors)
+    with helper.call(listening) as listener:
         socket.create_connection(listener.getsockname()).close()
-    assert aside.call(descriptors) == before
+    assert helper.call(descriptors) == before
 
 
-def test_one_that_was_killed_is_one_line(aside: HelperProcess) -> None:
+def test_one_that_was_killed_is_one_line(helper: HelperProcess) -> None:
     with pytest.raises(errors.TestbedError, match="before it had an answer"):
-        aside.call(killed)
+        helper.call(killed)
     with pytest.raises(errors.TestbedError, match="before it had an answer"):
-        aside.call(divided, 1)
+        helper.call(divided, 1)
 
 
-def test_an_answer_that_is_too_large_is_a_defect_and_no_wait_for_ever(aside: HelperProcess) -> None:
+def test_an_answer_that_is_too_large_is_a_defect_and_no_wait_for_ever(helper: HelperProcess) -> None:
     with pytest.raises(errors.TestbedError, match="before it had an answer"):
-        aside.call(large)
+        helper.call(large)
 
 
 def test_one_that_takes_too_long_is_one_line_and_killed() -> None:
-    with HelperProcess() as aside:
-        pid = aside.call(os.getpid)
-        aside.ask(time.sleep, 60)
+    with HelperProcess() as helper:
+        pid = helper.call(os.getpid)
+        helper.ask(time.sleep, 60)
         with pytest.raises(errors.TestbedError, match="before it had an answer"):
-            aside.answer(limit_s=0.2)
+            helper.answer(limit_s=0.2)
     assert gone(pid)
 
 
 def test_who_is_interrupted_does_not_wait_for_it() -> None:
     began = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), HelperProcess() as aside:  # noqa: PT012
-        aside.ask(time.sleep, 60)
+    with pytest.raises(KeyboardInterrupt), HelperProcess() as helper:  # noqa: PT012
+        helper.ask(time.sleep, 60)
         raise KeyboardInterrupt
     assert time.monotonic() - began < 30

@@ -46,7 +46,7 @@ def core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def living() -> Iterator[Running]:
-    """Starts labs of their own that hold a wish until they are ended."""
+    """Starts labs that hold changed settings until they are ended."""
     started: list[BaseProcess] = []
 
     def start(wish: dict[str, int]) -> BaseProcess:
@@ -110,7 +110,7 @@ def test_a_signal_in_the_midst_of_putting_back_does_not_stop_it(
     write = sysctl.write_core
 
     def interrupted(values: dict[str, str]) -> None:
-        signal.pthread_kill(threading.get_ident(), number)  # a process's may come by another thread, of other tests
+        signal.pthread_kill(threading.get_ident(), number)  # one to the process might go to another thread
         write(values)
 
     try:
@@ -123,7 +123,7 @@ def test_a_signal_in_the_midst_of_putting_back_does_not_stop_it(
 
 
 def test_after_a_signal_that_came_before_signals_were_masked_it_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The masking itself may be broken into: then the second of the two does all of it."""
+    """A signal may come while signals are being blocked: then the second of the two undoes does all of it."""
     calls: list[int] = []
 
     def broken_into() -> AbstractContextManager[None]:
@@ -139,7 +139,7 @@ def test_after_a_signal_that_came_before_signals_were_masked_it_is_done_again(mo
 
 
 def test_the_journal_is_on_disk_before_the_first_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write that fails finds it there, and nothing is left of either."""
+    """A write that fails finds the journal there, and in the end both are undone."""
     seen: list[Journal] = []
 
     def refuse(_: dict[str, str]) -> None:
@@ -274,7 +274,7 @@ def test_a_wish_that_waited_begins_where_the_other_ends(living: Running) -> None
     lab = living(WISH)
 
     def end(_: str) -> None:
-        lab.kill()  # the first word is that it waits
+        lab.kill()  # its first line is that it waits
         lab.join(LIMIT_S)
 
     with applied({"rmem_max": 99999}, limit_s=LIMIT_S, say=end) as before:

@@ -1,4 +1,4 @@
-"""The journal of host settings: whole or not believed, in a folder that is root's alone, and on disk when told."""
+"""The journal of host settings: whole or not believed, in a folder for root alone, and on disk before it counts."""
 
 import os
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def test_what_is_written_is_read_and_what_is_removed_is_gone(folder: int) -> Non
 
 
 def test_it_is_named_only_when_the_whole_of_it_is_on_disk(folder: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its bytes are synced before the name is, and the name before the return: a crash leaves a whole one or none."""
+    """Its bytes are synced before its name, and its name before the return: a crash leaves a whole journal or none."""
     order: list[str] = []
     sync, rename = os.fsync, os.replace
 

@@ -4,8 +4,9 @@ import pytest
 
 from lab import errors
 from lab.kernel.place import link
+from lab.kernel.place.link import Interface
 from lab.kernel.place.netns import Namespace
-from lab.spec import Pair
+from lab.spec import Pair, Role
 from tests.kernel.hosts import ADDRESSES, cabled, connected, links
 
 
@@ -26,9 +27,9 @@ def test_nothing_of_it_is_seen_outside() -> None:
 
 def test_an_address_names_its_interface(hosts: Pair[Namespace]) -> None:
     for ip in (4, 6):
-        assert link.interface_of(hosts.client, ADDRESSES[ip].client) == link.INTERFACE
-        assert link.interface_of(hosts.server, ADDRESSES[ip].server) == link.INTERFACE
-    assert link.interface_of(hosts.client, "127.0.0.1") == "lo"
+        assert link.interface_of(hosts.client, ADDRESSES[ip].client) == Interface("eth0", 1500)
+        assert link.interface_of(hosts.server, ADDRESSES[ip].server) == Interface("eth0", 1500)
+    assert link.interface_of(hosts.client, "127.0.0.1").name == "lo"
 
 
 def test_an_address_that_nobody_has_is_said_to_be_missing(hosts: Pair[Namespace]) -> None:
@@ -39,11 +40,24 @@ def test_an_address_that_nobody_has_is_said_to_be_missing(hosts: Pair[Namespace]
 @pytest.mark.parametrize(("asked", "got"), [(None, 1500), (1280, 1280), (9000, 9000), (65535, 65535)])
 def test_both_ends_have_the_mtu_that_was_asked_for(asked: int | None, got: int) -> None:
     with cabled(asked) as hosts:
-        assert [link.mtu_of(host, link.INTERFACE) for host in hosts] == [got, got]
+        ends = (link.interface_of(hosts[role], ADDRESSES[4][role]) for role in Role)
+        assert [end.mtu for end in ends] == [got, got]
+
+
+def test_a_cable_that_is_laid_names_both_its_ends() -> None:
+    with Namespace.create() as client, Namespace.create() as server:
+        ends = link.lay(client, server, ("198.18.131.20/24", "198.18.131.10/24"), 1400)
+        assert ends == Pair(Interface("eth0", 1400), Interface("eth0", 1400))
+        assert link.interface_of(server, "198.18.131.10") == ends.server
 
 
 def test_a_link_that_somebody_has_deleted_is_told_in_one_line() -> None:
-    with Namespace.create() as without:
-        for look in (lambda: link.bring_up(without, ("198.18.131.10/24",)), lambda: link.mtu_of(without, "eth0")):
-            with pytest.raises(errors.TestbedError, match="a link went away"):
-                look()
+    with Namespace.create() as without, pytest.raises(errors.TestbedError, match="a link went away"):
+        link.bring_up(without, ("198.18.131.10/24",))
+
+
+def test_what_the_kernel_refuses_is_told_in_its_own_words() -> None:
+    with Namespace.create() as client, Namespace.create() as server:
+        link.join(client, server, None)
+        with pytest.raises(OSError, match="File exists"):
+            link.join(client, server, None)

@@ -1,4 +1,4 @@
-"""A namespace lives as long as its descriptor, and whoever calls into it stays where he is."""
+"""A namespace lives as long as its descriptor, and a thread that calls into it stays where it is."""
 
 import errno
 import os
@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,8 @@ from lab.kernel.place.netns import Namespace, may_make_namespaces, program_in
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.spec import CaptureMode, Pair, Role
 from tests.kernel.hosts import PORT, cabled, descriptors, links
+
+ROOT = Path(__file__).parents[3]
 
 
 def number() -> str:
@@ -55,10 +59,10 @@ def test_an_answer_that_found_no_room_is_told_in_one_line() -> None:
 
 def test_an_answer_that_was_lost_is_not_waited_for_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netns, "ANSWER_S", 1)
-    for_ever = threading.Event()
+    forever = threading.Event()
     with Namespace.create() as made, pytest.raises(errors.TestbedError, match="did not answer within"):
-        made.call(for_ever.wait)
-    for_ever.set()
+        made.call(forever.wait)
+    forever.set()
 
 
 def test_an_error_inside_comes_out_as_it_was() -> None:
@@ -67,6 +71,38 @@ def test_an_error_inside_comes_out_as_it_was() -> None:
 
     with Namespace.create() as made, pytest.raises(ZeroDivisionError, match="inside"):
         made.call(fails)
+
+
+def test_threads_that_call_at_once_each_get_their_own_namespace() -> None:
+    outside = number()
+    with ExitStack() as stack, ThreadPoolExecutor(8) as pool:
+        made = [stack.enter_context(Namespace.create()) for _ in range(8)]
+        expected = [each.call(number) for each in made]
+        for _ in range(50):
+            assert list(pool.map(lambda each: (each.call(number), number()), made)) == [
+                (inside, outside) for inside in expected
+            ]
+    assert len(set(expected)) == 8
+
+
+def test_what_cannot_be_entered_leaves_the_caller_where_it_is() -> None:
+    before = number(), threading.active_count()
+    with Namespace(os.open("/dev/null", os.O_RDONLY)) as none:
+        assert not none.is_one
+        with pytest.raises(errors.EnvironmentLacksError, match=r"cannot enter a network namespace \(Invalid argument"):
+            none.call(number)
+    assert (number(), threading.active_count()) == before
+
+
+def test_pyroute2_enters_it_and_no_more_of_pyroute2_is_imported_than_that_takes() -> None:
+    code = (
+        "import sys; from lab.kernel.place.netns import Namespace\n"
+        "with Namespace.create() as made: before = set(sys.modules); made.call(int)\n"
+        "print(*sorted(each for each in set(sys.modules) - before if each.startswith('pyroute2')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "pyroute2.netns" in done.stdout.split()
+    assert len(done.stdout.split()) < 10
 
 
 def test_a_call_passes_arguments_on() -> None:
@@ -111,7 +147,7 @@ def test_root_may_make_namespaces_and_asking_leaves_nothing() -> None:
 
 
 def test_a_program_in_a_namespace_dies_with_the_thread_that_started_it() -> None:
-    """The lab is killed by -9: its program gets SIGKILL from the kernel."""
+    """After a kill -9 of the lab, the kernel sends SIGKILL to its program."""
     inner = "import signal; print(flush=True); signal.pause()"
     outer = (
         "import os, subprocess, sys, signal\n"
@@ -122,8 +158,7 @@ def test_a_program_in_a_namespace_dies_with_the_thread_that_started_it() -> None
         "print(p.pid, flush=True)\n"
         "signal.pause()\n"
     )
-    root = Path(__file__).parents[2]
-    with subprocess.Popen([sys.executable, "-c", outer], stdout=subprocess.PIPE, cwd=root) as lab:
+    with subprocess.Popen([sys.executable, "-c", outer], stdout=subprocess.PIPE, cwd=ROOT) as lab:
         assert lab.stdout is not None
         program = os.pidfd_open(int(lab.stdout.readline()))
         lab.send_signal(signal.SIGKILL)

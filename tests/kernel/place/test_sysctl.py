@@ -1,4 +1,4 @@
-"""A sysctl is written in one namespace alone, and read back; what the kernel will not have is refused."""
+"""A sysctl is written in one namespace only, and read back; what the kernel refuses is refused."""
 
 import pytest
 

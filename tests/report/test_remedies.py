@@ -8,7 +8,7 @@ import pytest
 
 from lab.forecast import Forecast, Range
 from lab.remedy import find
-from lab.remedy.trial import Trial, Tried
+from lab.remedy.trial import RemedyResult, Trial
 from lab.report import remedies
 from lab.spec import Outcome, Pair, Role
 from lab.verdict import Account
@@ -26,14 +26,14 @@ FROZEN = Trial(
 WENT = replace(FROZEN, payload=656_400, outcome=Outcome.COMPLETED, seconds=0.1, zero_windows=Pair(3, 4), frozen=())
 FORECAST = Forecast(Range(186581, 501412, 656384), Range(101364, 250706, 328704), "a point")
 TRIED = (
-    Tried(find("alternate"), (WENT, replace(WENT, payload=16 << 20, seconds=20.0))),
-    Tried(find("threads"), (WENT, replace(WENT, payload=16 << 20, seconds=2.5))),
-    Tried(find("bigger-buffers"), (WENT, FROZEN)),
-    Tried(
+    RemedyResult(find("alternate"), (WENT, replace(WENT, payload=16 << 20, seconds=20.0))),
+    RemedyResult(find("threads"), (WENT, replace(WENT, payload=16 << 20, seconds=2.5))),
+    RemedyResult(find("bigger-buffers"), (WENT, FROZEN)),
+    RemedyResult(
         find("send-timeout"),
         (replace(FROZEN, outcome=Outcome.ABORTED, errors=("client: EAGAIN: no room",), frozen=(Role.SERVER,)),),
     ),
-    Tried(find("selectors"), (FROZEN,)),
+    RemedyResult(find("selectors"), (FROZEN,)),
 )
 
 
