@@ -216,7 +216,11 @@ WAITS = (
         ),
         needs=("ThreadSample.state", "ThreadSample.suspended", "ThreadSample.wait"),
         unseen=Unseen.LIVE,
-        tests=("proof/test_threads.py::test_a_suspended_holder_is_told_and_leaves_no_knot",),
+        tests=(
+            "proof/test_threads.py::test_a_suspended_holder_is_told_and_leaves_no_knot",
+            "kernel/processes/test_sleep.py::test_a_thread_in_the_wait_of_another_call_is_elsewhere",
+            "kernel/processes/test_sleep.py::test_a_call_that_a_supervisor_holds_has_not_begun_to_wait",
+        ),
         cases=("stopped-after-the-seal", "cgroup-frozen", "docker-paused", "seccomp-supervised"),
     ),
     Premise(

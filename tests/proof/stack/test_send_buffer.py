@@ -131,6 +131,8 @@ def test_a_small_send_buffer_that_is_not_locked_any_more_grows() -> None:
 def test_bbr_at_its_least_may_return_to_any_window_of_before() -> None:
     """bbr_check_probe_rtt_done() restores cwnd, and with it the send buffer grows, though nothing is acknowledged."""
     sender = client(sndbuf=69_120, wmem_queued=69_120, congestion="bbr", snd_cwnd=4, sndbuf_locked=False)
-    assert could_write(sender, server(), KernelTraits(wmem_max=1 << 20)).possible is Possible.YES
+    peer = server(advmss=1448)
+    assert could_write(sender, peer, replace(ONE_STEP, wmem_max=1 << 20)).possible is Possible.YES
+    assert could_write(replace(sender, snd_cwnd=5), peer, replace(ONE_STEP, wmem_max=1 << 20)).excluded
     assert could_write(sender, server(), KernelTraits(wmem_max=69_120)).possible is Possible.NO
     assert could_write(sender, server()).possible is Possible.YES
