@@ -17,7 +17,11 @@ The rooms:
 * `kernel`: every word spoken with Linux. `pcap`: capture files. `store`: a run on disk. `report`: text for people.
 * `testbed`: where a spec is played. `endpoint`: the two programs, which import nothing else of this package.
 * `experiment`: plays one spec on one testbed. `playing`: plays and judges it. `sweep`: a grid of specs, one row each.
+* `observer`: samples one pair while it is played. `watching`: judges connections of other programs.
+* `comparison`: a scenario with and without remedies. `limits`: the published table of buffers, measured.
 * `cli`: the command line. `doctor`: what works here and why not.
+* `wire`: what packets alone say. `verdict`: what a judgement says. `reason`: why, as values.
+* `syscalls`: the system calls that are understood. `run_format`: older runs. `version`: of the lab.
 """
 
 TYPE_CHECKING = False  # typing is not imported for it: an endpoint imports this module before all else

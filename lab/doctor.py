@@ -61,7 +61,7 @@ class Findings:
         return all(check.ok for check in self.checks if check.name in NEEDED)
 
 
-Answer = tuple[str, str | None]
+CheckAnswer = tuple[str, str | None]
 """What was found, and what to do about it; None if the check passed."""
 
 
@@ -69,7 +69,7 @@ def examine(net: str, runs: Path) -> Findings:
     """Do every check, which takes about two seconds. Never raises."""
     tried = self_test.run_needs()
     late = SelfTestResult(False, f"no answer within {self_test.LIMIT_S:g} s")
-    facts: list[tuple[str, Callable[[], Answer]]] = [("python", _python), ("kernel", _kernel)]
+    facts: list[tuple[str, Callable[[], CheckAnswer]]] = [("python", _python), ("kernel", _kernel)]
     for name, remedy in _REMEDIES.items():
         facts.append((name, _told(tried.get(name, late), remedy)))
     facts += [
@@ -97,7 +97,7 @@ _REMEDIES = {
 }
 
 
-def _check(name: str, ask: Callable[[], Answer]) -> Check:
+def _check(name: str, ask: Callable[[], CheckAnswer]) -> Check:
     try:
         found, remedy = ask()
     except LabError as error:
@@ -108,22 +108,22 @@ def _check(name: str, ask: Callable[[], Answer]) -> Check:
     return Check(name, remedy is None, found, remedy)
 
 
-def _told(tried: SelfTestResult, remedy: str) -> Callable[[], Answer]:
+def _told(tried: SelfTestResult, remedy: str) -> Callable[[], CheckAnswer]:
     return lambda: (tried.found, None if tried.works else remedy)
 
 
-def _python() -> Answer:
+def _python() -> CheckAnswer:
     version = platform.python_version()
     return version, None if sys.version_info >= (3, 11) else "needs Python 3.11 or newer: scripts/setup"
 
 
-def _kernel() -> Answer:
+def _kernel() -> CheckAnswer:
     found = f"Linux {platform.release()} on {platform.machine()}"
     known = platform.machine() in BY_NUMBER
     return found, None if known else f"only {', '.join(BY_NUMBER)} have names for their system calls here"
 
 
-def _yama() -> Answer:
+def _yama() -> CheckAnswer:
     try:
         scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
     except FileNotFoundError:
@@ -133,7 +133,7 @@ def _yama() -> Answer:
     return f"kernel.yama.ptrace_scope {scope}: {meaning.get(scope, 'unknown')}", remedy
 
 
-def _core() -> Answer:
+def _core() -> CheckAnswer:
     values = " ".join(f"{key} {value}" for key, value in sysctl.read_core().items())
     who = "root here may write them" if _may_write_core() else "only root in the host's own namespace may write them"
     return f"{values or 'not shown in this namespace'}; of the whole host, {who}", None
@@ -143,7 +143,7 @@ def _may_write_core() -> bool:
     return os.access(sysctl.root() / "net/core/rmem_max", os.W_OK)
 
 
-def _settings() -> Answer:
+def _settings() -> CheckAnswer:
     """Whether the settings of the whole host are as they were before any lab."""
     try:
         found = host_settings.pending()
@@ -159,7 +159,7 @@ def _settings() -> Answer:
     return f"a lab that was killed has left {changes}", "`lab restore` as root puts them back"
 
 
-def _ipv6() -> Answer:
+def _ipv6() -> CheckAnswer:
     try:
         addresses = Path("/proc/net/if_inet6").read_text().count("\n")
     except FileNotFoundError:
@@ -167,18 +167,18 @@ def _ipv6() -> Answer:
     return f"{addresses} addresses on this host", None
 
 
-def _engine() -> Answer:
+def _engine() -> CheckAnswer:
     with engine.reached() as client:
         version = client.version()
         return f"Docker {version['Version']}, API {version['ApiVersion']}", None
 
 
-def _compose() -> Answer:
+def _compose() -> CheckAnswer:
     words = services.command()
     return f"{' '.join(words)} {services.version(words)}", None
 
 
-def _images() -> Answer:
+def _images() -> CheckAnswer:
     with engine.reached():
         pass  # without an engine nothing is known of images
     on = f"BASE_IMAGE is {services.base_image()}"
@@ -187,7 +187,7 @@ def _images() -> Answer:
     return f"missing, or older than the code; {on}", "made when needed, or now by scripts/setup; no registry is needed"
 
 
-def _subnet(net: str) -> Answer:
+def _subnet(net: str) -> CheckAnswer:
     wanted = IPv4Network(f"{net}.0/24")
     taken = [f"{there} by {interface}" for interface, there in _routes() if there.overlaps(wanted)]
     if taken:
@@ -204,7 +204,7 @@ def _routes() -> Iterator[tuple[str, IPv4Network]]:
             yield interface, IPv4Network(f"{IPv4Address(address)}/{IPv4Address(bits)}")
 
 
-def _runs(runs: Path) -> Answer:
+def _runs(runs: Path) -> CheckAnswer:
     there = next(each for each in (runs, *runs.parents) if each.exists())
     free = shutil.disk_usage(there).free
     found = f"{runs}: {free / (1 << 30):.1f} GiB free"
@@ -213,7 +213,7 @@ def _runs(runs: Path) -> Answer:
     return found, None if free >= ROOM else "make room, or give another folder with --runs or LAB_RUNS"
 
 
-def _tshark() -> Answer:
+def _tshark() -> CheckAnswer:
     if shutil.which("tshark") is None:
         return "absent", "only the tests need it: apt-get install tshark"
     said = subprocess.run(["tshark", "--version"], capture_output=True, text=True, timeout=LIMIT_S, check=False).stdout

@@ -2,6 +2,9 @@
 
 Exit codes: 0 as expected, 1 another outcome or a deadlock found, 2 usage or bad input, 3 inconclusive, 4 the
 environment cannot do it or broke away, 5 the lab itself failed, 130 Ctrl-C.
+
+One module a command: `run`, `list`, `judge`, `watch`, `forecast`, `remedies`, `limits`, `sweep`, `doctor`, `restore`.
+`options`: the flags that several share. `output`: JSON. `terminal`: lines on the terminal.
 """
 
 import errno

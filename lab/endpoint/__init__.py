@@ -4,6 +4,7 @@
 * `conversation`: what a behaviour is given: its messages, and calls that count and verify bytes.
 * `payload`: the bytes that travel, so that a lost, doubled or swapped one is seen.
 * `progress`: the shared page of counters.
+* `spool`: a queue in memory and on disk, for a server that keeps its answers.
 * `play`: the child process: opens the socket, plays one behaviour, reports how it ended.
 * `barrier`, `job`, `host`: the parent process: waits for a controller before any socket exists, then forks the child.
 

@@ -2,7 +2,7 @@
 
 Sockets are opened in the caller's namespace, or in two temporary namespaces that get its sysctls: if a sysctl changes,
 its row changes. No setting of the host is changed. A rule about `net.core.*` is shown by a smaller `tcp_rmem` in a
-temporary namespace, or under other settings of the host by `lab limits --host-sysctl`.
+temporary namespace, or under other settings of the host by `lab limits --host-sysctl`. `place` is where it is measured.
 """
 
 import socket

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from lab.errors import BadInputError, StoreError
 from lab.pcap.bulk import Bulk
-from lab.pcap.chunk import Chunk, Interface
+from lab.pcap.chunk import CaptureInterface, Chunk
 from lab.pcap.pcapng import APPLICATION, COMMENT, END, NANOSECONDS, RESOLUTION, Block, block, option, section
 from lab.pcap.source import CaptureSource
 
@@ -32,7 +32,7 @@ def annotate(source: CaptureSource, out: Path, comments: Mapping[int, str]) -> N
 def _copy(source: CaptureSource, stream: BinaryIO, comments: Mapping[int, str]) -> None:
     stream.write(section(option(APPLICATION, b"zero-window lab")))
     source.rewind()
-    known: dict[Interface, int] = {}
+    known: dict[CaptureInterface, int] = {}
     try:
         for chunk in Bulk(source).chunks():
             for each in chunk.interfaces:
@@ -45,7 +45,9 @@ def _copy(source: CaptureSource, stream: BinaryIO, comments: Mapping[int, str]) 
         return
 
 
-def _copy_chunk(chunk: Chunk, stream: BinaryIO, comments: Mapping[int, str], known: Mapping[Interface, int]) -> None:
+def _copy_chunk(
+    chunk: Chunk, stream: BinaryIO, comments: Mapping[int, str], known: Mapping[CaptureInterface, int]
+) -> None:
     numbers = [known[each] for each in chunk.interfaces]
     rows = zip(
         chunk.frames.tolist(),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lab.errors import BadInputError
-from lab.pcap.chunk import Chunk, ChunkStart, Integers, Interface, words
+from lab.pcap.chunk import CaptureInterface, Chunk, ChunkStart, Integers, words
 from lab.pcap.layouts import MAX_BLOCK, MICRO, NANO, Pcap, Pcapng
 from lab.pcap.pcapng import BYTE_ORDER, Block
 from lab.pcap.records import PACKETS, Buffer, Damage, described_interface, pcap_packets, pcapng_packets
@@ -33,7 +33,7 @@ class _Declared:
     """What the file has declared so far, and the number of the last frame."""
 
     order: str
-    interfaces: list[Interface] = field(default_factory=list)
+    interfaces: list[CaptureInterface] = field(default_factory=list)
     frame: int = 0
 
 
@@ -181,7 +181,7 @@ class Bulk:
             if magic in (MICRO, NANO) and major == 2:
                 (link,) = struct.unpack_from(order + "I", self._data, 20)
                 # The upper half is about frame check sequences, which are not read.
-                return False, _Declared(order, [Interface(link & 0xFFFF, 1 if magic == NANO else 1000)])
+                return False, _Declared(order, [CaptureInterface(link & 0xFFFF, 1 if magic == NANO else 1000)])
         if self._ended:
             raise BadInputError(f"{self._source.path}: {self._ended}, at byte 0 of what it holds")
         why = (

@@ -11,7 +11,7 @@ Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Interface:
+class CaptureInterface:
     """The link layer and the clock of packets: a tick is `numerator / denominator` nanoseconds."""
 
     link: int
@@ -31,7 +31,7 @@ class ChunkStart:
     """The number of the frame before the chunk's first."""
     order: str
     """The byte order, `<` or `>`."""
-    interfaces: tuple[Interface, ...]
+    interfaces: tuple[CaptureInterface, ...]
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class Chunk:
     time_ns: Integers
     interface: Integers
     """An index of `interfaces`."""
-    interfaces: tuple[Interface, ...]
+    interfaces: tuple[CaptureInterface, ...]
 
 
 def words(data: bytearray, kind: str) -> npt.NDArray[np.integer]:

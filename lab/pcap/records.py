@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lab.pcap.chunk import Chunk, ChunkStart, Integers, Interface, rows_at, words
+from lab.pcap.chunk import CaptureInterface, Chunk, ChunkStart, Integers, rows_at, words
 from lab.pcap.layouts import FIXED_OF_PACKET, MAX_BLOCK, MAX_PACKET
 from lab.pcap.pcapng import Block
 from lab.pcap.walk import Offsets
@@ -35,7 +35,7 @@ class Buffer:
     data: bytearray
     base: int
     order: str
-    interfaces: list[Interface]
+    interfaces: list[CaptureInterface]
 
 
 def pcap_packets(buffer: Buffer, place: ChunkStart, starts: Offsets, frames: Integers) -> tuple[Chunk, Damage | None]:
@@ -102,7 +102,7 @@ def pcapng_packets(buffer: Buffer, place: ChunkStart, starts: Offsets, frames: I
     return chunk, damage
 
 
-def described_interface(buffer: Buffer, at: int) -> Interface | Damage:
+def described_interface(buffer: Buffer, at: int) -> CaptureInterface | Damage:
     """The interface of the description block at `at`."""
     length, link, _, snaplen = struct.unpack_from(buffer.order + "IHHI", buffer.data, at + 4)
     if length < 20:
@@ -114,7 +114,7 @@ def described_interface(buffer: Buffer, at: int) -> Interface | Damage:
             numerator, denominator = 10**9, base ** min(exponent, 62)
         elif code == TIME_OFFSET and len(value) == 8:
             (offset_s,) = struct.unpack(buffer.order + "q", value)
-    return Interface(link, numerator, denominator, max(-(10**9), min(offset_s, 10**10)) * 10**9, snaplen)
+    return CaptureInterface(link, numerator, denominator, max(-(10**9), min(offset_s, 10**10)) * 10**9, snaplen)
 
 
 def _options(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
@@ -127,7 +127,7 @@ def _options(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         at += 4 + (length + 3 & ~3)
 
 
-def _times(ticks: Integers, interface: Integers, interfaces: list[Interface]) -> Integers:
+def _times(ticks: Integers, interface: Integers, interfaces: list[CaptureInterface]) -> Integers:
     """Ticks in nanoseconds. Where a tick is no whole number of them, each time is computed in exact integers."""
     times = np.zeros(len(ticks), np.int64)
     for number in np.unique(interface):

@@ -1,1 +1,5 @@
-"""Frames from a packet socket: scapy opens it, a filter and a ring of ours keep up with it."""
+"""Frames of one interface.
+
+packet_socket   scapy's packet socket, before it sees a frame
+ring            a kernel filter and a ring in shared memory, which keep up with it
+"""

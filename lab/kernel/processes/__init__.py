@@ -2,6 +2,7 @@
 
     threads             what each thread is doing now, and whether it ran meanwhile
     suspension          whether a thread is stopped, traced or frozen
+    sleep               whether a thread sleeps in the wait of the very call that it shows
     waits               what a thread in a system call waits for: one reader for each form of arguments
     wait_builder        puts one such wait together
     memory              arguments that lie in the program's memory
