@@ -77,7 +77,8 @@ class ConnectionView:
     def not_its_own(self) -> tuple[Reason, ...]:
         """The sockets that their programs name and do not hold: each is some other connection's.
 
-        In the lab's own runs, whose holders are the programs; a socket without an inode is held by nobody any more.
+        Only in the lab's own runs: there the programs themselves hold the sockets. A socket without an inode has no
+        holder any more.
         """
         if self.last is None or self.last.processes is None or not self.evidence.spec:
             return ()
