@@ -3,6 +3,8 @@
 import os
 import secrets
 import signal
+import subprocess
+import tempfile
 from pathlib import Path
 
 from tests.corpus.case import Case, Truth, accepting, connecting
@@ -29,9 +31,25 @@ def _stop(stage: Stage, part: str) -> None:
 
 
 def freeze_client(stage: Stage) -> None:
-    """By the cgroup freezer, version 1 or 2; thawed and removed when the stage ends."""
+    """By the cgroup freezer, version 1 if there is one; thawed and removed when the stage ends."""
     version_1 = (CGROUPS / "freezer").is_dir()
-    group = CGROUPS / ("freezer" if version_1 else "") / f"corpus-{secrets.token_hex(6)}"
+    _freeze(stage, CGROUPS / ("freezer" if version_1 else ""), version_1=version_1)
+
+
+def freeze_client_by_version_2(stage: Stage) -> None:
+    """Version 2 has its freezer in every group. Where it is not mounted it is for as long as the stage stands."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        _freeze(stage, CGROUPS, version_1=False)
+        return
+    mounted = Path(tempfile.mkdtemp(prefix="corpus-cgroup2-"))
+    stage.stack.callback(mounted.rmdir)
+    subprocess.run(["mount", "-t", "cgroup2", "corpus", str(mounted)], check=True)
+    stage.stack.callback(subprocess.run, ["umount", str(mounted)], check=True)
+    _freeze(stage, mounted, version_1=False)
+
+
+def _freeze(stage: Stage, above: Path, *, version_1: bool) -> None:
+    group = above / f"corpus-{secrets.token_hex(6)}"
     group.mkdir()
     home, members = group.parent / "cgroup.procs", group / "cgroup.procs"
     state, frozen, thawed = ("freezer.state", "FROZEN", "THAWED") if version_1 else ("cgroup.freeze", "1", "0")
@@ -105,6 +123,15 @@ CASES = (
         accepting(echo),
         connecting(write_only),
         act=freeze_client,
+        outcomes=SUSPENDED,
+    ),
+    Case(
+        "cgroup-frozen-by-version-2",
+        "The client of a frozen pair in a frozen cgroup of version 2: nothing of it shows but where it sleeps.",
+        Truth.STANDS,
+        accepting(echo),
+        connecting(write_only),
+        act=freeze_client_by_version_2,
         outcomes=SUSPENDED,
     ),
     Case(

@@ -1,0 +1,139 @@
+"""What ends a wait has begun before, or comes from where no table shows it: an accept, a queue, the kernel."""
+
+import ctypes
+import fcntl
+import os
+import select
+import signal
+import socket
+import struct
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from tests.corpus.case import LATE_S, LATER_S, Case, Truth, accepting, connecting
+from tests.corpus.cases.hidden import LIBC
+from tests.corpus.programs import echo, fill, read_all, take, write_only
+
+CLONE_NEWNS, MS_PRIVATE, MS_REC = 0x20000, 1 << 18, 1 << 14
+AUTOFS_IOC_FAIL = 0x9361
+
+
+def _polls_beside(connection: socket.socket, other: int, served: Callable[[], None]) -> None:
+    """Waits for room on the connection and for another descriptor; when that is ready it reads on."""
+    poll = select.poll()
+    poll.register(other, select.POLLIN)
+    poll.register(connection, select.POLLOUT)
+    fill(connection)
+    while not any(fd == other for fd, _ in poll.poll()):
+        fill(connection)
+    served()
+    read_all(connection)
+
+
+def deferred_accept(connection: socket.socket, writes: bool) -> None:
+    """A third program has connected before (TCP_DEFER_ACCEPT). It writes later, or the kernel's deferral is over."""
+    listener = socket.socket()
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60 if writes else 7)
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1)
+    if os.fork() == 0:
+        connection.close()
+        with socket.create_connection(listener.getsockname()) as third:
+            listener.close()
+            time.sleep(LATE_S if writes else 60)
+            third.send(b"!")
+            time.sleep(60)
+
+    def served() -> None:
+        listener.accept()[0].close()
+
+    _polls_beside(connection, listener.fileno(), served)
+
+
+def queue_notifies(connection: socket.socket) -> None:
+    """mq_notify(3): a message comes from a child that has nothing of the connection, and the handler reads."""
+    name = f"/corpus-{os.getpid()}".encode()
+    queue = LIBC.mq_open(name, os.O_CREAT | os.O_RDWR, 0o600, None)
+    assert queue >= 0, os.strerror(ctypes.get_errno())
+    LIBC.mq_unlink(name)
+    if os.fork() == 0:
+        connection.close()
+        time.sleep(LATE_S)
+        LIBC.mq_send(queue, b"!", 1, 0)
+        time.sleep(60)
+    signal.signal(signal.SIGUSR1, _reads(connection))
+    # struct sigevent: the value, the signal, SIGEV_SIGNAL.
+    assert LIBC.mq_notify(queue, struct.pack("=Qii", 0, signal.SIGUSR1, 0).ljust(64, b"\0")) == 0
+    write_only(connection)
+
+
+def signalled_through_another(connection: socket.socket) -> None:
+    """A child's descriptor has O_ASYNC, and this process is its owner (F_SETOWN), which has no such descriptor."""
+    parent = os.getpid()
+    signal.signal(signal.SIGIO, _reads(connection))
+    if os.fork() == 0:
+        connection.close()
+        here, there = socket.socketpair()
+        fcntl.fcntl(here, fcntl.F_SETOWN, parent)
+        fcntl.fcntl(here, fcntl.F_SETFL, os.O_ASYNC)
+        time.sleep(LATE_S)
+        there.send(b"!")
+        time.sleep(60)
+    write_only(connection)
+
+
+def _reads(connection: socket.socket) -> Callable[[int, FrameType | None], None]:
+    def handler(_number: int, _frame: FrameType | None) -> None:
+        take(connection)
+
+    return handler
+
+
+def pipe_of_the_kernel(connection: socket.socket) -> None:
+    """The write end of a pipe is the kernel's alone (autofs): it asks when another program looks up a name."""
+    assert LIBC.unshare(CLONE_NEWNS) == 0, os.strerror(ctypes.get_errno())
+    LIBC.mount(None, b"/", None, MS_PRIVATE | MS_REC, None)
+    folder = tempfile.mkdtemp()
+    read, write = os.pipe()
+    options = f"fd={write},pgrp={os.getpgrp()},minproto=5,maxproto=5,indirect".encode()
+    assert LIBC.mount(b"corpus", folder.encode(), b"autofs", 0, options) == 0, os.strerror(ctypes.get_errno())
+    os.close(write)
+    mounted = os.open(folder, os.O_RDONLY)
+    if os.fork() == 0:
+        os.setpgid(0, 0)
+        connection.close()
+        os.close(read)
+        os.close(mounted)
+        time.sleep(LATE_S)
+        Path(folder, "name").exists()
+        time.sleep(60)
+
+    def fail() -> None:
+        fcntl.ioctl(mounted, AUTOFS_IOC_FAIL, struct.unpack_from("=I", os.read(read, 400), 8)[0])
+
+    _polls_beside(connection, read, fail)
+
+
+def _case(name: str, summary: str, client: Callable[..., None], **options: object) -> Case:
+    return Case(name, summary, Truth.LATER, accepting(echo), connecting(client, **options), watch_s=LATER_S)
+
+
+CASES = (
+    _case("accept-deferred-until-data", "A deferred connection brings its first byte.", deferred_accept, writes=True),
+    _case("accept-deferred-for-a-time", "The kernel's deferral of an accept is over.", deferred_accept, writes=False),
+    replace(
+        _case("message-queue-notifies", "A message comes, and a handler reads.", queue_notifies),
+        grades=frozenset({"qualified"}),
+        named="message queue",
+    ),
+    replace(
+        _case("signal-through-another", "O_ASYNC on a descriptor of another process.", signalled_through_another),
+        grades=frozenset({"qualified"}),
+        named="another process",
+    ),
+    _case("pipe-of-the-kernel", "The kernel writes into a pipe of which it alone has the end.", pipe_of_the_kernel),
+)
