@@ -101,6 +101,8 @@ class SocketSample:
     error_queue: str | None = None
     """The options by which something may come to its error queue and wake its thread (SO_TIMESTAMPING, IP_RECVERR,
     SO_ZEROCOPY); empty: none."""
+    notsent_lowat: int | None = None
+    """TCP_NOTSENT_LOWAT: a write waits while as much is not yet sent; 0: as the sysctl of its namespace says."""
     window_clamp: int | None = None
     """TCP_WINDOW_CLAMP: the largest window that this end offers."""
     earlier: tuple[EarlierSample, ...] | None = None
@@ -469,6 +471,12 @@ class Settings:
         """tcp_wmem[2]; None: not read."""
         text = self.sysctls.get("tcp_wmem")
         return int(text.split()[2]) if text else None
+
+    @property
+    def notsent_lowat(self) -> int | None:
+        """tcp_notsent_lowat; None: not read."""
+        text = self.sysctls.get("tcp_notsent_lowat")
+        return int(text) if text else None
 
     @property
     def adv_win_scale(self) -> int | None:

@@ -114,3 +114,5 @@ class Verdict:
     forecast: Forecast
     premises: tuple[str, ...] = ()
     """Ids of `lab.proof.premises` that a proof stands on; empty where nothing is proven."""
+    arguments: tuple[Reason, ...] = ()
+    """Of each socket of the cycle, why TCP alone cannot move it. For the report; JSON has no key for it."""

@@ -55,6 +55,8 @@ class Target:
     remote: str
     cookie: int | None = None
     """If known, only the socket with this cookie is meant: after its end a new one may have the same addresses."""
+    interface: int = 0
+    """As in `TcpEntry`."""
 
 
 class SnapshotTaker:
@@ -350,7 +352,9 @@ class SnapshotTaker:
 
     def _bare_sample(self, target: Target) -> SocketSample | None:
         known = self._known.get(target)
-        sample = target.diag.sample(target.role, target.local, target.remote, known.cookie if known else target.cookie)
+        sample = target.diag.sample(
+            target.role, target.local, target.remote, known.cookie if known else target.cookie, target.interface
+        )
         if sample is None:
             return None
         self._known[target] = sample
@@ -369,7 +373,9 @@ class SnapshotTaker:
             found = self._index.tcp(inode)
             if found is None:
                 continue
-            sample = found.diag.sample(None, found.entry.local, found.entry.remote, found.entry.cookie)
+            sample = found.diag.sample(
+                None, found.entry.local, found.entry.remote, found.entry.cookie, found.entry.interface
+            )
             if sample is not None:
                 yield self._with_options(sample)
 
@@ -389,6 +395,7 @@ class SnapshotTaker:
             sndbuf_locked=options.sndbuf_locked,
             rcvbuf_locked=options.rcvbuf_locked,
             window_clamp=options.window_clamp,
+            notsent_lowat=options.notsent_lowat,
             ulp=sample.ulp or options.ulp,
             error_queue=options.error_queue,
         )

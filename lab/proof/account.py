@@ -3,7 +3,7 @@
     client_accepted  = server_processed + server_receive_queue + client_send_queue
     server_processed = in_hand + server_send_queue + client_receive_queue + client_processed
 
-No term is what the others leave over: the left sides come from the client's socket and from the server's program, the
+No term is computed from the others: the left sides come from the client's socket and from the server's program, the
 right sides from the other ends. The kernel counts in sequence numbers, so SYN and FIN have to be taken off:
 
 * `wqueue` is write_seq - snd_una. A FIN that is sent and not acknowledged counts 1 in it, an acknowledged one counts
@@ -84,9 +84,9 @@ def last_with_both(evidence: Evidence) -> Snapshot | None:
 def imbalances(account: Account, snapshot: Snapshot | None = None, *, starved: bool = False) -> tuple[Reason, ...]:
     """Each sum that is violated, with its figures; a sum with an unknown term is not checked.
 
-    Given the snapshot that the account was drawn from, it tells when the surplus is just what the receiver has and the
-    sender still keeps as unacknowledged. Such bytes lie in two queues: their acknowledgment is on its way, or the
-    sender refuses it for good (ACK starvation). Of a `starved` pair, where it is the latter, that is no violation.
+    With the snapshot of the account, a surplus is explained if it is exactly what the receiver has received and the
+    sender still keeps as unacknowledged. Such bytes are counted at both ends: their acknowledgment is on its way, or
+    the sender drops it for good (ACK starvation). For a `starved` pair that is no violation.
     """
     figures: dict[str, int | None] = asdict(account)
     found = []
@@ -106,7 +106,7 @@ def imbalances(account: Account, snapshot: Snapshot | None = None, *, starved: b
 
 
 def refuted_ends(evidence: Evidence) -> tuple[Reason, ...]:
-    """Where a program that says it has ended well is refuted: by what it had to move, or by its own socket since."""
+    """Where a program reports a good end and is refuted: by the bytes that it had to move, or by its socket later."""
     if evidence.spec is None:
         return ()  # only the lab's own programs say how they ended
     load, found = evidence.spec.scenario.load, []
@@ -129,7 +129,7 @@ SUMS = {
     Role.CLIENT: ("client_accepted", ("server_processed", "server_receive_queue", "client_send_queue")),
     Role.SERVER: ("server_processed", ("in_hand", "server_send_queue", "client_receive_queue", "client_processed")),
 }
-"""By whose bytes are followed: the total, and where they must lie."""
+"""For each sender: the total of its bytes, and the places where they must be."""
 
 
 def _explained(surplus: int, sender: Role, snapshot: Snapshot | None) -> Reason | None:

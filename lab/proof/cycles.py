@@ -1,7 +1,7 @@
-"""The knots among the stuck: which threads wait for each other in a cycle, and for what.
+"""The cycles among the stuck threads: which threads wait for each other, and for what.
 
-That they are stuck is settled before. Here it is only told who waits for whom, so that the cycle has a name: through
-proxies it is one cycle over several connections, and a thread that waits for it without being in it is its tail.
+That they are stuck is decided in `deadlock`. Here each cycle gets its kind, its edges and its tail: the threads that
+wait for the cycle and are not part of it. Through proxies one cycle spans several connections.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -42,7 +42,7 @@ class Cycle:
 
 
 def cycles(stuck: Conditions) -> tuple[Cycle, ...]:
-    """First what is written, then what is read; what is left is mixed."""
+    """Write-write cycles first, then read-read cycles. What remains is mixed."""
     found = [*_cycles_of(stuck, Kind.WRITE_WRITE, _writes), *_cycles_of(stuck, Kind.READ_READ, _reads)]
     told = {thread for cycle in found for thread in cycle.threads}
     mixed = _cycles_of(stuck, Kind.MIXED, lambda conditions: any(condition.tcp for condition in conditions))
@@ -50,7 +50,7 @@ def cycles(stuck: Conditions) -> tuple[Cycle, ...]:
 
 
 def waiters_on_cycle(stuck: Conditions, cycle: Cycle) -> tuple[WaitForEdge, ...]:
-    """The stuck outside of the cycle that wait for it, each with one edge of the way to it."""
+    """The stuck threads outside the cycle that wait for it, each with one edge towards it."""
     towards: dict[Thread, WaitForEdge] = {}
     reached = set(cycle.threads)
     waiters = _reversed(stuck)
@@ -66,7 +66,7 @@ def waiters_on_cycle(stuck: Conditions, cycle: Cycle) -> tuple[WaitForEdge, ...]
 
 
 def reachable(stuck: Conditions, start: Iterable[Thread]) -> frozenset[Thread]:
-    """All whose stillness the stillness of `start` rests on, themselves included."""
+    """All threads that must stay stuck if the threads of `start` are to stay stuck, these included."""
     found = set(start)
     front = list(found)
     while front:
@@ -82,7 +82,7 @@ def _writes(conditions: Iterable[WaitCondition]) -> bool:
 
 
 def _for_a_writer(condition: WaitCondition) -> bool:
-    """Whether it waits for room, or for what a writer without acknowledgments cannot deliver."""
+    """Whether it waits for room, or for data that its peer cannot deliver since no acknowledgment reaches the peer."""
     return condition.writes or condition.starves
 
 
@@ -93,7 +93,7 @@ def _reads(conditions: tuple[WaitCondition, ...]) -> bool:
 
 
 def _cycles_of(stuck: Conditions, kind: Kind, plays: Callable[[tuple[WaitCondition, ...]], bool]) -> Iterator[Cycle]:
-    """Strongly connected threads of whom at least two play the part, over at least one TCP connection."""
+    """Strongly connected components over at least one TCP connection, with at least two threads that play the part."""
     part = {thread for thread, conditions in stuck.items() if plays(conditions)}
     members = {
         thread
@@ -111,9 +111,9 @@ def _cycles_of(stuck: Conditions, kind: Kind, plays: Callable[[tuple[WaitConditi
 def _edges(
     waiter: Thread, conditions: tuple[WaitCondition, ...], members: set[Thread], part: set[Thread], kind: Kind
 ) -> Iterator[WaitForEdge]:
-    """To the holders that play a part themselves; to bystanders of their processes only where nobody else holds it.
+    """To the holders that play the part; to other members only if no holder plays it.
 
-    Who plays a part is in the cycle for what the part is about, not for the self-pipe that it polls besides.
+    A thread that plays the part gets edges for the waits of that kind only, not for a self-pipe that it polls as well.
     """
     for condition in conditions:
         if waiter in part and not (_for_a_writer(condition) if kind is Kind.WRITE_WRITE else condition.tcp):

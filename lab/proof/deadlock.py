@@ -1,12 +1,13 @@
 """What every thread waits for; the live, the stuck, and the knots among the stuck: the structural proof.
 
 A thread waits for any one of several things (the OR model). It is live if it may run, if the two stacks alone can bring
-one of the things, or if a live thread might; that is the least fixpoint. Whoever is not live is stuck, and stays so:
-each that could free it is stuck as well. No time-out is needed, the state is an invariant (while answered probes keep
-the connection alive: RFC 9293, MUST-37). Everything unknown is live, so an unknown can prevent a proof, never make one.
+one of the things, or if a live thread might; that is the least fixpoint. A thread that is not live is stuck, and stays
+stuck: every thread that could free it is stuck as well. No time-out is needed: the state is an invariant, as long as
+answered probes keep the connection alive (RFC 9293, MUST-37). What is unknown is live: it can prevent a proof, never
+make one.
 
-A knot holds as far as what its stillness rests on: all threads that can be reached over the edges from it. Their
-listeners, time limits, alarms and housekeeping give its grade; those of strangers do not matter.
+A knot is a cycle of stuck threads. It rests on all threads that can be reached from it over the edges. Their listeners,
+time limits, alarms and housekeeping give its grade; those of other threads do not matter.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,7 +26,7 @@ from lab.spec import Grade, Role
 
 @dataclass(frozen=True, slots=True)
 class LiveThread:
-    """A thread that may go on, or that somebody may set going."""
+    """A thread that may go on by itself, or that the stacks or another live thread may wake."""
 
     thread: Thread
     waits_for: Reason
@@ -41,7 +42,7 @@ class Knot:
     """Never CONSISTENT: a knot is proven, or it is none."""
     edges: tuple[WaitForEdge, ...]
     tail: tuple[WaitForEdge, ...]
-    """Threads outside the cycle that wait for it, and no less long."""
+    """Threads outside the cycle that wait for it, and at least as long."""
     connections: frozenset[frozenset[int]]
     """The TCP connections in the cycle, each as the inodes of its two ends."""
     closed_world: tuple[Qualifier, ...]
@@ -80,7 +81,7 @@ class Analysis:
         return next((knot for knot in self.knots if knot.kind is kind and ends in knot.connections), None)
 
     def against(self, *inodes: int) -> tuple[LiveThread, ...]:
-        """The live threads that keep the holders of these sockets from being stuck: the diagnosis of every `no`."""
+        """The live threads that keep the holders of these sockets from being stuck: the diagnosis without a proof."""
         holders = [thread for inode in inodes for thread in self._holdings.holders(Resource.socket(inode))]
         roots = {thread: () if thread.live else conditions for thread, conditions in self._needs.items()}
         concerned = reachable(roots, holders)
@@ -115,7 +116,7 @@ def analyse(snapshot: Snapshot, now_ns: int, kernel: KernelTraits = UNKNOWN_KERN
 
 
 def _live(conditions: Conditions) -> dict[Thread, Reason]:
-    """The least fixpoint, with the reason for each."""
+    """All live threads, each with the reason: the least fixpoint."""
     reasons: dict[Thread, Reason] = {}
     waiters: dict[Thread, list[tuple[Thread, WaitCondition]]] = {}
     for thread, found in conditions.items():
@@ -187,7 +188,7 @@ def _knot(cycle: Cycle, stuck: Conditions, holdings: Holdings, snapshot: Snapsho
 
 
 def _premises(conditions: Conditions, qualifiers: Iterable[Qualifier]) -> tuple[str, ...]:
-    """Of the model and the snapshot, of every wait, of every ruling; those that something qualifies, too."""
+    """The premises of every proof, of each wait, of each ruling and of each qualifier."""
     found = dict.fromkeys(ALWAYS)
     for thread, each in conditions.items():
         found |= dict.fromkeys(of_wait(thread.wait))
@@ -196,7 +197,7 @@ def _premises(conditions: Conditions, qualifiers: Iterable[Qualifier]) -> tuple[
 
 
 def _ground(cycle: Cycle, stuck: Conditions, holdings: Holdings) -> set[Thread]:
-    """All that its stillness rests on: whom it reaches, and the stuck children whose end would run a handler there."""
+    """All threads that the knot rests on: those that it reaches, and stuck children whose end would run a handler."""
     ground: set[Thread] = set()
     front = reachable(stuck, cycle.threads)
     while front:
@@ -220,7 +221,7 @@ def _grade(until_ns: int | None, qualifiers: tuple[Qualifier, ...], closed_world
 
 
 def _qualifiers(conditions: Conditions, holdings: Holdings, snapshot: Snapshot) -> Iterator[Qualifier]:
-    """What the proof rests on and nobody could see; first what any process might hold, then the knot's own."""
+    """What the proof assumes and nobody could observe: first of all processes, then of those that the knot rests on."""
     yield from _unseen_descriptors(holdings, snapshot)
     yield from _outsiders(conditions, holdings)
     for thread, found in conditions.items():

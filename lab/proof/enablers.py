@@ -1,6 +1,6 @@
 """Who could end a wait: for every item that a thread waits for, the two stacks, and the threads that hold the resource.
 
-Whatever is not known of a holder stands as an unseen one, and is live.
+A holder of which something is not known is represented by an unseen thread, which is live.
 """
 
 from collections.abc import Iterable
@@ -45,9 +45,9 @@ class WaitCondition:
 
     @property
     def writes(self) -> bool:
-        """Whether it surely is a wait for room.
+        """Whether it certainly waits for room.
 
-        Edge-triggered programs (Go, tokio, nginx) leave OUT armed for ever: it tells nothing unless the queue is full.
+        Edge-triggered programs (Go, tokio, nginx) leave EPOLLOUT armed forever: alone it says nothing.
         """
         if self.item.wants is not Wants.WRITE:
             return False
@@ -55,7 +55,7 @@ class WaitCondition:
 
     @property
     def starves(self) -> bool:
-        """Whether it is a wait for data that the peer has sent in vain, since no acknowledgment reaches it."""
+        """Whether it waits for data that its peer cannot deliver, since no acknowledgment reaches the peer."""
         return self.tcp and self.item.wants is Wants.READ and self.stacks.argument is Argument.ACK_STARVATION
 
 
@@ -172,10 +172,10 @@ class Holdings:
         return WaitCondition(item, stacks, _others(same, thread), holders, frozenset((inode, peer.inode)))
 
     def _limited(self, thread: Thread, item: Item, socket: SocketSample) -> Ruling | None:
-        """A blocked call may have a time limit that is the socket's own.
+        """The socket's own time limit for a blocked call.
 
-        One that could not be read is no mere qualifier: such limits are ordinary, and whoever may not read them may
-        not read the system call either.
+        If it could not be read, nothing is proven: such limits are common, and reading them takes no more privilege
+        than reading the system call.
         """
         wait = thread.wait
         if wait is None or wait.call in POLLS:
@@ -222,11 +222,11 @@ def _woken_by_errors(socket: SocketSample) -> Ruling | None:
 
 
 def _is_small(size: int | None, socket: SocketSample, history: History) -> bool:
-    """A write that fits one packet adds none before it sleeps, so that its own push finds nothing more to merge.
+    """Whether a blocked write fits into one packet. It adds no second one before it sleeps, so its push merges nothing.
 
-    A packet takes one MSS at least, and else as much as the device takes, but half the largest window at most
-    (tcp_xmit_size_goal()). What the device takes is no less than what the queued packets have on the average.
-    All of it grows, so what the first sample has shown holds for a write that has begun since.
+    A packet takes at least one MSS, and at most what the device takes or half of the largest window, whichever is less
+    (tcp_xmit_size_goal()). What the device takes is at least the average size of the queued packets. All of these only
+    grow, so what the first sample has shown holds for a write that has begun since.
     """
     packets = max(1, (socket.wmem_queued - socket.wqueue) // LEAST_OVERHEAD)
     goal = min(history.first_window // 2, socket.wqueue // packets) - socket.snd_mss

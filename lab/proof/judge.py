@@ -49,6 +49,7 @@ def judge(evidence: Evidence) -> Verdict:
         wire=_wire_summary(evidence, view.wire),
         forecast=_forecast(evidence),
         premises=knot.premises if knot else (),
+        arguments=knot.arguments if knot else (),
     )
 
 

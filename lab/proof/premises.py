@@ -65,7 +65,11 @@ class Premise:
     """Tests that show what is done where it is false, or on a kernel beyond its range."""
 
 
-def _kernel(file: str, function: str, versions: str = "5.10, 6.1, 6.12, 6.18, 7.1 and 7.2") -> Source:
+READ_IN = "5.10, 6.1, 6.12, 6.18, 7.1 and 7.2"
+"""The releases in which a kernel source was read, if it does not name others."""
+
+
+def _kernel(file: str, function: str, versions: str = READ_IN) -> Source:
     return Source("kernel", f"{file}: {function}", versions)
 
 
@@ -119,7 +123,7 @@ MODEL = (
         sources=(
             _rfc(9293, "3.8.6.1, MUST-37"),
             _kernel("net/ipv4/tcp_timer.c", "tcp_probe_timer()"),
-            _kernel("net/ipv4/tcp_input.c", "tcp_oow_rate_limited()"),
+            _kernel("net/ipv4/tcp_input.c", "tcp_oow_rate_limited()", "6.1 and 6.12"),
         ),
         needs=("SocketSample.probes", "SocketSample.backoff", "Settings.sysctls", "SocketSample.user_timeout_ms"),
         unseen=Unseen.NAMED,
@@ -216,7 +220,11 @@ WAITS = (
         ),
         needs=("ThreadSample.state", "ThreadSample.suspended", "ThreadSample.wait"),
         unseen=Unseen.LIVE,
-        tests=("proof/test_threads.py::test_a_suspended_holder_is_told_and_leaves_no_knot",),
+        tests=(
+            "proof/test_threads.py::test_a_suspended_holder_is_told_and_leaves_no_knot",
+            "kernel/processes/test_sleep.py::test_a_thread_in_the_wait_of_another_call_is_elsewhere",
+            "kernel/processes/test_sleep.py::test_a_call_that_a_supervisor_holds_has_not_begun_to_wait",
+        ),
         cases=("stopped-after-the-seal", "cgroup-frozen", "docker-paused", "seccomp-supervised"),
     ),
     Premise(
@@ -596,6 +604,16 @@ STACK = (
             "proof/test_enablers.py::test_a_writer_that_a_signal_may_wake_is_judged_by_a_full_queue",
         ),
         cases=("upper-squeezed",),
+    ),
+    Premise(
+        id="unsent-limit",
+        says="A writer waits while as many bytes are unsent as TCP_NOTSENT_LOWAT, or tcp_notsent_lowat, allows.",
+        sources=(_kernel("net/ipv4/tcp_ipv4.c", "tcp_stream_memory_free()"), _man("tcp(7): TCP_NOTSENT_LOWAT")),
+        needs=("SocketSample.notsent_bytes", "SocketSample.notsent_lowat", "Settings.sysctls"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_send_buffer.py::test_too_many_unsent_bytes_keep_a_writer_waiting_behind_a_closed_window",
+        ),
     ),
     Premise(
         id="write-retry",

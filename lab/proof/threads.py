@@ -1,9 +1,9 @@
 """The threads of one consistent snapshot: which were blocked all the time that the sockets were read, and in what.
 
-A thread whose call, arguments and switch counters are the same in both readings did not run in between. One of which
-anything is unknown is live: a proof must exclude it, and cannot. Two kinds are neither blocked nor live: a thread whose
-time limit is known and far enough away moves nothing before it, and the housekeeping threads of a known runtime touch
-no socket of the application, which is an assumption and is named.
+A thread whose call, arguments and switch counters are the same in both readings did not run in between. A thread of
+which one of these facts is unknown is live. Two kinds are neither blocked nor live: a thread whose time limit is known
+and far enough away moves nothing before it, and the housekeeping threads of a known runtime touch no socket of the
+application, which is an assumption and is named.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ STOPPED_STATES = {"T": "stopped", "t": "traced"}
 JVM_HOUSEKEEPING = (
     "VM Peri", "VM Thread", "G1 Service", "Monitor Deflati", "C1 Compiler", "C2 Compiler", "Common-Cleaner", "Sweeper",
 )  # fmt: skip
-"""How the timed threads of OpenJDK 17 begin: from 50 ms (VM Periodic Task) to a day (Sweeper)."""
+"""How the names of OpenJDK 17's timed threads begin. They wake every 50 ms (VM Periodic Task) to once a day."""
 
 SYSMON_NS = 60_000_000_000
 """Go's sysmon sleeps this long in a futex while nothing runs and no Go timer is pending (forcegcperiod / 2)."""

@@ -9,7 +9,7 @@ from lab.verdict import Edge, Verdict
 
 def as_contract(verdict: Verdict) -> dict[str, object]:
     """Keys and values; those that are dataclasses of plain values are left to the encoder."""
-    known = {field.name: getattr(verdict, field.name) for field in fields(verdict)}
+    known = {field.name: getattr(verdict, field.name) for field in fields(verdict) if field.name != "arguments"}
     foretold = verdict.forecast
     return known | {
         "cycle": _edges(verdict.cycle),

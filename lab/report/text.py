@@ -59,6 +59,7 @@ END = {
     Outcome.READ_READ: "a write by either program, or the end of one. TCP sends nothing at all meanwhile, so it lasts.",
     Outcome.ONE_SIDED_STALL: "a read by the server, or the end of either program.",
 }
+PROOF_PAGE = "docs/proof.md"
 LOG_LINES = 4
 """Lines shown of the log of a program that failed."""
 
@@ -94,6 +95,9 @@ def _pieces(
     if evidence.snapshots:
         yield Text("")
         yield witnesses(verdict, evidence, pair, standing=verdict.outcome in STANDING)
+    if verdict.premises:
+        yield Text("")
+        yield _proof(verdict)
     yield from forecast.against(verdict, evidence)
     yield from _next(verdict, evidence, run)
 
@@ -158,6 +162,16 @@ def _sums(account: Account) -> Table:
         else:
             sign, judged = ("=", Text("exact", "green")) if left == right else ("is not", Text("WRONG", "bold red"))
         table.add_row(f" {TERMS[total]}", f"{page.figure(left)} {sign} {words}", judged)
+    return table
+
+
+def _proof(verdict: Verdict) -> Table:
+    """Why TCP alone cannot move a socket of the cycle, with its figures, and on what that stands."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
+    table.add_column(width=11)
+    for nth, argument in enumerate(verdict.arguments):
+        table.add_row("" if nth else " proof", plain(words(argument)))
+    table.add_row("" if verdict.arguments else " proof", f"stands on {len(verdict.premises)} premises: {PROOF_PAGE}")
     return table
 
 

@@ -1,7 +1,7 @@
 """From two samples of every socket and one consistent snapshot of those that stand to the evidence that is judged.
 
-The samples are cheap: one dump a namespace. A snapshot costs more, for it describes every process that holds such a
-connection or could wake a holder, so it is taken of the connections alone whose bytes did not move in between.
+The samples are cheap: one dump a namespace. A snapshot costs more: it describes every process that holds a connection
+or could wake a holder. It is taken only of connections whose bytes did not move in between.
 """
 
 import platform
@@ -34,6 +34,7 @@ from lab.spec import Pair, Role
 from lab.watching.connections import WatchedConnection
 from lab.watching.namespaces import Namespaces
 
+SYSCTLS = ("tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
 MAX_SNAPSHOT = 64
 """Connections in one snapshot."""
 
@@ -90,7 +91,9 @@ class NamespaceSettings:
 
     def _settings(self, diag: SocketDiag) -> Settings:
         if diag not in self._read:
-            sysctls = sysctl.read(self._namespaces[diag], ("tcp_wmem", "tcp_adv_win_scale", *GIVING_UP))
+            sysctls = sysctl.read(
+                self._namespaces[diag], ("tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
+            )
             self._read[diag] = Settings(sysctls, sysctls, 0)
         return self._read[diag]
 
@@ -161,8 +164,8 @@ def may_be_stuck(sockets: BothSamples) -> bool:
 
 
 def motions_of(sockets: BothSamples) -> list[Motion | None]:
-    """What `SocketQueries.motions` says of each: bytes that move change it, and so does a program that leaves it."""
-    return [(s.inode, s.app_progress, s.tcp_progress) if s else None for s in sockets]
+    """As `SocketQueries.motions` would answer: a byte that moves changes it, and so does a program that closes."""
+    return [(each.inode, each.app_progress, each.tcp_progress) if each else None for each in sockets]
 
 
 def parts(taken: Sequence[Snapshot]) -> list[Snapshot]:
@@ -197,7 +200,7 @@ def _beside(taken: Snapshot) -> Snapshot:
 
 
 def _target(role: Role, end: Located) -> Target:
-    return Target(role, end.diag, end.entry.local, end.entry.remote, end.entry.cookie)
+    return Target(role, end.diag, end.entry.local, end.entry.remote, end.entry.cookie, end.entry.interface)
 
 
 def _snapshot(number: int, sockets: BothSamples) -> Snapshot:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from lab.evidence import CaptureCount, Evidence, Progress, Snapshot, SocketSample, WireFacts
-from lab.proof.connection_view import FUTILE_RUNS, ConnectionView
+from lab.proof.connection_view import FUTILE_RUNS, STILL_S, ConnectionView
 from lab.reason import Why
 from lab.spec import Grade, Pair, Role, SocketOptions
 from lab.syscalls import RECEIVES, SENDS
@@ -28,7 +28,6 @@ from tests.proof.frozen_pair import (
 
 CLIENT = thread(1, sends(11), role=Role.CLIENT, socket_inode=11)
 SERVER = thread(2, sends(22), role=Role.SERVER, socket_inode=22)
-STILL_S = spec_of(evidence()).limits.still_s
 
 
 def at(ago_ms: int, here: SocketSample | None = None, there: SocketSample | None = None, **facts: Any) -> Snapshot:  # noqa: ANN401
@@ -57,11 +56,13 @@ def test_the_last_byte_is_the_later_of_what_the_programs_stamped_and_what_the_so
 
 
 def test_it_is_still_once_no_byte_has_moved_for_as_long_as_the_spec_asks() -> None:
-    limit_ms = int(STILL_S * 1000)
+    limit_ms = int(spec_of(evidence()).limits.still_s * 1000)
     assert view(at(limit_ms), at(0)).still
     assert not view(at(limit_ms - 1), at(0)).still
     acknowledged = at(limit_ms, client(bytes_acked=8000, wqueue=8361))
     assert not view(acknowledged, at(10), at(0)).still, "TCP alone has moved: it was acknowledged since"
+    unplanned = int(STILL_S * 1000)
+    assert [view(at(ms), at(0), spec=None).still for ms in (unplanned, unplanned - 1)] == [True, False]
 
 
 def test_a_proof_is_as_old_as_the_first_of_the_latest_snapshots_that_all_show_it() -> None:

@@ -184,6 +184,8 @@ def test_two_sockets_with_the_same_addresses_leave_the_peer_in_doubt() -> None:
     """Two laboratories in namespaces of their own."""
     other: SocketSample = server(inode=33, cookie=3)
     assert knot(snapshot(others=(other,))) is None
+    both = [HOLDS[0], process(2, "socket:22", "socket:33")]
+    assert analyse(snapshot(processes=both, others=(other,)), NOW).knots == (), "nor is either of them the peer"
     assert knot(snapshot(others=(server(),))) is not None
 
 

@@ -134,6 +134,7 @@ def test_a_real_freeze_is_a_proven_deadlock_and_all_three_witnesses_say_so() -> 
     assert {(edge.waiter, edge.holder) for edge in verdict.cycle} == {("client", "server"), ("server", "client")}
     assert all(edge.witnesses == tuple(Witness) for edge in verdict.cycle)
     assert (verdict.missing, verdict.contradictions, verdict.live) == ((), (), ())
+    assert len(verdict.arguments) == 2, "one for each socket"
     assert all((verdict.wire.zero_windows[role] or 0) > 0 for role in Role)
     assert all((verdict.wire.probes[role] or 0) > 0 for role in Role)
 

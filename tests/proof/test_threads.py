@@ -95,6 +95,10 @@ def test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer() -> None:
     assert knot(snapshot([CLIENT, timer, sysmon], go)) is None
     late = replace(sysmon, wait=Wait("futex", (), NOW + 3600 * SECOND, timed=True))
     assert grade(snapshot([CLIENT, SERVER, late], go)) is Grade.PROVEN_UNTIL
+    sooner = replace(sysmon, wait=Wait("futex", (on("process:2", Wants.WAKE),), NOW + 30 * SECOND, timed=True))
+    two = knot(snapshot([CLIENT, SERVER, sooner, replace(late, tid=10)], go))
+    assert two is not None
+    assert two.holds_until_ns == NOW + 30 * SECOND, "of two timed waits neither is taken for sysmon"
 
 
 def test_a_zombie_is_no_thread() -> None:

@@ -16,7 +16,8 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.forecast import Forecast, Range, forecast
-from lab.reason import quoted
+from lab.proof.stack.ruling import Argument
+from lab.reason import Why, because, quoted
 from lab.scenario import find
 from lab.spec import Buffers, Grade, Outcome, Pair, Role, Spec, Triple
 from lab.tcp.segment import ControlBits, Segment
@@ -239,6 +240,18 @@ AUTOTUNED = (
 """Ten digits, grown buffers, and figures outside the forecast: the widest that a report can be."""
 
 FROZEN = (verdict(), evidence())
+PROVEN = (
+    verdict(
+        grade=Grade.PROVEN,
+        proved_ns=at(93),
+        premises=("or-waits", "window-selection", "send-buffer-growth"),
+        arguments=(
+            because(Why.QUEUE_FULL, f"{SERVER} (socket:158051)", Argument.CLOSED_WINDOW, 8632, 8192),
+            because(Why.NO_THIRD_FREE, f"{CLIENT} (socket:158059)", Argument.SILLY_WINDOW, 5568, 8192),
+        ),
+    ),
+    evidence(),
+)
 COMPLETED = (
     without_freeze(
         Outcome.COMPLETED, account=Account(), wire=WireSummary(12, 0, Pair(0, 0), Pair(0, 0), Pair(None, None))

@@ -13,9 +13,11 @@ from lab.verdict import LiveWait, Verdict
 from tests.report import report_samples as samples
 
 
-@pytest.mark.parametrize("case", [samples.FROZEN, samples.COMPLETED, samples.INCONCLUSIVE, samples.UNCAPTURED])
-def test_the_keys_are_the_verdicts_in_their_order(case: tuple[Verdict, Evidence]) -> None:
-    assert list(as_contract(case[0])) == [field.name for field in fields(Verdict)]
+@pytest.mark.parametrize("case", [samples.PROVEN, samples.COMPLETED, samples.INCONCLUSIVE, samples.UNCAPTURED])
+def test_the_keys_are_the_verdicts_in_their_order_but_for_the_arguments_of_the_report(
+    case: tuple[Verdict, Evidence],
+) -> None:
+    assert list(as_contract(case[0])) == [field.name for field in fields(Verdict) if field.name != "arguments"]
 
 
 def test_the_forecast_has_its_two_ranges_and_no_reason() -> None:

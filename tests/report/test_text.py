@@ -22,7 +22,9 @@ from tests.report.report_samples import (
     HEALTHY,
     INCONCLUSIVE,
     ONE_SIDED,
+    PROVEN,
     READ_READ,
+    SERVER,
     UNCAPTURED,
     evidence,
     spec,
@@ -33,6 +35,7 @@ Case = tuple[Verdict, Evidence]
 RUN = Path("runs/20261122T180338Z-upper-315673")
 CASES: dict[str, Case] = {
     "frozen": FROZEN,
+    "proven": PROVEN,
     "autotuned": AUTOTUNED,
     "completed": COMPLETED,
     "healthy": HEALTHY,
@@ -107,6 +110,15 @@ def test_a_consistent_deadlock_says_in_its_first_line_that_it_is_not_proven_and_
     first, *rest = told((waiting, evidence())).splitlines()
     assert "2 live threads" in first
     assert any("21442/21450 worker" in line for line in rest)
+
+
+def test_a_proof_names_the_argument_of_each_socket_with_its_figures_and_what_it_stands_on() -> None:
+    shown = " ".join(told(PROVEN).split())
+    assert f"proof {SERVER} (socket:158051): the peer's window is closed for good; 8632 bytes queued" in shown
+    assert "the peer takes one small segment more, and nothing after it; 5568 bytes queued" in shown
+    assert "send buffer at most 8192, less than a third free stands on 3 premises: docs/proof.md" in shown
+    assert (Path(__file__).parents[2] / text.PROOF_PAGE).is_file()
+    assert "premises" not in told(FROZEN), "it is not proven"
 
 
 def test_a_proven_deadlock_is_not_called_unproven() -> None:

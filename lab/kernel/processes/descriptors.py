@@ -35,6 +35,7 @@ RING_TRIES, RING_PAUSE_S = 20, 0.001
 """How often fdinfo of an io_uring is read: it does not show the registered files while a request is submitted."""
 
 RING = "anon_inode:[io_uring]"
+MEMFD = "/memfd:"
 SIGNALLING = ("anon_inode:kvm", "/dev/vhost")
 """Files by which a virtual machine lets the kernel signal eventfds."""
 
@@ -107,7 +108,7 @@ class _TableBuilder:
             self._add_pipe(task, fd, resource)
         elif kind is ResourceKind.OTHER:
             self.signals |= link.startswith(SIGNALLING)
-            self.message_queues |= link.count("/") == 1 and is_message_queue(task, fd)
+            self.message_queues |= link.count("/") == 1 and not link.startswith(MEMFD) and is_message_queue(task, fd)
 
     def _add_pipe(self, task: int, fd: int, pipe: Resource) -> None:
         """The mode of the link in /proc/PID/fd says which end it is."""

@@ -19,7 +19,7 @@ SYS_PIDFD_GETFD = 438
 PIDFD_THREAD = os.O_EXCL
 TCP_USER_TIMEOUT = 18
 SO_BUF_LOCK, SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK = 72, 1, 2
-TCP_WINDOW_CLAMP, TCP_ULP, ULP_NAME_MAX = 10, 31, 16
+TCP_WINDOW_CLAMP, TCP_NOTSENT_LOWAT, TCP_ULP, ULP_NAME_MAX = 10, 25, 31, 16
 ERROR_QUEUE = {
     "SO_TIMESTAMPING": (socket.SOL_SOCKET, 37),
     "SO_ZEROCOPY": (socket.SOL_SOCKET, 60),
@@ -45,6 +45,8 @@ class ProgramOptions:
     """Likewise SO_RCVBUF."""
     window_clamp: int
     """TCP_WINDOW_CLAMP, in bytes; 0 for other sockets."""
+    notsent_lowat: int
+    """TCP_NOTSENT_LOWAT, in bytes; 0: as the sysctl says."""
     ulp: str
     """TCP_ULP: tls, mptcp, ...; empty: nothing, or no TCP socket."""
     error_queue: str
@@ -102,6 +104,7 @@ def options_of(task: int, fd: int) -> ProgramOptions | str:
                 sndbuf_locked=_has(locks, SOCK_SNDBUF_LOCK),
                 rcvbuf_locked=_has(locks, SOCK_RCVBUF_LOCK),
                 window_clamp=_number(copy, socket.IPPROTO_TCP, TCP_WINDOW_CLAMP),
+                notsent_lowat=_number(copy, socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT),
                 ulp=(_get(copy, socket.IPPROTO_TCP, TCP_ULP, ULP_NAME_MAX) or b"").partition(b"\0")[0].decode(),
                 error_queue=", ".join(name for name, where in ERROR_QUEUE.items() if _number(copy, *where)),
             )

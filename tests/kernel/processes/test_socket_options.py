@@ -23,8 +23,8 @@ say(c.fileno(), s.fileno(), c.getsockopt(6, 10), s.getsockopt(6, 10)); time.slee
         one, other, clamp, usual = map(int, program.words)
         flags = Path(f"/proc/{program.pid}/fdinfo/{one}").read_text()
         descriptors = len(os.listdir("/proc/self/fd"))
-        assert options_of(program.pid, one) == ProgramOptions(3_500_000_000, 0, 7000, True, False, clamp, "", "")
-        assert options_of(program.pid, other) == ProgramOptions(0, 0, 0, False, True, usual, "", "")
+        assert options_of(program.pid, one) == ProgramOptions(3_500_000_000, 0, 7000, True, False, clamp, 0, "", "")
+        assert options_of(program.pid, other) == ProgramOptions(0, 0, 0, False, True, usual, 0, "", "")
         assert isinstance(options_of(program.pid, 99), str)
         assert Path(f"/proc/{program.pid}/fdinfo/{one}").read_text() == flags
         assert len(os.listdir("/proc/self/fd")) == descriptors

@@ -8,6 +8,12 @@ from lab.report.reasons import words
 from tests.proof.frozen_pair import client, earlier, server
 
 
+def test_a_flight_is_a_premise_only_where_there_is_one() -> None:
+    assert "refused-flight" not in could_write(client(), server()).premises
+    refused = client(notsent_bytes=7264, unacked=2, backoff=1, timer="on")
+    assert "refused-flight" in could_write(refused, server()).premises
+
+
 def test_a_full_queue_behind_a_window_that_is_closed_for_good_stays_full() -> None:
     for found in (could_write(client(), server()), could_write(server(), client())):
         assert found.possible is Possible.NO
@@ -21,6 +27,8 @@ def test_one_answered_probe_shows_that_a_peer_with_some_room_does_not_open() -> 
     assert could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).possible is Possible.NO
     assert could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=120), roomy).possible is Possible.YES
     assert could_write(client(backoff=0, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).possible is Possible.YES
+    rto = [could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=ms), roomy) for ms in (106, 107)]
+    assert [each.excluded for each in rto] == [True, False], "204 ms, and two ages that are rounded to 10 ms"
 
 
 def test_what_an_answered_probe_has_shown_is_over_once_more_is_free_than_explains_it() -> None:
@@ -30,6 +38,7 @@ def test_what_an_answered_probe_has_shown_is_over_once_more_is_free_than_explain
     assert could_write(asked, peer).possible is Possible.NO
     assert could_write(asked, replace(peer, rmem_alloc=8192 - 2435)).possible is Possible.YES
     assert could_write(asked, replace(peer, rcvbuf=16384)).possible is Possible.YES
+    assert could_write(asked, replace(peer, rcv_mss=1408)).possible is Possible.YES, "1408 is a whole segment"
 
 
 def test_what_is_free_explains_nothing_once_the_program_has_set_the_size() -> None:
@@ -42,10 +51,11 @@ def test_what_is_free_explains_nothing_once_the_program_has_set_the_size() -> No
     assert could_write(asked, raised).possible is Possible.YES, "SO_BUF_LOCK has been taken back"
     assert could_write(asked, replace(peer, rcvbuf_locked=None)).possible is Possible.YES, "it is not known"
     locked = replace(peer, rcvbuf_locked=True)
-    since = [could_write(asked, replace(locked, earlier=earlier(locked, unchanged_ms=ms))) for ms in (60, 100)]
-    assert [each.possible for each in since] == [Possible.NO, Possible.NO]
-    assert ["SO_RCVBUF" in words(each) for each in since[0].qualifiers] == [True], "the answer came 60 ms ago"
-    assert since[1].qualifiers == ()
+    since = [could_write(asked, replace(locked, earlier=earlier(locked, unchanged_ms=ms))) for ms in (60, 70, 71)]
+    assert [each.possible for each in since] == [Possible.NO] * 3
+    for unsure in since[:2]:
+        assert ["SO_RCVBUF" in words(each) for each in unsure.qualifiers] == [True], "the answer came 60 ms ago, or 70"
+    assert since[2].qualifiers == ()
     assert could_write(asked, peer).qualifiers == (), "it is the kernel's choice"
     assert could_write(asked, replace(locked, rmem_alloc=8192)).qualifiers == (), "it stays closed, whatever the share"
 
@@ -53,7 +63,9 @@ def test_what_is_free_explains_nothing_once_the_program_has_set_the_size() -> No
 def test_a_window_that_was_seen_to_close_needs_no_answered_probe() -> None:
     roomy = server(rcv_mss=1448, rmem_alloc=8192 - 2032, rcvbuf_locked=True)
     assert could_write(client(), roomy).possible is Possible.YES
-    assert could_write(client(), replace(roomy, earlier=earlier(roomy, closed=True))).possible is Possible.NO
+    found = could_write(client(), replace(roomy, earlier=earlier(roomy, closed=True)))
+    assert found.possible is Possible.NO
+    assert found.qualifiers == (), "whenever SO_RCVBUF was set"
 
 
 def test_above_half_of_the_largest_window_no_free_space_is_too_little() -> None:
@@ -73,3 +85,13 @@ def test_less_than_a_sixteenth_of_a_large_buffer_is_no_window() -> None:
     wide = {"rcvbuf": 1 << 20, "rcv_mss": 1448, "window_clamp": 1 << 19}
     assert could_write(client(), server(**wide, rmem_alloc=(1 << 20) - 60_000)).possible is Possible.NO
     assert could_write(client(), server(**wide, rmem_alloc=(1 << 20) - 65_000)).possible is Possible.YES
+    exact = server(rcvbuf=17 * 60_000, rcv_mss=1448, window_clamp=1 << 19, rmem_alloc=16 * 60_000)
+    assert could_write(client(), exact).possible is Possible.YES
+    assert could_write(client(), replace(exact, rmem_alloc=16 * 60_000 + 1)).possible is Possible.NO
+
+
+def test_less_than_a_segment_is_no_window_and_a_whole_one_is() -> None:
+    assert could_write(client(), server(rmem_alloc=8192 - 1447)).possible is Possible.NO
+    assert could_write(client(), server(rmem_alloc=8192 - 1448)).possible is Possible.YES
+    assert could_write(client(), server(rmem_alloc=8192 - 2047, rcv_mss=3000)).possible is Possible.NO
+    assert could_write(client(), server(rmem_alloc=8192 - 2048, rcv_mss=3000)).possible is Possible.YES, "a quarter"

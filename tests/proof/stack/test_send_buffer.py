@@ -1,9 +1,11 @@
 """What stays queued, and how far a send buffer may still grow."""
 
 from dataclasses import replace
+from typing import Any
 
 from lab.proof.stack import could_write
 from lab.proof.stack.ruling import Possible
+from lab.proof.stack.send_buffer import LARGEST_GSO, LEAST_OVERHEAD, pacing_is_over
 from lab.proof.stack.traits import KernelTraits
 from lab.report.reasons import words
 from tests.proof.frozen_pair import client, server
@@ -39,12 +41,17 @@ def test_a_send_buffer_that_autotuning_may_still_expand_is_room() -> None:
     assert could_write(replace(grown, reordering=29), peer, ONE_STEP).possible is Possible.YES
     assert could_write(replace(grown, snd_cwnd=30), peer, replace(ONE_STEP, wmem_max=46080)).excluded
     assert could_write(replace(grown, snd_cwnd=14), peer, ONE_STEP).excluded, "expanded by less than a half"
+    assert could_write(replace(grown, snd_cwnd=30), peer, replace(ONE_STEP, wmem_max=50_000)).excluded, "to 50000 only"
+    assert could_write(replace(grown, snd_cwnd=4), peer, ONE_STEP).excluded, "cubic does not come back from it"
 
 
 def test_a_send_buffer_that_its_program_has_set_is_left_alone() -> None:
     asked = client(sndbuf=131_072, wmem_queued=131_072, snd_cwnd=300, sndbuf_locked=False)
     assert could_write(asked, server()).possible is Possible.YES
     assert could_write(replace(asked, sndbuf_locked=True), server()).queue_full
+    untold = replace(asked, sndbuf_locked=None)
+    assert could_write(untold, server()).possible is Possible.YES
+    assert could_write(untold, server(), KernelTraits(sndbuf_set=frozenset({untold.inode}))).queue_full
 
 
 def test_packets_that_wait_may_still_be_merged_while_they_are_paced_or_in_flight() -> None:
@@ -57,6 +64,15 @@ def test_packets_that_wait_may_still_be_merged_while_they_are_paced_or_in_flight
     refused = replace(five, notsent_bytes=4000, unacked=1, backoff=1, timer="on")
     assert could_write(refused, server()).possible is Possible.YES
     assert could_write(client(pacing_rate=1_000_000), server()).queue_full, "one packet alone cannot be merged"
+    two = client(wqueue=8192 - 2 * LEAST_OVERHEAD, notsent_bytes=8192 - 2 * LEAST_OVERHEAD, pacing_rate=1_000_000)
+    assert not could_write(two, server()).queue_full
+
+
+def test_pacing_is_over_once_the_largest_packet_has_had_its_time() -> None:
+    rate = LARGEST_GSO * 20
+    assert pacing_is_over(client(pacing_rate=rate, last_data_sent_ms=61))
+    assert not pacing_is_over(client(pacing_rate=rate, last_data_sent_ms=60)), "50 ms, and 10 of rounding"
+    assert not pacing_is_over(client(pacing_rate=None, last_data_sent_ms=10**6))
 
 
 def test_a_send_buffer_at_its_target_does_not_grow() -> None:
@@ -87,13 +103,14 @@ def test_a_small_buffer_of_which_no_lock_is_told_may_have_been_cut_and_that_is_n
 def test_a_refused_flight_raises_no_cwnd_and_so_no_buffer() -> None:
     """Nothing of it will be acknowledged; only the reordering of a connection without SACK may follow the flight."""
     grown = client(
-        sndbuf=46080, wmem_queued=47080, snd_cwnd=1, wqueue=46_000, notsent_bytes=45_000, unacked=1, backoff=1
-    )
-    assert could_write(grown, server()).queue_full
-    many = client(
-        sndbuf=46080, wmem_queued=46080, snd_cwnd=1, wqueue=42_000, notsent_bytes=12_000, unacked=20, backoff=1
-    )
-    assert not could_write(many, server()).queue_full
+        sndbuf=46080, wmem_queued=47080, snd_cwnd=1, wqueue=46_000, notsent_bytes=45_000, unacked=1, backoff=1,
+        sndbuf_locked=False,
+    )  # fmt: skip
+    peer = server(advmss=1448)
+    assert could_write(grown, peer, ONE_STEP).queue_full
+    many = replace(grown, wmem_queued=56_080, notsent_bytes=16_000, unacked=20)
+    assert could_write(replace(many, unacked=8), peer, ONE_STEP).queue_full
+    assert could_write(many, peer, ONE_STEP).possible is Possible.YES
 
 
 def test_the_announced_segment_and_the_kernel_say_in_which_steps_a_buffer_grows() -> None:
@@ -110,9 +127,21 @@ def test_the_announced_segment_and_the_kernel_say_in_which_steps_a_buffer_grows(
 
 
 def test_a_send_buffer_smaller_than_any_first_expansion_is_held_down() -> None:
-    assert could_write(client(snd_cwnd=300), server()).queue_full
-    jumbo = client(sndbuf=2_000_000, wmem_queued=2_000_000, snd_mss=65_483, snd_cwnd=300)
+    untold: dict[str, Any] = {"snd_cwnd": 300, "sndbuf_locked": None}
+    assert could_write(client(**untold), server()).queue_full
+    jumbo = client(sndbuf=2_000_000, wmem_queued=2_000_000, snd_mss=65_483, **untold)
     assert could_write(jumbo, server()).queue_full
+    first = client(sndbuf=46_080, wmem_queued=46_080, **untold)
+    assert could_write(replace(first, sndbuf=46_079), server(advmss=1448), ONE_STEP).queue_full
+    found = could_write(first, server(advmss=1448), ONE_STEP)
+    assert found.possible is Possible.YES, "it is what every connection is given at once"
+
+
+def test_only_a_proof_that_takes_a_small_buffer_for_a_set_one_is_true_but_for_it() -> None:
+    at_target = client(sndbuf=165_888, wmem_queued=165_888, snd_cwnd=36, sndbuf_locked=None)
+    found = could_write(at_target, server(advmss=1448), ONE_STEP)
+    assert found.queue_full
+    assert found.qualifiers == ()
 
 
 def test_a_small_send_buffer_that_is_not_locked_any_more_grows() -> None:
@@ -131,6 +160,22 @@ def test_a_small_send_buffer_that_is_not_locked_any_more_grows() -> None:
 def test_bbr_at_its_least_may_return_to_any_window_of_before() -> None:
     """bbr_check_probe_rtt_done() restores cwnd, and with it the send buffer grows, though nothing is acknowledged."""
     sender = client(sndbuf=69_120, wmem_queued=69_120, congestion="bbr", snd_cwnd=4, sndbuf_locked=False)
-    assert could_write(sender, server(), KernelTraits(wmem_max=1 << 20)).possible is Possible.YES
+    peer = server(advmss=1448)
+    assert could_write(sender, peer, replace(ONE_STEP, wmem_max=1 << 20)).possible is Possible.YES
+    assert could_write(replace(sender, snd_cwnd=5), peer, replace(ONE_STEP, wmem_max=1 << 20)).excluded
+    assert could_write(sender, peer, replace(ONE_STEP, wmem_max=70_000)).excluded, "to 70000 only"
+    above = replace(sender, wmem_queued=60_000)
+    assert not could_write(above, peer, replace(ONE_STEP, wmem_max=46_080)).queue_full, "it keeps what it has"
     assert could_write(sender, server(), KernelTraits(wmem_max=69_120)).possible is Possible.NO
     assert could_write(sender, server()).possible is Possible.YES
+
+
+def test_too_many_unsent_bytes_keep_a_writer_waiting_behind_a_closed_window() -> None:
+    """TCP_NOTSENT_LOWAT, as web servers set it: the send buffer has room, and the writer waits all the same."""
+    roomy = client(sndbuf=4_194_304, wmem_queued=8192, notsent_lowat=7360)
+    assert could_write(roomy, server()).queue_full
+    assert could_write(replace(roomy, notsent_lowat=7361), server()).possible is Possible.YES
+    by_sysctl = replace(roomy, notsent_lowat=0)
+    assert could_write(by_sysctl, server(), KernelTraits(notsent_lowat_of={11: 7360})).queue_full
+    assert could_write(by_sysctl, server()).possible is Possible.YES, "the sysctl is not known"
+    assert could_write(roomy, server(rcv_wnd=1)).possible is Possible.YES, "what is sent is unsent no more"

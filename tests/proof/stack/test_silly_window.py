@@ -51,6 +51,7 @@ def test_one_small_segment_that_still_fits_makes_no_room() -> None:
         ({}, {"rmem_alloc": 926_000}),
         ({}, {"bytes_received": 9500}),
         ({}, {"rcv_wnd": None}),
+        ({}, {"window_clamp": 20_000}),
         ({"sndbuf": 2_000_000, "wmem_queued": 2_000_000}, {}),
     ],
 )
