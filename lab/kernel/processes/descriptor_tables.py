@@ -31,7 +31,7 @@ class DescriptorTables:
 
     by_pid: dict[int, DescriptorTable] = field(default_factory=dict)
     unreadable: set[int] = field(default_factory=set)
-    signalled: frozenset[int] = frozenset()
+    _signalled: frozenset[int] | None = None
     """Processes, or process groups as negative numbers, that get signals by what comes to descriptors of others."""
     _by_resource: dict[Resource, dict[int, TaskDescriptor | None]] = field(default_factory=dict)
     """By process: where its table has the resource; None if it lies in an io_uring only."""
@@ -64,8 +64,10 @@ class DescriptorTables:
 
     def signals_reach(self, pid: int) -> bool:
         """Whether what comes to a descriptor of another process raises a signal in this one."""
+        if self._signalled is None:
+            self._signalled = _signalled(self.by_pid)
         try:
-            return not self.signalled.isdisjoint((pid, -os.getpgid(pid)))
+            return not self._signalled.isdisjoint((pid, -os.getpgid(pid)))
         except ProcessLookupError:
             return False
 
@@ -98,7 +100,6 @@ def scan(descriptors: Descriptors) -> DescriptorTables:
         if table.io_uring or RING in maps or AIO in maps:
             nameless = RING in maps and not table.io_uring
             tables.by_pid[pid] = replace(table, in_flight=table.in_flight + nameless, signals=True)
-    tables.signalled = _signalled(tables.by_pid)
     return tables
 
 
