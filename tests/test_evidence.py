@@ -52,7 +52,7 @@ CLOCKS = {"time_ns", "expires_ms", "probes", "last_data_sent_ms", "last_ack_recv
 WHOSE = {"role", "local", "remote"}
 NOT_OF_INET_DIAG = {
     "send_timeout_ns", "receive_timeout_ns", "user_timeout_ms", "sndbuf_locked", "rcvbuf_locked", "window_clamp",
-    "earlier", "ulp", "error_queue",
+    "earlier", "ulp", "error_queue", "notsent_lowat",
 }  # fmt: skip
 
 

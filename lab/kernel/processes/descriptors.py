@@ -223,6 +223,15 @@ def _devices() -> tuple[int, int]:
         os.close(write)
 
 
+@cache
+def _memfd_device() -> int:
+    own = os.memfd_create("")
+    try:
+        return os.fstat(own).st_dev
+    finally:
+        os.close(own)
+
+
 def _pipe(inode: int) -> Resource:
     return Resource(ResourceKind.PIPE, inode)
 
@@ -319,12 +328,17 @@ def signal_owners(pid: int) -> Iterator[int]:
 
 
 def is_message_queue(task: int, fd: int) -> bool:
-    """Whether a file lies in a mount that no mount namespace shows, as message queues do (mq_overview(7))."""
+    """Whether a file lies in a mount that no mount namespace shows, as message queues do (mq_overview(7)).
+
+    The files of memfd_create(2) lie in such a mount as well, which is always the same.
+    """
     found = _MOUNT.search(fdinfo(task, fd))
     if found is None:
         return False
     try:
         mounts = text_of(f"/proc/{task}/mountinfo")
+        if os.stat(f"/proc/{task}/fd/{fd}").st_dev == _memfd_device():  # noqa: PTH116 - of many files, again and again
+            return False
     except (FileNotFoundError, ProcessLookupError):
         return False
     return not any(line.split(" ", 1)[0] == found[1] for line in mounts.splitlines())

@@ -40,7 +40,7 @@ def test_a_blocked_thread_sleeps_in_the_wait_of_its_call(statement: str, call: s
         assert asleep_elsewhere(program.asleep(call), BY_NAME[call]) is None
 
 
-def test_a_function_of_another_call_is_named() -> None:
+def test_a_thread_in_the_wait_of_another_call_is_elsewhere() -> None:
     with sleeper("say('x'); os.read(os.pipe()[0], 1)") as program:
         thread = program.asleep("read")
         said = asleep_elsewhere(thread, BY_NAME["poll"])
