@@ -31,6 +31,7 @@ try:
         from lab.kernel.place import machine
         from lab.kernel.place.helper_process import HelperProcess
 
+        machine.load_setns()  # before the fork, since both processes need it
         with contextlib.suppress(OSError):  # no room for one more process: its work is done here, later
             helper = HelperProcess(machine.load_rtnetlink, machine.load_scapy)
     from lab.cli import main

@@ -101,6 +101,8 @@ class SocketSample:
     error_queue: str | None = None
     """The options by which something may come to its error queue and wake its thread (SO_TIMESTAMPING, IP_RECVERR,
     SO_ZEROCOPY); empty: none."""
+    notsent_lowat: int | None = None
+    """TCP_NOTSENT_LOWAT: a write waits while as much is not yet sent; 0: as the sysctl of its namespace says."""
     window_clamp: int | None = None
     """TCP_WINDOW_CLAMP: the largest window that this end offers."""
     earlier: tuple[EarlierSample, ...] | None = None
@@ -307,6 +309,10 @@ class ProcessSample:
     """Its children whose end runs a handler of it: SIGCHLD, if it catches that, or what clone(2) was told."""
     signals: bool = False
     """The kernel may signal eventfds for it of which it has no descriptor (io_uring, aio)."""
+    read_ends: frozenset[Resource] | None = None
+    """The pipes that it can read from; None: not told."""
+    write_ends: frozenset[Resource] | None = None
+    """The pipes that it can write to."""
     alarm_ends_it: bool = False
     """It neither catches nor ignores SIGALRM, and an alarm of somebody is pending on this machine."""
 
@@ -465,6 +471,12 @@ class Settings:
         """tcp_wmem[2]; None: not read."""
         text = self.sysctls.get("tcp_wmem")
         return int(text.split()[2]) if text else None
+
+    @property
+    def notsent_lowat(self) -> int | None:
+        """tcp_notsent_lowat; None: not read."""
+        text = self.sysctls.get("tcp_notsent_lowat")
+        return int(text) if text else None
 
     @property
     def adv_win_scale(self) -> int | None:

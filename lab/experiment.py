@@ -27,6 +27,7 @@ SETTINGS_KEYS = (
     "tcp_window_scaling",
     "tcp_shrink_window",
     "tcp_adv_win_scale",
+    "tcp_notsent_lowat",
     "tcp_retries2",
     "tcp_invalid_ratelimit",
     "tcp_rto_max_ms",

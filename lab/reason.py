@@ -19,6 +19,7 @@ class Why(StrEnum):
     BACKLOG = "backlog"
     MAY_REOPEN = "may-reopen"
     QUEUE_FULL = "queue-full"
+    TOO_MUCH_UNSENT = "too-much-unsent"
     NO_THIRD_FREE = "no-third-free"
     DATA_MAY_ARRIVE = "data-may-arrive"
     SNDBUF_MAY_GROW = "sndbuf-may-grow"

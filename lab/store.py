@@ -359,6 +359,8 @@ def _unlikely(manifest: Manifest) -> Iterator[tuple[str, object]]:
     for settings in manifest.settings:
         if settings and not _SCALE.fullmatch(said := settings.sysctls.get("tcp_adv_win_scale", "1")):
             yield "tcp_adv_win_scale", said
+        if settings and not _NUMBER.fullmatch(said := settings.sysctls.get("tcp_notsent_lowat", "0")):
+            yield "tcp_notsent_lowat", said
         for key in ("tcp_rmem", "tcp_wmem"):
             if settings and not _THREE_NUMBERS.fullmatch(said := settings.sysctls.get(key, "0 0 0")):
                 yield key, said

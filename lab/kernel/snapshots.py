@@ -37,6 +37,7 @@ from lab.kernel.sockets.socket_index import SOCKETS, SocketIndex, is_unlisted
 from lab.spec import Pair, Role
 from lab.syscalls import ON_ONE_DESCRIPTOR
 
+SIGNALLED = "gets a signal by what comes to a descriptor of another process (F_SETOWN)"
 MAX_PROCESSES, MAX_OTHERS = 256, 256
 """Of one snapshot. Processes and sockets above the limit are left out; the proof treats them as live."""
 MAX_SEARCHES = 4
@@ -54,6 +55,8 @@ class Target:
     remote: str
     cookie: int | None = None
     """If known, only the socket with this cookie is meant: after its end a new one may have the same addresses."""
+    interface: int = 0
+    """As in `TcpEntry`."""
 
 
 class SnapshotTaker:
@@ -310,9 +313,15 @@ class SnapshotTaker:
         if pid in self._ran or pid not in self._described:
             readable = all(thread.line.syscall is not None for thread in self._all([pid]))
             alarm = self._roots is None and self._deadlines.alarm_is_pending()
-            self._described[pid] = self._processes.sample(
-                pid, self._tables.by_pid.get(pid), calls_readable=readable, alarm_pending=alarm
+            sample = self._processes.sample(
+                pid,
+                self._tables.by_pid.get(pid),
+                calls_readable=readable,
+                alarm_pending=alarm,
+                tracees=self._waits.tracees,
             )
+            reached = (SIGNALLED,) if self._tables.signals_reach(pid) else ()
+            self._described[pid] = replace(sample, hidden=(*sample.hidden, *reached))
         return self._described[pid]
 
     def _thread_sample(self, thread: TrackedThread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:
@@ -343,7 +352,9 @@ class SnapshotTaker:
 
     def _bare_sample(self, target: Target) -> SocketSample | None:
         known = self._known.get(target)
-        sample = target.diag.sample(target.role, target.local, target.remote, known.cookie if known else target.cookie)
+        sample = target.diag.sample(
+            target.role, target.local, target.remote, known.cookie if known else target.cookie, target.interface
+        )
         if sample is None:
             return None
         self._known[target] = sample
@@ -362,7 +373,9 @@ class SnapshotTaker:
             found = self._index.tcp(inode)
             if found is None:
                 continue
-            sample = found.diag.sample(None, found.entry.local, found.entry.remote, found.entry.cookie)
+            sample = found.diag.sample(
+                None, found.entry.local, found.entry.remote, found.entry.cookie, found.entry.interface
+            )
             if sample is not None:
                 yield self._with_options(sample)
 
@@ -382,6 +395,7 @@ class SnapshotTaker:
             sndbuf_locked=options.sndbuf_locked,
             rcvbuf_locked=options.rcvbuf_locked,
             window_clamp=options.window_clamp,
+            notsent_lowat=options.notsent_lowat,
             ulp=sample.ulp or options.ulp,
             error_queue=options.error_queue,
         )

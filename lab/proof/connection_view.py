@@ -174,9 +174,15 @@ class ConnectionView:
             adv_win_scale_of=self._scales() if self.evidence.adv_win_scale_counts else {},
             max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
             drops_beyond_window=drops_beyond_window(self.evidence.release),
+            notsent_lowat_of=self._lowats(),
             sndbuf_set=self._sndbuf_set(),
             gives_up=None in tuple(settings) or gives_up(*(each.sysctls for each in settings if each)),
         )
+
+    def _lowats(self) -> dict[int, int]:
+        settings = self.evidence.settings
+        known = {role: size for role in Role if (each := settings[role]) and (size := each.notsent_lowat)}
+        return {socket.inode: known[role] for role in known if (socket := self.socket(role))}
 
     def _sndbuf_set(self) -> frozenset[int]:
         """The lab's own programs set SO_SNDBUF as the spec says, before they connect."""

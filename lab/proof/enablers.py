@@ -130,7 +130,7 @@ class Holdings:
             holders = _others(self.threads(item.resource.number), thread)
             return WaitCondition(item, ONLY_A_THREAD, holders, holders)
         if kind in (ResourceKind.PIPE, ResourceKind.EVENTFD):
-            holders = _others(self.holders(item.resource), thread)
+            holders = _others((*self.holders(item.resource), *self._unseen_end(item)), thread)
             return WaitCondition(item, ONLY_A_THREAD, _others((*holders, *self.threads(thread.pid)), thread), holders)
         if kind is ResourceKind.UNIX:
             return self._on_unix(thread, item)
@@ -138,6 +138,16 @@ class Holdings:
             # Its time is the deadline of the wait; somebody may set it anew.
             return WaitCondition(item, ONLY_A_THREAD, _others(self.threads(thread.pid), thread), ())
         return WaitCondition(item, yes(Why.UNKNOWN_WAKER, str(item.resource)), (), ())
+
+    def _unseen_end(self, item: Item) -> tuple[Thread, ...]:
+        """Who has the other end of a pipe if no process has it: the kernel (autofs, core_pattern)."""
+        if item.resource.kind is not ResourceKind.PIPE:
+            return ()
+        holders = [self.processes[pid] for pid in self._pids.get(item.resource, ())]
+        ends = [each.write_ends if item.wants is Wants.READ else each.read_ends for each in holders]
+        if any(end is None or item.resource in end for end in ends):
+            return ()
+        return (unseen(f"the other end of {item.resource}", Why.NO_HOLDER_SEEN),)
 
     def _on_unix(self, thread: Thread, item: Item) -> WaitCondition:
         other = self._peers.get(item.resource)

@@ -234,7 +234,7 @@ WAITS = (
         needs=("ThreadSample.args", "ProcessSample.resources"),
         unseen=Unseen.LIVE,
         tests=(
-            "kernel/processes/test_waits.py::test_a_thread_with_a_table_of_its_own_reads_what_the_number_means_there",
+            "kernel/processes/test_descriptors.py::test_a_thread_with_a_table_of_its_own_reads_what_the_number_means_there",
             "kernel/processes/test_waits.py::test_of_a_descriptor_that_was_closed_nobody_knows_who_ends_the_wait",
         ),
         cases=("number-of-its-own",),
@@ -267,8 +267,8 @@ WAITS = (
         unseen=Unseen.LIVE,
         tests=(
             "proof/test_enablers.py::test_edge_triggered_interest_that_is_always_armed_is_understood",
-            "kernel/processes/test_waits.py::test_an_epoll_member_whose_descriptor_was_used_again_is_still_the_file",
-            "kernel/processes/test_waits.py::test_a_one_shot_counts_while_armed_and_no_more_once_fired",
+            "kernel/processes/test_descriptors.py::test_an_epoll_member_whose_descriptor_was_used_again_is_still_the_file",
+            "kernel/processes/test_wait_builder.py::test_a_one_shot_counts_while_armed_and_no_more_once_fired",
             "kernel/test_snapshots.py::test_a_change_of_an_epoll_set_by_another_thread_is_seen",
         ),
         cases=("epoll-set-by-child", "epoll-number-used-again", "epoll-oneshot-fired", "epoll-nested"),
@@ -320,7 +320,7 @@ WAITS = (
             "proof/test_deadlock.py::test_a_poll_with_a_time_limit_is_proven_until_then",
             "proof/test_threads.py::test_the_earlier_of_two_readings_of_a_deadline_counts",
             "proof/test_threads.py::test_a_time_limit_counts_as_over_if_less_than_a_second_is_left",
-            "kernel/processes/test_waits.py::test_where_the_timers_are_hidden_nobody_knows_whether_a_poll_has_slept_before",
+            "kernel/processes/test_deadlines.py::test_where_the_timers_are_hidden_nobody_knows_whether_a_poll_has_slept_before",
         ),
         cases=("poll-woken-in-vain", "poll-limit-then-a-little", "epoll-timerfd-later", "timerfd-set-by-child"),
     ),
@@ -332,7 +332,7 @@ WAITS = (
         unseen=Unseen.LIVE,
         tests=(
             "proof/test_deadlock.py::test_a_fact_of_a_socket_reversed_leaves_no_knot",
-            "kernel/processes/test_waits.py::test_a_send_with_a_time_limit_is_timed_and_not_dated",
+            "kernel/processes/test_wait_builder.py::test_a_send_with_a_time_limit_is_timed_and_not_dated",
         ),
         cases=("so-sndtimeo", "so-rcvtimeo"),
         kernels=Kernels("5.6"),
@@ -604,6 +604,16 @@ STACK = (
             "proof/test_enablers.py::test_a_writer_that_a_signal_may_wake_is_judged_by_a_full_queue",
         ),
         cases=("upper-squeezed",),
+    ),
+    Premise(
+        id="unsent-limit",
+        says="A writer waits while as many bytes are unsent as TCP_NOTSENT_LOWAT, or tcp_notsent_lowat, allows.",
+        sources=(_kernel("net/ipv4/tcp_ipv4.c", "tcp_stream_memory_free()"), _man("tcp(7): TCP_NOTSENT_LOWAT")),
+        needs=("SocketSample.notsent_bytes", "SocketSample.notsent_lowat", "Settings.sysctls"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_send_buffer.py::test_too_many_unsent_bytes_keep_a_writer_waiting_behind_a_closed_window",
+        ),
     ),
     Premise(
         id="write-retry",

@@ -56,6 +56,7 @@ SENTENCES: dict[Why, str] = {
     Why.BACKLOG: "segments wait in the backlog between {} and {}",
     Why.MAY_REOPEN: "{} has {} bytes free and may open its window when it answers a probe",
     Why.QUEUE_FULL: "{}: {}; {} bytes queued, send buffer at most {}",
+    Why.TOO_MUCH_UNSENT: "{}: the peer's window is closed for good; {} bytes unsent, the most of TCP_NOTSENT_LOWAT",
     Why.NO_THIRD_FREE: "{}: {}; {} bytes queued, send buffer at most {}, less than a third free",
     Why.DATA_MAY_ARRIVE: "data may arrive at {} and wake its writer: {}",
     Why.SNDBUF_MAY_GROW: "the send buffer of {} may grow from {} to {} bytes",

@@ -1,7 +1,7 @@
 """From two samples of every socket and one consistent snapshot of those that stand to the evidence that is judged.
 
-The samples are cheap: one dump a namespace. A snapshot costs more, for it describes every process that holds such a
-connection or could wake a holder, so it is taken of the connections alone whose bytes did not move in between.
+The samples are cheap: one dump a namespace. A snapshot costs more: it describes every process that holds a connection
+or could wake a holder. It is taken only of connections whose bytes did not move in between.
 """
 
 import platform
@@ -26,7 +26,7 @@ from lab.kernel.place import sysctl
 from lab.kernel.snapshots import SnapshotTaker, Target
 from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.send_room import max_tcp_header
-from lab.kernel.sockets.sock_diag import Located, SocketDiag
+from lab.kernel.sockets.sock_diag import Located, Motion, SocketDiag
 from lab.kernel.sockets.window_share import adv_win_scale_counts
 from lab.proof.connection_view import STILL_S
 from lab.proof.stack.traits import GIVING_UP
@@ -34,6 +34,7 @@ from lab.spec import Pair, Role
 from lab.watching.connections import WatchedConnection
 from lab.watching.namespaces import Namespaces
 
+SYSCTLS = ("tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
 MAX_SNAPSHOT = 64
 """Connections in one snapshot."""
 
@@ -52,7 +53,7 @@ class TwiceSampled:
     @property
     def stands(self) -> bool:
         """Whether both sockets are there and no byte moved."""
-        return all(self.second) and progress_of(self.first) == progress_of(self.second)
+        return all(self.second) and motions_of(self.first) == motions_of(self.second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,9 @@ class NamespaceSettings:
 
     def _settings(self, diag: SocketDiag) -> Settings:
         if diag not in self._read:
-            sysctls = sysctl.read(self._namespaces[diag], ("tcp_wmem", "tcp_adv_win_scale", *GIVING_UP))
+            sysctls = sysctl.read(
+                self._namespaces[diag], ("tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
+            )
             self._read[diag] = Settings(sysctls, sysctls, 0)
         return self._read[diag]
 
@@ -160,9 +163,9 @@ def may_be_stuck(sockets: BothSamples) -> bool:
     return all(socket is not None and socket.wqueue > 0 for socket in sockets)
 
 
-def progress_of(sockets: BothSamples) -> list[object]:
-    """What `SocketQueries.progress` says of each: one that moves changes it, and one that its program leaves too."""
-    return [s and (s.inode, s.bytes_acked, s.bytes_received, s.rqueue, s.wqueue) for s in sockets]
+def motions_of(sockets: BothSamples) -> list[Motion | None]:
+    """As `SocketQueries.motions` would answer: a byte that moves changes it, and so does a program that closes."""
+    return [(each.inode, each.app_progress, each.tcp_progress) if each else None for each in sockets]
 
 
 def parts(taken: Sequence[Snapshot]) -> list[Snapshot]:
@@ -197,7 +200,7 @@ def _beside(taken: Snapshot) -> Snapshot:
 
 
 def _target(role: Role, end: Located) -> Target:
-    return Target(role, end.diag, end.entry.local, end.entry.remote, end.entry.cookie)
+    return Target(role, end.diag, end.entry.local, end.entry.remote, end.entry.cookie, end.entry.interface)
 
 
 def _snapshot(number: int, sockets: BothSamples) -> Snapshot:

@@ -15,7 +15,7 @@ from lab.kernel.sockets.stall_poller import SocketQueries, StallPoller
 from lab.proof.judge import judge
 from lab.verdict import Verdict
 from lab.watching.connections import ConnectionFinder, WatchedConnection
-from lab.watching.evidence import BothSamples, EvidenceGatherer, may_be_stuck, progress_of
+from lab.watching.evidence import BothSamples, EvidenceGatherer, may_be_stuck, motions_of
 from lab.watching.namespaces import Namespaces, Targets
 
 POLL_S = 0.0196
@@ -46,11 +46,11 @@ class ChangeDetector:
         self._poller = StallPoller([each.connection.ends for each in judged], queues, counters)
         ends = [end for each in judged for end in each.connection.ends]
         self._queries = SocketQueries({index: end for index, end in enumerate(ends) if end}, tell_motion=True)
-        self._progress = [progress for each in judged for progress in progress_of(each.sockets)]
+        self._motions = [motion for each in judged for motion in motions_of(each.sockets)]
 
     def any_moved(self) -> bool:
         """Whether a byte moved, or a program left its socket."""
-        return any(self._progress[index] != now for index, now in self._queries.motions().items())
+        return any(self._motions[index] != now for index, now in self._queries.motions().items())
 
     def found_new_stall(self, deadline: float) -> bool:
         """Whether a pair has come to a stand with something to send at both ends. Polls until then, or the deadline.

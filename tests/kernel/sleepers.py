@@ -35,6 +35,17 @@ def connection():
 """
 
 
+POLLED = """
+c, s = connection(); e = os.eventfd(0); fill = c.setblocking(False)
+try:
+    while True: c.send(bytes(1 << 16))
+except BlockingIOError: pass
+say(inode(c), inode(s))
+"""
+
+"""A program with a TCP socket whose send buffer is full (c), its peer (s), and an eventfd (e)."""
+
+
 class Sleeper:
     """A program of its own, and the readers of this process."""
 

@@ -220,8 +220,9 @@ def test_the_settings_are_those_of_each_end_s_namespace_and_are_read_once_a_roun
         settings = NamespaceSettings(opened, finder.homes)
         inodes = Pair(*(end.entry.inode for end in connection.ends if end))
         for most in 50_000, 60_000:
-            sysctl.write(hosts.server, {"tcp_wmem": f"4096 16384 {most}"})
+            sysctl.write(hosts.server, {"tcp_wmem": f"4096 16384 {most}", "tcp_adv_win_scale": str(most // 10_000)})
             assert settings.wmem_max([inodes.server, 0]) == {inodes.server: 50_000}
+            assert settings.adv_win_scale([inodes.server, 0]) == {inodes.server: 5}
             found = settings.of(connection.ends.server)
             assert found is not None
             assert found.wmem_max == 50_000

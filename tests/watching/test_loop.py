@@ -1,16 +1,14 @@
 """All is judged again when something has changed, and seldom while nothing has; what is news is said once."""
 
-import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Protocol
 
 import pytest
 
-from lab import errors
 from lab.kernel.place.netns import Namespace
 from lab.kernel.sockets.sock_diag import Located, SocketDiag, TcpEntry
 from lab.spec import Grade, Outcome, Pair
@@ -28,7 +26,6 @@ from lab.watching.loop import (
     seconds_left,
 )
 from lab.watching.namespaces import Namespaces, named
-from tests.kernel.hosts import descriptors
 from tests.proof.frozen_pair import client, server
 from tests.report.report_samples import verdict
 from tests.watching.watched import LIMIT_S, connected, crowd, fill, loopback, port, until
@@ -167,38 +164,6 @@ def test_the_poll_ends_about_when_it_was_asked_to() -> None:
         assert time.monotonic() - began > 0.2
 
 
-def test_every_connection_is_judged_and_the_first_verdict_on_each_is_news() -> None:
-    with crowd(3, frozen=True) as (folder, *_), closing(Watch(Targets(namespaces=(folder,)))) as watch:
-        assert len(watch.connections()) == 4
-        for verdicts in (watch.once(), next(watch.live())):
-            assert len(verdicts) == 4
-            assert [each.outcome for each in verdicts].count(Outcome.DEADLOCK) == 1
-
-
-def test_a_namespace_that_comes_later_is_looked_into_and_one_that_is_left_is_let_go() -> None:
-    with closing(Watch(Targets())) as watch:
-        live = watch.live()
-        next(live)
-        with crowd(0, frozen=True) as (folder, _, client, _):
-            inside, ends = os.readlink(folder), f"127.0.0.1:{client}"
-            until(lambda: any(ends in (each.client, each.server) for each in next(live)))
-
-        def is_let_go() -> bool:
-            next(live)
-            return inside not in _held()
-
-        until(is_let_go)
-
-
-def _held() -> set[str]:
-    """What our descriptors refer to."""
-    found = set()
-    for each in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):
-            found.add(os.readlink(f"/proc/self/fd/{each}"))
-    return found
-
-
 def test_what_stands_as_it_was_judged_is_judged_again_after_as_long_as_it_has_stood() -> None:
     with crowd(10, frozen=True) as (folder, *_), closing(Watch(Targets(namespaces=(folder,)))) as watch:
         live = watch.live()
@@ -239,10 +204,3 @@ def test_an_end_that_its_program_leaves_behind_a_closed_window_is_news_though_no
         ends.client.close()
         next(live)
         assert time.monotonic() - began < later_s
-
-
-def test_what_is_nowhere_is_refused_and_nothing_is_left_open() -> None:
-    before = descriptors()
-    with loopback() as namespace, pytest.raises(errors.BadInputError, match="nowhere"):
-        Watch(Targets(namespaces=(path(namespace), "nowhere")))
-    assert descriptors() == before

@@ -110,7 +110,7 @@ def _interface_of(address: str) -> Interface | None:
 
 
 def _interface(**which: str | int) -> Interface:
-    """Of this `index` or `ifname`."""
+    """The interface of this `index` or `ifname`."""
     with _rtnetlink() as ip:
         (message,) = ip.link("get", **which)
     return Interface(message.get("ifname"), message.get("mtu"))

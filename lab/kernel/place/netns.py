@@ -4,7 +4,7 @@ pyroute2 enters them. System calls of our own are left for what it has not or do
 
 * unshare(CLONE_NEWNET): its create() gives a namespace a name by a mount in /var/run/netns, which a kill leaves behind
   and which a user namespace may not make.
-* unshare and setns of user namespaces, and prctl: it has neither.
+* unshare and setns of user namespaces, and prctl: it has none of them.
 * Its pushns() and popns() share one stack among all threads of a process, and its `netns=` argument forks a process for
   each socket (8 ms). Here a thread of its own enters a namespace and ends there.
 """

@@ -4,14 +4,14 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import ProcessSample, Resource
 from lab.kernel.place.netns import Namespace
-from lab.kernel.processes.descriptors import Descriptors, DescriptorTable, TaskDescriptor, raises_signals
+from lab.kernel.processes.descriptors import Descriptors, DescriptorTable, TaskDescriptor, raises_signals, signal_owners
 from lab.kernel.processes.runtime import runtime_of
 from lab.kernel.procfs import children_of, end_signal_of, has_ended, is_kernel_thread, parent_of, start_of, text_of
 
@@ -31,6 +31,8 @@ class DescriptorTables:
 
     by_pid: dict[int, DescriptorTable] = field(default_factory=dict)
     unreadable: set[int] = field(default_factory=set)
+    _signalled: frozenset[int] | None = None
+    """Processes, or process groups as negative numbers, that get signals by what comes to descriptors of others."""
     _by_resource: dict[Resource, dict[int, TaskDescriptor | None]] = field(default_factory=dict)
     """By process: where its table has the resource; None if it lies in an io_uring only."""
 
@@ -59,6 +61,15 @@ class DescriptorTables:
         if table is not None:
             for resource in table.all_resources():
                 self._by_resource.get(resource, {}).pop(pid, None)
+
+    def signals_reach(self, pid: int) -> bool:
+        """Whether what comes to a descriptor of another process raises a signal in this one."""
+        if self._signalled is None:
+            self._signalled = _signalled(self.by_pid)
+        try:
+            return not self._signalled.isdisjoint((pid, -os.getpgid(pid)))
+        except ProcessLookupError:
+            return False
 
     def holders(self, resources: Iterable[Resource]) -> set[int]:
         return {pid for resource in resources for pid in self._by_resource.get(resource, ())}
@@ -92,6 +103,15 @@ def scan(descriptors: Descriptors) -> DescriptorTables:
     return tables
 
 
+def _signalled(pids: Iterable[int]) -> frozenset[int]:
+    """The processes that get signals by what comes to a descriptor of another process (F_SETOWN, O_ASYNC)."""
+    found: set[int] = set()
+    for pid in pids:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+            found |= {owner for owner in signal_owners(pid) if owner not in (pid, 0)}
+    return frozenset(found)
+
+
 class Processes:
     """Describes processes. It finds out once what cannot change while a process lives."""
 
@@ -99,7 +119,13 @@ class Processes:
         self._runtimes: dict[tuple[int, int | None, str], str | None] = {}
 
     def sample(
-        self, pid: int, table: DescriptorTable | None, *, calls_readable: bool, alarm_pending: bool = False
+        self,
+        pid: int,
+        table: DescriptorTable | None,
+        *,
+        calls_readable: bool,
+        alarm_pending: bool = False,
+        tracees: Callable[[int], Iterable[int]] = lambda _: (),
     ) -> ProcessSample:
         """`table` is None if it could not be read. `alarm_pending`: some process has an alarm pending. About 60 us."""
         try:
@@ -125,10 +151,14 @@ class Processes:
             in_flight=table.in_flight if table is not None else 0,
             runtime=self._runtime(pid, comm),
             missing="; ".join(missing) or None,
-            hidden=tuple(_hidden(pid, caught or 0, maps)),
-            signals=(table is not None and table.io_uring) or RING in (maps or "") or AIO in (maps or ""),
+            hidden=tuple(_hidden(pid, caught or 0, maps, table)),
+            read_ends=None if table is None else table.read_ends,
+            write_ends=None if table is None else table.write_ends,
+            signals=(table is not None and (table.io_uring or table.signals))
+            or RING in (maps or "")
+            or AIO in (maps or ""),
             alarm_ends_it=alarm_pending and not ((caught or 0) | ignored) & SIGALRM_BIT,
-            reaps=tuple(_that_signal_their_end(pid, caught or 0, ignored)),
+            reaps=tuple(dict.fromkeys(_that_signal_their_end(pid, caught or 0, ignored, tracees))),
         )
 
     def _runtime(self, pid: int, comm: str) -> str | None:
@@ -162,7 +192,9 @@ def network_namespaces() -> tuple[list[Namespace], int]:
     return found, refused
 
 
-def _that_signal_their_end(pid: int, caught: int, ignored: int) -> Iterator[int]:
+def _that_signal_their_end(
+    pid: int, caught: int, ignored: int, tracees: Callable[[int], Iterable[int]]
+) -> Iterator[int]:
     """The children whose end sends the process a signal that runs a handler, or that ends the process."""
     try:
         children = children_of(pid)
@@ -170,6 +202,8 @@ def _that_signal_their_end(pid: int, caught: int, ignored: int) -> Iterator[int]
         if not has_ended(pid):
             raise
         children = []
+    if caught & SIGCHLD_BIT:
+        yield from tracees(pid)  # their stops and ends raise SIGCHLD, whoever their parent is
     for child in children:
         number = end_signal_of(child)
         if number is None:
@@ -180,7 +214,9 @@ def _that_signal_their_end(pid: int, caught: int, ignored: int) -> Iterator[int]
             yield child
 
 
-def _hidden(pid: int, caught: int, maps: str | None) -> Iterator[str]:
+def _hidden(pid: int, caught: int, maps: str | None, table: DescriptorTable | None) -> Iterator[str]:
+    if table is not None and table.message_queues:
+        yield "has a message queue: mq_notify(3) may signal it when a message comes"
     if maps is None:
         yield "has mappings that could not be read: whether an io_uring or an aio context is among them is not known"
     elif AIO in maps:

@@ -1,18 +1,21 @@
 """Tells what the descriptors of a process refer to, each as a `Resource`."""
 
+import fcntl
 import os
 import re
 import socket
+import stat
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from lab.evidence import Resource, ResourceKind
 from lab.kernel.processes.kcmp import KcmpType, is_epoll_member, same
+from lab.kernel.processes.socket_options import copy_of
 from lab.kernel.procfs import has_ended, text_of
-from lab.kernel.sockets.socket_index import SocketIndex
+from lab.kernel.sockets.socket_index import SocketIndex, is_unlisted
 
 _NUMBERED = re.compile(r"(socket|pipe):\[(\d+)\]")
 _EVENTFD_ID = re.compile(r"^eventfd-id:\s*(\d+)$", re.MULTILINE)
@@ -21,12 +24,20 @@ _SCM_FDS = re.compile(r"^scm_fds:\s*(\d+)", re.MULTILINE)
 _WATCHED = re.compile(r"^tfd:\s*(\d+)\s+events:\s*([0-9a-f]+).*?(?:ino:([0-9a-f]+)\s+sdev:([0-9a-f]+))?$", re.MULTILINE)
 _ASYNCHRONOUS = re.compile(r"^flags:\s*[0-7]*[2367][0-7]{4}$|^lock:.* LEASE ", re.MULTILINE)
 """O_ASYNC is 020000."""
-_REGISTERED = re.compile(r"^UserFiles:.*\n((?:\s+\d+: .*\n)*)", re.MULTILINE)
+_REGISTERED = re.compile(r"^UserFiles:\s*(\d+)\n((?:\s+\d+:.*\n)*)", re.MULTILINE)
+_SETTIME = re.compile(r"^settime flags:\s*(\d+)", re.MULTILINE)
+TFD_TIMER_CANCEL_ON_SET = 2
+_MOUNT = re.compile(r"^mnt_id:\s*(\d+)", re.MULTILINE)
 _TIME_LEFT = re.compile(r"^it_value:\s*\((\d+),\s*(\d+)\)", re.MULTILINE)
 
 
 RING_TRIES, RING_PAUSE_S = 20, 0.001
 """How often fdinfo of an io_uring is read: it does not show the registered files while a request is submitted."""
+
+RING = "anon_inode:[io_uring]"
+MEMFD = "/memfd:"
+SIGNALLING = ("anon_inode:kvm", "/dev/vhost")
+"""Files by which a virtual machine lets the kernel signal eventfds."""
 
 ALONE = 3
 """The link count of /proc/PID/task if the process has one thread (proc_task_getattr())."""
@@ -61,10 +72,59 @@ class DescriptorTable:
     registered: tuple[Resource, ...] = ()
     """What is registered in its io_urings, and perhaps in no table any more."""
     signals: bool = False
-    """It has io_urings or contexts of io_setup(2), which may signal eventfds (IORING_REGISTER_EVENTFD)."""
+    """It has io_urings or contexts of io_setup(2), which may signal eventfds (IORING_REGISTER_EVENTFD), or lets the
+    kernel do it for a virtual machine (KVM, vhost)."""
+    read_ends: frozenset[Resource] = frozenset()
+    """The pipes that it can read from."""
+    write_ends: frozenset[Resource] = frozenset()
+    """The pipes that it can write to."""
+    message_queues: bool = False
+    """It has a POSIX message queue, and mq_notify(3) may signal it."""
 
     def all_resources(self) -> tuple[Resource, ...]:
         return (*self.resources.values(), *self.registered)
+
+
+@dataclass(slots=True)
+class _TableBuilder:
+    resources: dict[TaskDescriptor, Resource] = field(default_factory=dict)
+    shareable: list[tuple[ResourceKind, TaskDescriptor]] = field(default_factory=list)
+    registered: list[Resource] = field(default_factory=list)
+    pipe_ends: dict[int, set[Resource]] = field(default_factory=lambda: {stat.S_IRUSR: set(), stat.S_IWUSR: set()})
+    io_uring: bool = False
+    in_flight: int = 0
+    signals: bool = False
+    message_queues: bool = False
+
+    def add(self, task: int, fd: int, link: str, resource: Resource) -> None:
+        kind = resource.kind
+        if kind in SHAREABLE:
+            self.shareable.append((kind, (task, fd)))
+        if kind not in LEFT_OUT:
+            self.resources[task, fd] = resource
+        if kind is ResourceKind.UNIX or is_unlisted(resource):
+            self.in_flight += scm_fds(task, fd)
+        elif kind is ResourceKind.PIPE:
+            self._add_pipe(task, fd, resource)
+        elif kind is ResourceKind.OTHER:
+            self.signals |= link.startswith(SIGNALLING)
+            self.message_queues |= link.count("/") == 1 and not link.startswith(MEMFD) and is_message_queue(task, fd)
+
+    def _add_pipe(self, task: int, fd: int, pipe: Resource) -> None:
+        """The mode of the link in /proc/PID/fd says which end it is."""
+        try:
+            mode = os.lstat(f"/proc/{task}/fd/{fd}").st_mode
+        except FileNotFoundError:
+            return
+        for bit, ends in self.pipe_ends.items():
+            if mode & bit:
+                ends.add(pipe)
+
+    def finish(self) -> DescriptorTable:
+        return DescriptorTable(
+            self.resources, self.io_uring, self.in_flight, tuple(self.shareable), tuple(self.registered), self.signals,
+            frozenset(self.pipe_ends[stat.S_IRUSR]), frozenset(self.pipe_ends[stat.S_IWUSR]), self.message_queues,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,28 +149,26 @@ class Descriptors:
 
     def table(self, pid: int) -> DescriptorTable:
         """All tables of a process: 3 us a descriptor. Raises PermissionError, FileNotFoundError, ProcessLookupError."""
-        resources: dict[TaskDescriptor, Resource] = {}
-        shareable: list[tuple[ResourceKind, TaskDescriptor]] = []
-        registered: list[Resource] = []
-        io_uring = False
-        in_flight = 0
+        builder = _TableBuilder()
         for task in _with_tables(pid):
             for fd, link in _links(task):
-                resource = self.named(task, fd, link)
-                kind = resource.kind
-                if kind in SHAREABLE:
-                    shareable.append((kind, (task, fd)))
-                if kind not in LEFT_OUT:
-                    resources[task, fd] = resource
-                if kind is ResourceKind.UNIX:
-                    in_flight += scm_fds(task, fd)
-                if link == "anon_inode:[io_uring]":
-                    io_uring = True
-                    links = registered_in(task, fd)
-                    in_flight += links is None
-                    in_flight += sum(each.startswith("anon_inode:") for each in links or ())
-                    registered += [self.named(task, -1, each) for each in links or () if _NUMBERED.fullmatch(each)]
-        return DescriptorTable(resources, io_uring, in_flight, tuple(shareable), tuple(registered))
+                builder.add(task, fd, link, self.named(task, fd, link))
+                if link == RING:
+                    self._add_ring(builder, registered_in(task, fd))
+        return builder.finish()
+
+    def _add_ring(self, builder: "_TableBuilder", links: list[str] | None) -> None:
+        """What an io_uring holds. Before Linux 6.13 its files are not called like links: then any may be among them."""
+        builder.io_uring = True
+        if links is None:
+            builder.in_flight += 1
+            return
+        for link in links:
+            resource = self.named(-1, -1, link) if _NUMBERED.fullmatch(link) else None
+            if resource is not None and resource.kind is not ResourceKind.UNIX and not is_unlisted(resource):
+                builder.registered.append(resource)
+            elif not link.startswith(("/", "<none>")):
+                builder.in_flight += 1
 
     def resource(self, task: int, fd: int) -> Resource:
         """What one descriptor of a thread refers to now; CLOSED if there is none."""
@@ -118,6 +176,10 @@ class Descriptors:
             return self.named(task, fd, os.readlink(f"/proc/{task}/fd/{fd}"))
         except FileNotFoundError:
             return CLOSED
+
+    def is_being_connected(self, inode: int) -> bool:
+        """Whether a connection to a listening TCP socket has begun and is not yet established."""
+        return self._index.is_being_connected(inode)
 
     def listens(self, inode: int) -> bool:
         """Whether a Unix socket is listening."""
@@ -184,8 +246,8 @@ def registered_in(task: int, fd: int) -> list[str] | None:
     """The files registered in an io_uring, named like links in /proc/PID/fd; None if fdinfo does not show them."""
     for _ in range(RING_TRIES):
         text = fdinfo(task, fd)
-        if found := _REGISTERED.search(text):
-            return [line.split(": ", 1)[1] for line in found[1].splitlines()]
+        if (found := _REGISTERED.search(text)) and (found[2] or found[1] == "0"):
+            return [line.split(":", 1)[1].strip() for line in found[2].splitlines()]
         if not text:
             return []
         time.sleep(RING_PAUSE_S)
@@ -242,6 +304,32 @@ def raises_signals(pid: int) -> bool | None:
         return False if has_ended(pid) else None
 
 
+def signal_owners(pid: int) -> Iterator[int]:
+    """The processes that get a signal by what comes to a descriptor of this one (F_SETOWN): mostly itself.
+
+    A negative number is a process group. Raises PermissionError.
+    """
+    for task in _with_tables(pid):
+        for fd in map(int, os.listdir(f"/proc/{task}/fdinfo")):
+            if _ASYNCHRONOUS.search(fdinfo(task, fd)) and (copy := copy_of(task, fd)) is not None:
+                try:
+                    yield fcntl.fcntl(copy, fcntl.F_GETOWN)
+                finally:
+                    os.close(copy)
+
+
+def is_message_queue(task: int, fd: int) -> bool:
+    """Whether a file lies in a mount that no mount namespace shows, as message queues do (mq_overview(7))."""
+    found = _MOUNT.search(fdinfo(task, fd))
+    if found is None:
+        return False
+    try:
+        mounts = text_of(f"/proc/{task}/mountinfo")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return not any(line.split(" ", 1)[0] == found[1] for line in mounts.splitlines())
+
+
 def scm_fds(task: int, fd: int) -> int:
     """How many descriptors lie in the receive queue of a Unix socket (since Linux 5.6)."""
     found = _SCM_FDS.search(fdinfo(task, fd))
@@ -257,6 +345,12 @@ def epoll_set(task: int, fd: int) -> list[Watched]:
         found.append(Watched(int(number), int(events, 16), where[0], where[1], fd, seen[number]))
         seen[number] += 1
     return found
+
+
+def ends_when_the_clock_is_set(task: int, fd: int) -> bool:
+    """Whether a timerfd also ends when somebody sets the clock (TFD_TIMER_CANCEL_ON_SET)."""
+    found = _SETTIME.search(fdinfo(task, fd))
+    return bool(found and int(found[1], 8) & TFD_TIMER_CANCEL_ON_SET)
 
 
 def timer_left_ns(task: int, fd: int) -> int | None:

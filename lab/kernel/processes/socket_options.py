@@ -19,7 +19,7 @@ SYS_PIDFD_GETFD = 438
 PIDFD_THREAD = os.O_EXCL
 TCP_USER_TIMEOUT = 18
 SO_BUF_LOCK, SOCK_SNDBUF_LOCK, SOCK_RCVBUF_LOCK = 72, 1, 2
-TCP_WINDOW_CLAMP, TCP_ULP, ULP_NAME_MAX = 10, 31, 16
+TCP_WINDOW_CLAMP, TCP_NOTSENT_LOWAT, TCP_ULP, ULP_NAME_MAX = 10, 25, 31, 16
 ERROR_QUEUE = {
     "SO_TIMESTAMPING": (socket.SOL_SOCKET, 37),
     "SO_ZEROCOPY": (socket.SOL_SOCKET, 60),
@@ -45,10 +45,42 @@ class ProgramOptions:
     """Likewise SO_RCVBUF."""
     window_clamp: int
     """TCP_WINDOW_CLAMP, in bytes; 0 for other sockets."""
+    notsent_lowat: int
+    """TCP_NOTSENT_LOWAT, in bytes; 0: as the sysctl says."""
     ulp: str
     """TCP_ULP: tls, mptcp, ...; empty: nothing, or no TCP socket."""
     error_queue: str
     """The options by which something may come to its error queue; empty: none."""
+
+
+def _pidfd_of(task: int) -> int | str:
+    """Or why there is none.
+
+    Before Linux 6.9 (PIDFD_THREAD) only a process can be asked, by its first thread: another thread's table is the same
+    one there, or is not read.
+    """
+    try:
+        return os.pidfd_open(task, PIDFD_THREAD)
+    except OSError:
+        process = process_of(task)
+        if process is None or (process != task and not same(KcmpType.TABLE, task, process)):
+            return f"socket options of task {task}: its descriptors are not its process's"
+        try:
+            return os.pidfd_open(process)
+        except OSError as error:
+            return f"socket options of process {process}: {error.strerror}"
+
+
+def copy_of(task: int, fd: int) -> int | None:
+    """A copy of a thread's descriptor, to be closed; None if it cannot be had (pidfd_getfd(2): CAP_SYS_PTRACE)."""
+    pidfd = _pidfd_of(task)
+    if isinstance(pidfd, str):
+        return None
+    try:
+        copy = int(_libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0))
+    finally:
+        os.close(pidfd)
+    return copy if copy >= 0 else None
 
 
 def options_of(task: int, fd: int) -> ProgramOptions | str:
@@ -56,16 +88,9 @@ def options_of(task: int, fd: int) -> ProgramOptions | str:
 
     Before Linux 6.9 (PIDFD_THREAD) only the first thread's table can be copied from. Another thread must share it.
     """
-    try:
-        pidfd = os.pidfd_open(task, PIDFD_THREAD)
-    except OSError:
-        process = process_of(task)
-        if process is None or (process != task and not same(KcmpType.TABLE, task, process)):
-            return f"socket options of task {task}: its descriptors are not its process's"
-        try:
-            pidfd = os.pidfd_open(process)
-        except OSError as error:
-            return f"socket options of process {process}: {error.strerror}"
+    pidfd = _pidfd_of(task)
+    if isinstance(pidfd, str):
+        return pidfd
     try:
         copy = _libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
         if copy < 0:
@@ -79,6 +104,7 @@ def options_of(task: int, fd: int) -> ProgramOptions | str:
                 sndbuf_locked=_has(locks, SOCK_SNDBUF_LOCK),
                 rcvbuf_locked=_has(locks, SOCK_RCVBUF_LOCK),
                 window_clamp=_number(copy, socket.IPPROTO_TCP, TCP_WINDOW_CLAMP),
+                notsent_lowat=_number(copy, socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT),
                 ulp=(_get(copy, socket.IPPROTO_TCP, TCP_ULP, ULP_NAME_MAX) or b"").partition(b"\0")[0].decode(),
                 error_queue=", ".join(name for name, where in ERROR_QUEUE.items() if _number(copy, *where)),
             )

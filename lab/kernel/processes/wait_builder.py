@@ -1,17 +1,20 @@
 """Puts one wait together: what its descriptors refer to, the members of its epoll sets, and its time limits."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lab.evidence import Item, Resource, ResourceKind, Wait, Wants
 from lab.kernel.processes.deadlines import Deadlines
-from lab.kernel.processes.descriptors import Descriptors, Watched, epoll_set, timer_left_ns
+from lab.kernel.processes.descriptors import Descriptors, Watched, ends_when_the_clock_is_set, epoll_set, timer_left_ns
 from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.threads import TrackedThread
 from lab.kernel.sockets.socket_index import is_socket
 
 MAX_ITEMS = 4096
 """Descriptors of one call or epoll set; a larger one is not understood."""
+FAR_NS = 10 * 365 * 86_400 * 1_000_000_000
+"""Ten years: a program that says so means no limit, and the kernel's own arithmetic wraps later."""
 MAX_NESTING = 5
 """EP_MAX_NESTS of fs/eventpoll.c is 4."""
 
@@ -51,8 +54,9 @@ class WaitBuilder:
         self.unknown = self.unknown or why
 
     def ends_at(self, instant_ns: int | None) -> None:
-        """Add a time limit. None: nobody knows when it ends."""
-        self._ends.append(instant_ns)
+        """Add a time limit. None: nobody knows when it ends. One that is FAR away is none."""
+        if instant_ns is None or instant_ns - time.time_ns() < FAR_NS:
+            self._ends.append(instant_ns)
 
     def polls_for(self, duration_ns: int) -> None:
         """Add the time limit of a poll, which is a duration. The thread may have slept before in the same call."""
@@ -86,6 +90,8 @@ class WaitBuilder:
             self.wait_for(resource, Wants.END)
         elif kind is ResourceKind.LISTENER or (kind is ResourceKind.UNIX and self.descriptors.listens(resource.number)):
             self.wait_for(resource, Wants.ACCEPT, edge)
+            if kind is ResourceKind.LISTENER and self.descriptors.is_being_connected(resource.number):
+                self.fail(f"a connection to {resource} has begun (SYN-RECEIVED), and ends the wait by itself")
         elif kind is ResourceKind.UNIX and wants is Wants.WRITE and self.descriptors.sends_datagrams(resource.number):
             self.wait_for(Resource(ResourceKind.OTHER, f"{resource}, which sends datagrams"), wants, edge)
         else:
@@ -98,7 +104,8 @@ class WaitBuilder:
         self.rests_on[ResourceKind.TIMERFD, fd] = None
         left = timer_left_ns(self.thread.tid, fd)
         if left is not None:
-            self.ends_at(self.deadlines.in_ns(left))
+            ends_early = ends_when_the_clock_is_set(self.thread.tid, fd)
+            self.ends_at(None if ends_early else self.deadlines.in_ns(left))
 
     def ready(self, fd: int, events: int, edge: bool = False) -> None:
         self._ready_resource(fd, self.descriptors.resource(self.thread.tid, fd), events, edge)

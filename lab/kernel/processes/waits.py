@@ -54,7 +54,7 @@ class Waits:
         line = thread.line
         if line.syscall is None:
             return None, False
-        builder = WaitBuilder(thread, self._descriptors, self._deadlines, self._tracees)
+        builder = WaitBuilder(thread, self._descriptors, self._deadlines, self.tracees)
         if line.syscall == "running" or line.state == "R":
             builder.fail("it runs")
         elif line.state == "D" and thread.suspended is None:
@@ -66,7 +66,8 @@ class Waits:
         thread.rests_on = tuple(builder.rests_on)
         return builder.finish(), builder.dynamic
 
-    def _tracees(self, pid: int) -> list[int]:
+    def tracees(self, pid: int) -> list[int]:
+        """The processes of which it traces a thread."""
         if self._traced is None:
             self._traced = traced()
         return sorted({each for tid in os.listdir(f"/proc/{pid}/task") for each in self._traced.get(int(tid), ())})

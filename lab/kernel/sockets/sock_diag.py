@@ -28,7 +28,7 @@ INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO, INET_DIAG_ULP_INFO = 2, 4, 
 INET_ULP_INFO_NAME = 1
 EXTENSIONS = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1) | 1 << (INET_DIAG_SKMEMINFO - 1)
 NO_COOKIE = b"\xff" * 8
-LISTEN, TIME_WAIT, REQUEST_SOCK = 10, 6, 12
+LISTEN, TIME_WAIT, SYN_RECV, REQUEST_SOCK = 10, 6, 3, 12
 WITH_A_FILE = 0xFFFFFFFF & ~(1 << TIME_WAIT | 1 << REQUEST_SOCK)
 """The states that a dump asks for. A socket in TIME-WAIT, or one not yet accepted, belongs to no program."""
 UDIAG_SHOW_PEER, UNIX_DIAG_PEER = 4, 2
@@ -74,6 +74,8 @@ class TcpEntry:
     local: str
     remote: str
     listens: bool
+    interface: int = 0
+    """The index of the interface that it is bound to (SO_BINDTODEVICE, IPv6 link-local); 0: none."""
 
 
 Motion = tuple[int, tuple[int, int], tuple[int, int]]
@@ -102,14 +104,16 @@ class SocketDiag:
     def close(self) -> None:
         self._netlink.close()
 
-    def sample(self, role: Role | None, local: str, remote: str, cookie: int | None = None) -> SocketSample | None:
+    def sample(
+        self, role: Role | None, local: str, remote: str, cookie: int | None = None, interface: int = 0
+    ) -> SocketSample | None:
         """The TCP socket with this local and this remote address (`ip:port`); None if there is none.
 
         With a cookie, from an earlier sample, only that socket is meant. A socket in TIME-WAIT counts as none: it has
         no buffers and no program any more.
         """
         now = time.time_ns()
-        reply = self._ask(local, remote, NO_COOKIE if cookie is None else struct.pack("=Q", cookie))
+        reply = self._ask(local, remote, interface, NO_COOKIE if cookie is None else struct.pack("=Q", cookie))
         return None if reply is None else _parse(reply, role, now)
 
     def answers(self, questions: Sequence[bytes]) -> list[bytes]:
@@ -146,6 +150,10 @@ class SocketDiag:
         """All TCP sockets of the namespace that a program has, listening ones too: 4 us each."""
         return [_entry(reply) for reply in self._tcp(0, WITH_A_FILE)]
 
+    def requested_ports(self) -> set[int]:
+        """The local ports to which a connection has begun that is not yet established: 50 us with no such request."""
+        return {port_of(_entry(reply).local) for reply in self._tcp(0, 1 << SYN_RECV | 1 << REQUEST_SOCK)}
+
     def unix_entries(self) -> list[UnixEntry]:
         """All Unix sockets of the namespace. Of a peer in another namespace only the inode is known."""
         request = struct.pack("=BBHIIIII", socket.AF_UNIX, 0, 0, 0xFFFFFFFF, 0, UDIAG_SHOW_PEER, 0xFFFFFFFF, 0xFFFFFFFF)
@@ -159,8 +167,8 @@ class SocketDiag:
             replies += self._dump(request)
         return replies
 
-    def _ask(self, local: str, remote: str, cookie: bytes) -> bytes | None:
-        self._send(_request(local, remote, EXTENSIONS) + cookie, NLM_F_REQUEST)
+    def _ask(self, local: str, remote: str, interface: int, cookie: bytes) -> bytes | None:
+        self._send(_request(local, remote, interface, EXTENSIONS) + cookie, NLM_F_REQUEST)
         while True:
             reply = self._receive(8192)
             if NLMSG.unpack_from(reply)[3] == self._sequence:
@@ -212,10 +220,10 @@ def _silent(error: OSError) -> TestbedError:
     return TestbedError(f"sock_diag does not answer: {why}")
 
 
-def question(local: str, remote: str, cookie: int, *, tell_motion: bool = False) -> bytes:
+def question(entry: TcpEntry, *, tell_motion: bool = False) -> bytes:
     """A question about one socket, header included: it can be sent again and again."""
     extensions = 1 << (INET_DIAG_INFO - 1) if tell_motion else 0
-    request = _request(local, remote, extensions) + struct.pack("=Q", cookie)
+    request = _request(entry.local, entry.remote, entry.interface, extensions) + struct.pack("=Q", entry.cookie)
     return NLMSG.pack(NLMSG.size + len(request), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0) + request
 
 
@@ -228,13 +236,13 @@ class Located:
 
 
 @lru_cache(maxsize=4096)
-def _request(local: str, remote: str, extensions: int) -> bytes:
+def _request(local: str, remote: str, interface: int, extensions: int) -> bytes:
     """The request for one socket, without its cookie."""
     (source, sport), (destination, dport) = split_address(local), split_address(remote)
     family = socket.AF_INET if len(source) == 4 else socket.AF_INET6
     request = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, extensions, 0xFFFFFFFF)
     request += struct.pack(">HH", sport, dport) + source.ljust(16, b"\0") + destination.ljust(16, b"\0")
-    return request + struct.pack("=I", 0)
+    return request + struct.pack("=I", interface)
 
 
 def _messages(block: bytes) -> Iterator[bytes]:
@@ -278,9 +286,9 @@ def _checked(reply: bytes) -> bytes | None:
 
 
 def _entry(reply: bytes) -> TcpEntry:
-    family, state, _, _, ports, addresses, _, cookie, *rest = _MESSAGE.unpack_from(reply, NLMSG.size)
+    family, state, _, _, ports, addresses, interface, cookie, *rest = _MESSAGE.unpack_from(reply, NLMSG.size)
     local, remote = _addresses(family, ports, addresses)
-    return TcpEntry(rest[-1], int.from_bytes(cookie, "little"), local, remote, state == LISTEN)
+    return TcpEntry(rest[-1], int.from_bytes(cookie, "little"), local, remote, state == LISTEN, interface)
 
 
 def _unix_entry(reply: bytes) -> UnixEntry:
@@ -295,6 +303,10 @@ def _addresses(family: int, ports: bytes, addresses: bytes) -> tuple[str, str]:
     sport, dport = struct.unpack(">HH", ports)
     size = 4 if family == socket.AF_INET else 16
     return join_address(addresses[:size], sport), join_address(addresses[16 : 16 + size], dport)
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 def split_address(text: str) -> tuple[bytes, int]:

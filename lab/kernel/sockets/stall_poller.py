@@ -24,7 +24,7 @@ class SocketQueries:
         by_diag: dict[SocketDiag, dict[int, bytes]] = {}
         for number, each in sockets.items():
             entry = each.entry
-            asked = question(entry.local, entry.remote, entry.cookie, tell_motion=tell_motion)
+            asked = question(entry, tell_motion=tell_motion)
             by_diag.setdefault(each.diag, {})[number] = asked
         self._asked = [(diag, part) for diag, questions in by_diag.items() for part in _parts(questions)]
         self.datagrams = [(diag.any_sends, b"".join(part.values()), len(part)) for diag, part in self._asked]

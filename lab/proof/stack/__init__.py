@@ -22,7 +22,7 @@ from lab.proof.stack import closed_window, unseen_window
 from lab.proof.stack.ack_starvation import starved_reader, starved_writer
 from lab.proof.stack.capacity import capacity
 from lab.proof.stack.ruling import Argument, Ends, Possible, Ruling, end_of, unknown, yes
-from lab.proof.stack.send_buffer import has_room, largest_sndbuf, least_queued, sealed, unless_cut
+from lab.proof.stack.send_buffer import has_room, has_too_much_unsent, largest_sndbuf, least_queued, sealed, unless_cut
 from lab.proof.stack.silly_window import silly_window
 from lab.proof.stack.traits import UNKNOWN_KERNEL, KernelTraits
 from lab.reason import Qualifier, Reason, Why
@@ -87,7 +87,7 @@ def _has_room(way: Direction) -> Ruling | None:
     sender = way.sender
     if sender.wqueue == 0:
         return yes(Why.NOTHING_QUEUED, end_of(sender))
-    if has_room(sender.wmem_queued, sender.sndbuf):
+    if has_room(sender.wmem_queued, sender.sndbuf) and not has_too_much_unsent(sender, way.kernel):
         return yes(Why.HAS_ROOM, end_of(sender), sender.wmem_queued, sender.sndbuf)
     return None
 
@@ -96,10 +96,17 @@ def _window_stays_closed(way: Direction) -> Ruling | None:
     if way.opening is not None:
         return None
     sender, peer, kernel = way.sender, way.peer, way.kernel
+    if has_too_much_unsent(sender, kernel):
+        reason = Reason(Why.TOO_MUCH_UNSENT, (end_of(sender), sender.notsent_bytes))
+        found = Ruling(Possible.NO, reason, Argument.CLOSED_WINDOW, queue_full=True, premises=("unsent-limit",))
+        return _behind_closed_window(way, found)
     most = largest_sndbuf(sender, peer, kernel)
     found = sealed(sender, least_queued(sender), way.arrival, most, Argument.CLOSED_WINDOW)
-    if not found.excluded:
-        return found
+    return _behind_closed_window(way, found) if found.excluded else found
+
+
+def _behind_closed_window(way: Direction, found: Ruling) -> Ruling:
+    sender = way.sender
     found = _limited(way, found, "packet-merging")
     ends = Ends.BY_TCP_RETRIES2 if is_silent(sender) else found.ends
     return replace(

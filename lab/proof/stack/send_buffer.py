@@ -36,6 +36,13 @@ def has_room(queued: int, sndbuf: int) -> bool:
     return queued < sndbuf and sndbuf - queued >= queued >> 1
 
 
+def has_too_much_unsent(sender: SocketSample, kernel: KernelTraits) -> bool:
+    """tcp_stream_memory_free(): whether TCP_NOTSENT_LOWAT alone keeps a writer waiting. Behind a window that stays
+    closed nothing more is sent, so it does so for good."""
+    limit = kernel.notsent_lowat(sender)
+    return limit is not None and sender.notsent_bytes >= limit > 0
+
+
 def sealed(sender: SocketSample, queued: int, arrival: Ruling, most: int, argument: Argument) -> Ruling:
     """Judges a queue that cannot become less than `queued` against the largest send buffer that it may ever get.
 

@@ -29,6 +29,8 @@ class KernelTraits:
     """What its MAX_TCP_HEADER may be."""
     gives_up: bool = False
     """An end may abort although its peer lives: `gives_up()`."""
+    notsent_lowat_of: Mapping[int, int] = field(default_factory=dict)
+    """tcp_notsent_lowat of the socket's own namespace, by inode."""
     sndbuf_set: frozenset[int] = frozenset()
     """Inodes of sockets of which it is known, but for the kernel's word, that SO_SNDBUF was set."""
     adv_win_scale_of: Mapping[int, int] = field(default_factory=dict)
@@ -37,6 +39,10 @@ class KernelTraits:
     def largest_wmem(self, sender: SocketSample) -> int | None:
         """tcp_wmem[2] for this socket, or more; None: not known."""
         return self.wmem_max_of.get(sender.inode, self.wmem_max)
+
+    def notsent_lowat(self, sender: SocketSample) -> int | None:
+        """The limit of its unsent bytes; None: not known."""
+        return sender.notsent_lowat or self.notsent_lowat_of.get(sender.inode)
 
 
 UNKNOWN_KERNEL = KernelTraits()

@@ -38,6 +38,7 @@ def test_available_memory_is_a_part_of_all() -> None:
 @pytest.mark.parametrize(
     ("call", "imported", "not_imported"),
     [
+        ("load_setns", "pyroute2.netns", "pyroute2.iproute"),
         ("load_rtnetlink", "pyroute2.iproute.linux", "scapy"),
         ("load_scapy", "scapy.arch.linux", "pyroute2.iproute"),
         ("warm", "scapy.arch.linux", "pyroute2.ndb"),

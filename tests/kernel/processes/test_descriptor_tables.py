@@ -1,69 +1,29 @@
-"""Who holds a descriptor, what else is known of him, and who cannot be read."""
+"""Which processes hold a resource, what else is told of a process, and which cannot be read."""
 
 import os
-import pickle
-import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from lab.evidence import ProcessSample, Resource, ResourceKind
+from lab.evidence import ProcessSample, Resource
 from lab.kernel.place.netns import Namespace, program_in
 from lab.kernel.processes import descriptor_tables
-from lab.kernel.processes.deadlines import Deadlines
 from lab.kernel.processes.descriptor_tables import Processes, network_namespaces, scan
 from lab.kernel.processes.descriptors import Descriptors
-from lab.kernel.processes.runtime import runtime_of
 from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.threads import Line, Threads
 from lab.kernel.procfs import children_of, shows_all_processes
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
 from lab.spec import Pair
-from tests.kernel.sleepers import LIMIT_S, Sleeper, sleeper
-
-NOBODY = 65534
-
-T = TypeVar("T")
+from tests.kernel.nobody import as_nobody
+from tests.kernel.sleepers import Sleeper, sleeper
 
 
 def described(program: Sleeper) -> ProcessSample:
     return Processes().sample(program.pid, program.descriptors.table(program.pid), calls_readable=True)
-
-
-def test_a_table_names_what_its_descriptors_refer_to() -> None:
-    code = """
-c, s = connection(); a, b = socket.socketpair(); r, w = os.pipe(); e = os.eventfd(0); f = open(sys.executable)
-t = libc.timerfd_create(1, 0)
-say(inode(c), inode(s), inode(a), inode(b), inode(r), t); time.sleep(60)
-"""
-    with sleeper(code) as program:
-        program.asleep("clock_nanosleep")
-        c, s, a, b, r, t = program.words
-        table = program.descriptors.table(program.pid)
-    found = {str(each) for each in table.resources.values()}
-    assert {f"socket:{c}", f"socket:{s}", f"unix:{a}", f"unix:{b}", f"pipe:{r}", f"timerfd:{program.pid}/{t}"} <= found
-    assert sum(each.startswith("eventfd:") for each in found) == 1
-    assert not any("python" in each for each in found), "a file is none's wait"
-
-
-def test_two_eventfds_of_two_processes_are_told_apart_and_an_inherited_one_is_the_same() -> None:
-    code = "e = os.eventfd(0); pid = os.fork(); pid and say(pid); time.sleep(60)"
-    with sleeper(code) as one, sleeper(code) as other:
-        tables = scan(one.descriptors)
-        own = {
-            pid: {each for each in tables.by_pid[pid].resources.values() if each.kind is ResourceKind.EVENTFD}
-            for pid in (one.pid, int(one.words[0]), other.pid)
-        }
-        for each in (one, other):
-            os.kill(int(each.words[0]), signal.SIGKILL)
-    assert own[one.pid] == own[int(one.words[0])]
-    assert own[one.pid].isdisjoint(own[other.pid])
 
 
 APART = """
@@ -136,11 +96,9 @@ time.sleep(60)
         assert described(program).parent == os.getpid()
 
 
-def test_an_alarm_of_anybody_is_seen_and_ends_who_does_not_catch_it() -> None:
+def test_a_pending_alarm_ends_a_process_that_does_not_catch_it() -> None:
     with sleeper("say('x'); signal.alarm(60); time.sleep(60)") as program:
         program.asleep("clock_nanosleep")
-        assert Deadlines().alarm_is_pending()
-        assert not Deadlines(Path("/nowhere")).alarm_is_pending()
         for pending in (True, False):
             table = program.descriptors.table(program.pid)
             sample = Processes().sample(program.pid, table, calls_readable=True, alarm_pending=pending)
@@ -190,43 +148,6 @@ libc.mmap.restype = ctypes.c_void_p; libc.mmap(None, 4096, 3, 1, ring, ctypes.c_
             pytest.skip("no io_uring here")
         program.asleep("clock_nanosleep")
         assert program.pid in scan(program.descriptors).with_descriptors_in_flight()
-
-
-def test_time_limits_of_a_socket_are_read_and_nothing_is_changed() -> None:
-    code = """
-c, s = connection(); c.setsockopt(6, 18, 7000); c.setblocking(True)
-c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack('qq', 3, 500000))
-c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
-c.setsockopt(6, 10, 5000)
-s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-say(c.fileno(), s.fileno(), c.getsockopt(6, 10), s.getsockopt(6, 10)); time.sleep(60)
-"""
-    with sleeper(code) as program:
-        one, other, clamp, usual = map(int, program.words)
-        flags = Path(f"/proc/{program.pid}/fdinfo/{one}").read_text()
-        descriptors = len(os.listdir("/proc/self/fd"))
-        assert options_of(program.pid, one) == ProgramOptions(3_500_000_000, 0, 7000, True, False, clamp, "", "")
-        assert options_of(program.pid, other) == ProgramOptions(0, 0, 0, False, True, usual, "", "")
-        assert isinstance(options_of(program.pid, 99), str)
-        assert Path(f"/proc/{program.pid}/fdinfo/{one}").read_text() == flags
-        assert len(os.listdir("/proc/self/fd")) == descriptors
-
-
-def as_nobody(function: Callable[[], T]) -> T:
-    """Its result in a forked child without any privilege."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-        with os.fdopen(write, "wb") as results:
-            pickle.dump(function(), results)
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as results:
-        value: T = pickle.load(results)
-    os.waitpid(pid, 0)
-    return value
 
 
 def test_who_may_not_read_is_told_what_is_missing() -> None:
@@ -282,23 +203,6 @@ def test_all_network_namespaces_are_found_each_once(hosts: Pair[Namespace]) -> N
 
 def test_the_whole_host_is_seen_from_the_first_pid_namespace_only() -> None:
     assert shows_all_processes() is (Path("/proc/self/ns/pid").stat().st_ino == 0xEFFFFFFC)
-
-
-@pytest.mark.parametrize(
-    ("runtime", "command"),
-    [("node", ["node", "-e", "setInterval(() => 0, 1e6)"]), ("go", ["docker", "events"]), (None, ["sleep", "60"])],
-)
-def test_runtimes_are_recognised(runtime: str | None, command: list[str]) -> None:
-    assert shutil.which(command[0])
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            end = time.monotonic() + LIMIT_S
-            name = os.path.realpath(str(shutil.which(command[0])))
-            while os.readlink(f"/proc/{process.pid}/exe") != name and time.monotonic() < end:
-                time.sleep(0.002)
-            assert runtime_of(process.pid) == runtime
-        finally:
-            process.kill()
 
 
 def test_a_process_that_ends_while_it_is_described_has_no_children(monkeypatch: pytest.MonkeyPatch) -> None:

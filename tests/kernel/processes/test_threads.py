@@ -89,8 +89,10 @@ def open_of(pid: int) -> list[str]:
 )
 def test_a_blocked_thread_shows_its_call_and_has_not_run_between_two_looks(script: str, call: str) -> None:
     with played(script) as (threads, process):
-        (before,) = until(threads, process.pid, call)
-        assert before.state == "S"
+        (before,) = wait(
+            lambda: lines(threads, process.pid),
+            lambda seen: [(line.syscall, line.state) for line in seen] == [(call, "S")],
+        )
         assert [lines(threads, process.pid) for _ in range(20)] == [[before]] * 20
 
 

@@ -4,18 +4,14 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from lab.evidence import Item, Resource, Wants
-from lab.kernel.processes.deadlines import Deadlines
-from lab.kernel.processes.waits import _READERS, Waits
-from lab.kernel.procfs import children_of
+from lab.kernel.processes.waits import _READERS
 from lab.syscalls import BY_NUMBER, Form
-from tests.kernel.sleepers import LIMIT_S, sleeper
+from tests.kernel.sleepers import LIMIT_S, POLLED, sleeper
 
 MS = 1_000_000
 
@@ -62,44 +58,9 @@ while True: os.sendfile(c.fileno(), f, 0, 1 << 20)
         assert program.resources("sendfile") == [(f"socket:{program.words[0]}", "write", False)]
 
 
-def test_a_send_with_a_time_limit_is_timed_and_not_dated() -> None:
-    limit = "c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack('qq', 60, 0))"
-    with sleeper(f"c, s = connection(); {limit}; say(inode(c)); c.sendall(bytes(1 << 28))") as program:
-        wait = program.wait("sendto")
-    assert wait.timed
-    assert wait.deadline_ns is None
-
-
-def test_a_receive_does_not_end_by_the_limit_for_sends() -> None:
-    limit = "c.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack('qq', 60, 0))"
-    with sleeper(f"c, s = connection(); {limit}; say(inode(c)); c.recv(1)") as program:
-        assert not program.wait("recvfrom").timed
-
-
 def test_accept_waits_for_a_new_connection() -> None:
     with sleeper("l = socket.create_server(('127.0.0.1', 0)); say(inode(l)); l.accept()") as program:
         assert program.resources("accept4") == [(f"listener:{program.words[0]}", "accept", False)]
-
-
-def test_a_unix_socket_and_its_acceptor_are_told_apart() -> None:
-    with sleeper("a, b = socket.socketpair(); say(inode(a), inode(b)); a.recv(1)") as program:
-        assert program.resources("recvfrom") == [(f"unix:{program.words[0]}", "read", False)]
-        entry = program.index.unix(int(program.words[0]))
-        assert entry is not None
-        assert entry.peer == int(program.words[1])
-    with sleeper("l = socket.socket(socket.AF_UNIX); l.bind(''); l.listen(); say(inode(l)); l.accept()") as program:
-        assert program.resources("accept4") == [(f"unix:{program.words[0]}", "accept", False)]
-
-
-def test_room_for_a_datagram_may_come_from_whoever_was_sent_one_before() -> None:
-    code = """
-a = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); b, c = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
-b.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192); say(inode(b))
-while True: b.send(bytes(4096))
-"""
-    with sleeper(code) as program:
-        resource = f"other:unix:{program.words[0]}, which sends datagrams"
-        assert program.resources("sendto") == [(resource, "write", False)]
 
 
 def test_a_pipe_is_waited_for_at_both_ends() -> None:
@@ -107,22 +68,6 @@ def test_a_pipe_is_waited_for_at_both_ends() -> None:
         assert program.resources("read") == [(f"pipe:{program.words[0]}", "read", False)]
     with sleeper("r, w = os.pipe(); say(inode(r)); os.write(w, bytes(1 << 20))") as program:
         assert program.resources("write") == [(f"pipe:{program.words[0]}", "write", False)]
-
-
-def test_a_named_pipe_may_be_opened_by_anybody_so_nobody_knows_who_wakes_its_reader(tmp_path: Path) -> None:
-    path = tmp_path / "fifo"
-    os.mkfifo(path)
-    with sleeper(f"f = os.open({str(path)!r}, os.O_RDWR); say(0); os.read(f, 1)") as program:
-        assert program.resources("read") == [(f"other:{path}", "read", False)]
-
-
-POLLED = """
-c, s = connection(); e = os.eventfd(0); fill = c.setblocking(False)
-try:
-    while True: c.send(bytes(1 << 16))
-except BlockingIOError: pass
-say(inode(c), inode(s))
-"""
 
 
 def test_poll_waits_for_each_descriptor_and_event() -> None:
@@ -171,68 +116,6 @@ def _glibc_selects_with_pselect(pid: int) -> bool:
             return number != "23"
         time.sleep(0.002)
     raise AssertionError("it does not select")
-
-
-def test_epoll_without_limit_waits_for_its_members_only() -> None:
-    with sleeper(POLLED + "p = select.epoll(); p.register(c, select.EPOLLOUT); p.register(s, 0); p.poll()") as program:
-        client, server = (f"socket:{inode}" for inode in program.words)
-        assert set(program.resources("epoll_wait")) == {(client, "write", False), (server, "read", True)}
-        assert not program.wait("epoll_wait").timed
-
-
-def test_an_edge_triggered_member_is_told_as_such() -> None:
-    both = "select.EPOLLOUT | select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET"
-    with sleeper(POLLED + f"p = select.epoll(); p.register(c, {both}); p.poll()") as program:
-        socket_ = f"socket:{program.words[0]}"
-        assert program.resources("epoll_wait") == [(socket_, "write", True), (socket_, "read", True)]
-
-
-def test_a_one_shot_counts_while_armed_and_no_more_once_fired() -> None:
-    once = "p = select.epoll(); p.register(c, select.EPOLLOUT | select.EPOLLONESHOT);"
-    with sleeper(POLLED + once + "p.poll()") as program:
-        assert program.resources("epoll_wait") == [(f"socket:{program.words[0]}", "write", False)]
-    fired = "p = select.epoll(); p.register(s, select.EPOLLIN | select.EPOLLONESHOT); p.poll(); p.poll()"
-    with sleeper(POLLED + fired) as program:
-        assert program.resources("epoll_wait") == []
-
-
-def test_a_nested_epoll_is_expanded() -> None:
-    nested = """
-inner = select.epoll(); inner.register(c, select.EPOLLOUT)
-p = select.epoll(); p.register(inner, select.EPOLLIN); p.poll()
-"""
-    with sleeper(POLLED + nested) as program:
-        assert program.resources("epoll_wait") == [(f"socket:{program.words[0]}", "write", False)]
-
-
-def test_an_epoll_member_whose_descriptor_was_used_again_is_still_the_file() -> None:
-    code = """
-p = select.epoll(); d = os.dup(c.fileno()); p.register(d, select.EPOLLOUT); os.close(d); os.dup2(e, d); p.poll()
-"""
-    with sleeper(POLLED + code) as program:
-        assert program.resources("epoll_wait") == [(f"socket:{program.words[0]}", "write", False)]
-
-
-def test_an_eventfd_whose_number_is_another_s_by_now_is_not_taken_for_that() -> None:
-    code = """
-p = select.epoll(); d = os.eventfd(0); k = os.dup(d); p.register(d, select.EPOLLIN); p.register(e, select.EPOLLIN)
-os.dup2(e, d); p.poll()
-"""
-    with sleeper(POLLED + code) as program:
-        one, other = sorted(program.resources("epoll_wait"))
-        assert one[0].startswith("eventfd:")
-        assert other[0].startswith("other:no more")
-
-
-def test_a_thread_with_a_table_of_its_own_reads_what_the_number_means_there() -> None:
-    code = """
-a, b = os.pipe(); c, d = os.pipe()
-def wait():
-    libc.unshare(0x400); os.dup2(c, a); say(inode(a)); os.read(a, 1)
-threading.Thread(target=wait).start(); time.sleep(60)
-"""
-    with sleeper(code) as program:
-        assert program.resources("read") == [(f"pipe:{program.words[0]}", "read", False)]
 
 
 def test_a_descriptor_that_was_closed_and_used_again_is_what_it_is_now() -> None:
@@ -303,20 +186,6 @@ say(inode(r), refused); os.read(r, 1)
         inode, refused = program.words
         assert refused == "0"
         assert program.resources("read") == [(f"pipe:{inode}", "read", False)]
-
-
-TIMERFD = """
-t = libc.timerfd_create(1, 0); libc.timerfd_settime(t, 0, struct.pack("qqqq", 0, 0, 60, 0), None)
-"""
-
-
-def test_a_timerfd_in_an_epoll_set_is_its_deadline() -> None:
-    code = "p = select.epoll(); p.register(t, select.EPOLLIN); p.poll()"
-    with sleeper(POLLED + TIMERFD + code) as program:
-        wait = program.wait("epoll_wait")
-        assert wait.timed
-        assert wait.deadline_ns is not None
-        assert 50e9 < wait.deadline_ns - time.time_ns() <= 60e9
 
 
 def test_asyncio_waits_for_its_socket_and_its_own_pipe() -> None:
@@ -437,95 +306,3 @@ def test_what_is_not_understood_is_unknown() -> None:
         wait, _ = program.waits.of(thread)
         assert wait is not None
         assert wait.unknown == "it runs"
-
-
-def test_a_stopped_thread_is_suspended() -> None:
-    with sleeper("r, w = os.pipe(); say('x'); os.read(r, 1)") as program:
-        assert program.asleep("read").line.state == "S"
-        os.kill(program.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, program.pid, os.WSTOPPED | os.WNOWAIT)
-        program.wait("read")
-        assert program.asleep("read").suspended == "stopped"
-
-
-@contextmanager
-def frozen_group(pid: int) -> Iterator[None]:
-    """The process in a frozen cgroup of its own, of the version that this machine has."""
-    version_1 = Path("/sys/fs/cgroup/freezer")
-    root = version_1 if version_1.is_dir() else Path("/sys/fs/cgroup")
-    knob, on, off = ("freezer.state", "FROZEN", "THAWED") if root is version_1 else ("cgroup.freeze", "1", "0")
-    group = root / f"lab-test-{pid}"
-    group.mkdir()
-    try:
-        (group / "cgroup.procs").write_text(str(pid))
-        (group / knob).write_text(on)
-        yield
-    finally:
-        (group / knob).write_text(off)
-        os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + LIMIT_S
-        while (group / "cgroup.procs").read_text() and time.monotonic() < end:
-            time.sleep(0.002)
-        group.rmdir()
-
-
-@pytest.mark.parametrize("statement", ["os.read(os.pipe()[0], 1)", "select.epoll().poll()", "threading.Event().wait()"])
-def test_a_frozen_thread_is_suspended(statement: str) -> None:
-    """In each of the two ways of the version 1 freezer: woken to be frozen, or frozen where it sleeps."""
-    with sleeper(f"say('x'); {statement}") as program, frozen_group(program.pid):
-        assert program.asleep({"o": "read", "s": "epoll_wait", "t": "futex"}[statement[0]]).line.state == "D"
-        program.wait({"o": "read", "s": "epoll_wait", "t": "futex"}[statement[0]])
-        assert program.threads.of(program.pid)[0].suspended == "frozen"
-
-
-@pytest.mark.parametrize(
-    ("statement", "call"),
-    [
-        ("time.sleep({s})", "clock_nanosleep"),
-        ("select.epoll().poll({s})", "epoll_wait"),
-        ("select.poll().poll({s} * 1000)", "poll"),
-        ("threading.Event().wait({s})", "futex"),
-        ("libc.nanosleep(struct.pack('qq', 0, int({s} * 1e9)), None)", "clock_nanosleep"),
-    ],
-)
-@pytest.mark.parametrize("timer_list", ["/proc/timer_list", "/nowhere"])
-def test_a_deadline_is_right_within_20_ms_and_never_late(statement: str, call: str, timer_list: str) -> None:
-    """With the timers of the machine to compare with, and where they are hidden."""
-    code = f"say('x'); {statement.format(s=0.4)}; say(time.time_ns()); time.sleep(60)"
-    with sleeper(code) as program:
-        program.waits = Waits(program.descriptors, Deadlines(Path(timer_list)))
-        deadline = program.wait(call).deadline_ns
-        ended = int(program.says())
-    assert deadline is not None
-    assert -20 * MS <= deadline - ended <= 1 * MS
-
-
-@pytest.mark.parametrize(("timer_list", "presumed"), [("/proc/timer_list", False), ("/nowhere", True)])
-def test_where_the_timers_are_hidden_nobody_knows_whether_a_poll_has_slept_before(
-    timer_list: str, presumed: bool
-) -> None:
-    with sleeper("say('x'); select.poll().poll(60_000)") as program:
-        program.waits = Waits(program.descriptors, Deadlines(Path(timer_list)))
-        assert program.wait("poll").presumed is presumed
-    with sleeper("say('x'); time.sleep(60)") as program:
-        program.waits = Waits(program.descriptors, Deadlines(Path(timer_list)))
-        assert not program.wait("clock_nanosleep").presumed
-
-
-def test_the_timer_of_somebody_else_is_not_taken_for_that_of_a_poll_which_slept_before() -> None:
-    """It is woken after a while, nobody knows for what; another poll begins then that is to last as long."""
-    code = """
-r, w = os.pipe(); os.sched_setaffinity(0, {0})
-if os.fork() == 0:
-    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1)); os.read(r, 1); select.poll().poll(8000); os._exit(0)
-if os.fork() == 0:
-    time.sleep(2); os.write(w, b"!"); os._exit(0)
-p = select.poll(); p.register(r, select.POLLIN); say(time.time_ns()); p.poll(8000)
-"""
-    with sleeper(code) as program:
-        began = int(program.words[0])
-        time.sleep(2.5)
-        deadline = program.wait("poll").deadline_ns
-        for child in children_of(program.pid):
-            os.kill(child, signal.SIGKILL)
-    assert deadline is None or deadline <= began + 8_000 * MS + 50 * MS

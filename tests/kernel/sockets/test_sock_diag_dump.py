@@ -8,7 +8,6 @@ import pytest
 
 from lab.kernel.place.netns import Namespace
 from lab.kernel.sockets.sock_diag import SocketDiag
-from lab.kernel.sockets.socket_index import SocketIndex
 from lab.spec import Pair, Role
 from tests.kernel.hosts import ADDRESSES, PORT, connected, written
 
@@ -47,29 +46,6 @@ def test_a_dump_and_an_exact_lookup_tell_the_same(hosts: Pair[Namespace], diags:
         assert exact.rcv_wscale is not None
 
 
-def test_a_v4_mapped_end_is_told_as_ipv4_and_finds_its_peer(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
-    def listen() -> socket.socket:
-        each = socket.socket(socket.AF_INET6)
-        each.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        each.bind(("::", PORT + 1))
-        each.listen()
-        return each
-
-    with hosts.server.call(listen) as listener, hosts.client.call(socket.socket, socket.AF_INET) as client:
-        client.settimeout(10)
-        client.connect((ADDRESSES[4].server, PORT + 1))
-        server, _ = listener.accept()
-        with server:
-            index = SocketIndex(list(diags))
-            peer = index.peer(inode(client))
-            assert peer is not None
-            assert peer.entry.inode == inode(server)
-            assert peer.entry.local == f"{ADDRESSES[4].server}:{PORT + 1}"
-            sample = peer.diag.sample(None, peer.entry.local, peer.entry.remote, peer.entry.cookie)
-            assert sample is not None
-            assert sample.inode == inode(server)
-
-
 def test_five_hundred_sockets_come_in_a_dump_of_many_parts(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
     def listen_often() -> list[socket.socket]:
         return [socket.create_server((ADDRESSES[4].client, 0)) for _ in range(500)]
@@ -93,13 +69,4 @@ def test_unix_sockets_tell_their_peers_and_who_accepts() -> None:
         assert entries[inode(other)].peer == inode(one)
         assert entries[inode(listener)].listens
         assert not entries[inode(one)].listens
-    diag.close()
-
-
-def test_an_inode_that_is_no_socket_of_these_namespaces_is_other() -> None:
-    diag = SocketDiag(Namespace.here())
-    with socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-        index = SocketIndex([diag])
-        assert str(index.resource(inode(datagrams))) == f"other:socket-{inode(datagrams)}"
-        assert index.peer(inode(datagrams)) is None
     diag.close()

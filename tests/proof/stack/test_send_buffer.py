@@ -170,3 +170,14 @@ def test_bbr_at_its_least_may_return_to_any_window_of_before() -> None:
     assert not could_write(above, peer, replace(ONE_STEP, wmem_max=46_080)).queue_full, "it keeps what it has"
     assert could_write(sender, server(), KernelTraits(wmem_max=69_120)).possible is Possible.NO
     assert could_write(sender, server()).possible is Possible.YES
+
+
+def test_too_many_unsent_bytes_keep_a_writer_waiting_behind_a_closed_window() -> None:
+    """TCP_NOTSENT_LOWAT, as web servers set it: the send buffer has room, and the writer waits all the same."""
+    roomy = client(sndbuf=4_194_304, wmem_queued=8192, notsent_lowat=7360)
+    assert could_write(roomy, server()).queue_full
+    assert could_write(replace(roomy, notsent_lowat=7361), server()).possible is Possible.YES
+    by_sysctl = replace(roomy, notsent_lowat=0)
+    assert could_write(by_sysctl, server(), KernelTraits(notsent_lowat_of={11: 7360})).queue_full
+    assert could_write(by_sysctl, server()).possible is Possible.YES, "the sysctl is not known"
+    assert could_write(roomy, server(rcv_wnd=1)).possible is Possible.YES, "what is sent is unsent no more"
