@@ -104,18 +104,22 @@ MODEL = (
         id="only-holders-act",
         says="Only a thread of a process with a descriptor of a socket, pipe or eventfd can read, write or close it.",
         sources=(_man("unix(7), fork(2), pidfd_getfd(2)"),),
-        needs=("ProcessSample.resources",),
+        needs=("ProcessSample.resources", "ProcessSample.read_ends", "ProcessSample.write_ends"),
         unseen=Unseen.LIVE,
         tests=(
             "proof/test_enablers.py::test_a_socket_that_nobody_seen_holds_is_held_by_somebody_unseen",
             "proof/test_enablers.py::test_whoever_holds_either_end_and_every_thread_of_the_waiter_could_end_a_wait_on_a_socket",
+            "proof/test_enablers.py::test_the_other_end_of_a_pipe_that_no_process_has_is_somebody_s_who_was_not_seen",
+            "kernel/processes/test_waits.py::test_of_a_pipe_into_which_only_the_kernel_writes_no_process_has_the_write_end",
         ),
         cases=("forked-parent-reads-later", "pipe-told-later"),
         false_where=(
-            "What only the kernel holds has no descriptor: the write end of an autofs or core_pattern pipe, an eventfd "
-            "of a memory threshold or of KVM, AF_KCM above a TCP socket. It is not seen."
+            "What the kernel does by itself needs no descriptor: it signals an eventfd for a memory threshold or for "
+            "KVM, and reads a TCP socket below AF_KCM. That is not seen."
         ),
-        edge=("kernel/processes/test_waits.py::test_a_pipe_into_which_only_the_kernel_writes_looks_like_any_other",),
+        edge=(
+            "proof/test_enablers.py::test_what_nobody_else_has_a_descriptor_of_only_the_waiter_s_own_process_can_signal",
+        ),
     ),
     Premise(
         id="probes-keep-connection",
@@ -222,7 +226,7 @@ WAITS = (
         unseen=Unseen.LIVE,
         tests=(
             "proof/test_threads.py::test_a_suspended_holder_is_told_and_leaves_no_knot",
-            "kernel/processes/test_sleep.py::test_a_thread_in_the_wait_of_another_call_is_elsewhere",
+            "kernel/processes/test_sleep.py::test_a_function_of_another_call_is_named",
             "kernel/processes/test_sleep.py::test_a_call_that_a_supervisor_holds_has_not_begun_to_wait",
         ),
         cases=("stopped-after-the-seal", "cgroup-frozen", "docker-paused", "seccomp-supervised"),
@@ -431,13 +435,9 @@ HOLDERS = (
         tests=(
             "proof/test_deadlock.py::test_a_listener_closes_the_world",
             "proof/test_deadlock.py::test_a_stranger_that_has_the_listener_too_may_shut_it_down",
+            "kernel/processes/test_waits.py::test_a_wait_for_a_new_connection_is_unknown_while_one_has_begun",
         ),
         cases=("new-connection-later", "listener-shut", "asyncio-server"),
-        false_where=(
-            "A connection may have begun before (SYN-RECEIVED, TCP_DEFER_ACCEPT), and ends the wait by itself. It is "
-            "not seen."
-        ),
-        edge=("kernel/processes/test_waits.py::test_a_connection_that_has_begun_is_not_seen_by_who_accepts",),
     ),
 )
 

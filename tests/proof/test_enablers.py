@@ -228,6 +228,28 @@ def test_whoever_holds_either_end_and_every_thread_of_the_waiter_could_end_a_wai
     assert found.connection == {11, 22}
 
 
+@pytest.mark.parametrize(("wants", "end"), [(Wants.READ, "write_ends"), (Wants.WRITE, "read_ends")])
+def test_the_other_end_of_a_pipe_that_no_process_has_is_somebody_s_who_was_not_seen(wants: Wants, end: str) -> None:
+    """The kernel's: autofs, core_pattern."""
+    waits, pipe = thread(2, Wait("read", (on("pipe:5", wants),))), Resource.parse("pipe:5")
+
+    def enablers(ends: frozenset[Resource] | None) -> list[str]:
+        facts: dict[str, Any] = {end: ends}
+        held = [HOLDS[0], process(2, "socket:22", "pipe:5", **facts), process(3, "pipe:5", **facts)]
+        return [each.comm for each in on_wait(snapshot([CLIENT, waits, thread(3, wakes(3))], held)).enablers]
+
+    assert enablers(frozenset({pipe})) == ["program"]
+    assert enablers(None) == ["program"], "it is not told"
+    assert enablers(frozenset()) == ["program", "the other end of pipe:5"]
+
+
+def test_what_nobody_else_has_a_descriptor_of_only_the_waiter_s_own_process_can_signal() -> None:
+    """Known exception: an eventfd that the kernel signals by itself, for a memory threshold or for KVM."""
+    shot = snapshot([CLIENT, thread(2, polls(on("eventfd:7", Wants.READ))), thread(2, wakes(2), tid=9)],
+                    [HOLDS[0], process(2, "socket:22", "eventfd:7")])  # fmt: skip
+    assert {(each.pid, each.tid) for each in on_wait(shot).enablers} == {(2, 9)}
+
+
 def test_a_timerfd_may_be_set_anew_by_the_waiters_own_process() -> None:
     wait = polls(on("timerfd:2/5", Wants.READ), deadline_ns=NOW + 9 * SECOND, timed=True)
     found = on_wait(snapshot([CLIENT, thread(2, wait), thread(2, wakes(2), tid=9)]))

@@ -96,6 +96,10 @@ SELF_PIPE = threads(
     processes=(HOLDS[0], process(2, "socket:22", "unix:7", "unix:8")),
     peers={on("unix:7", Wants.READ).resource: on("unix:8", Wants.READ).resource},
 )  # fmt: skip
+PIPE_5 = on("pipe:5", Wants.READ).resource
+OWN_PIPE = (HOLDS[0], process(2, "socket:22", "pipe:5", read_ends=frozenset({PIPE_5}), write_ends=frozenset({PIPE_5})))
+OWN_PIPE_READ = threads(CLIENT, thread(2, polls(item(22), on("pipe:5", Wants.READ))), processes=OWN_PIPE)
+OWN_PIPE_WRITTEN = threads(CLIENT, thread(2, polls(item(22), on("pipe:5", Wants.WRITE))), processes=OWN_PIPE)
 EVENTFD = threads(
     CLIENT, thread(2, polls(item(22), on("eventfd:7", Wants.READ))),
     processes=(HOLDS[0], process(2, "socket:22", "eventfd:7"), process(9)),
@@ -120,6 +124,11 @@ SEEN_TO_CLOSE = server(rmem_alloc=8192 - 2032, rcvbuf_locked=True)
 CLOSED = pair(client(), replace(SEEN_TO_CLOSE, earlier=closing(drops=0)))
 SET_BEFORE = pair(client(**PROBED), replace(SEEN_TO_CLOSE, earlier=earlier(SEEN_TO_CLOSE, unchanged_ms=100)))
 TWO_THIRDS = pair(client(wmem_queued=5568), server())
+SOME_SENT: Facts = {"unacked": 2, "backoff": 1, "timer": "on"}
+MUCH_UNSENT = pair(client(sndbuf=65_536, notsent_lowat=7360), server())
+MUCH_UNSENT_BY_SYSCTL = pair(
+    client(sndbuf=65_536, notsent_lowat=0), server(), settings=settings(tcp_notsent_lowat="7360")
+)
 ROOM = server(wmem_queued=7872)
 RESTED = pair(client(), replace(ROOM, earlier=earlier(ROOM)))
 PACKETS = pair(client(wqueue=4096, notsent_bytes=4096), server())
@@ -238,6 +247,8 @@ FACTS: dict[str, tuple[Fact, ...]] = {
     ),
     "only-holders-act": (
         Fact("ProcessSample.resources", FROZEN, program(2, resources=()), "no process that was looked at holds it"),
+        Fact("ProcessSample.read_ends", OWN_PIPE_WRITTEN, program(2, read_ends=frozenset()), "the other end of pipe:5"),
+        Fact("ProcessSample.write_ends", OWN_PIPE_READ, program(2, write_ends=frozenset()), "the other end of pipe:5"),
     ),
     "probes-keep-connection": (
         Fact("SocketSample.probes", FROZEN, near(probes=2), "tcp_retries2"),
@@ -383,6 +394,11 @@ FACTS: dict[str, tuple[Fact, ...]] = {
     "one-third-free": (
         Fact("SocketSample.wmem_queued", TWO_THIRDS, near(wmem_queued=5000), "has room"),
         Fact("SocketSample.sndbuf", TWO_THIRDS, near(sndbuf=9000), "has room"),
+    ),
+    "unsent-limit": (
+        Fact("SocketSample.notsent_bytes", MUCH_UNSENT, near(notsent_bytes=7000, **SOME_SENT), "has room"),
+        Fact("SocketSample.notsent_lowat", MUCH_UNSENT, near(notsent_lowat=None), "has room"),
+        Fact("Settings.sysctls", MUCH_UNSENT_BY_SYSCTL, whole(settings=settings()), "has room"),
     ),
     "write-retry": (Fact("SocketSample.earlier", RESTED, far(earlier=None), "earlier samples"),),
     "packet-merging": (

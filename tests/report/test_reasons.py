@@ -1,5 +1,10 @@
 """Every reason that the judges can give has one sentence, and its facts stand in it."""
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from string import Formatter
+
 import pytest
 
 from lab.evidence import Wants
@@ -38,3 +43,30 @@ def test_a_qualifier_says_its_reason() -> None:
 
 def test_braces_in_a_text_of_a_program_are_text() -> None:
     assert words(quoted("{0} {} {x}")) == "{0} {} {x}"
+
+
+def given(path: Path) -> Iterator[tuple[str, int, str]]:
+    """Every reason that a module gives: which, with how many facts, and where."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call) or not node.args or not ast.unparse(node.args[0]).startswith("Why."):
+            continue
+        facts = node.args[1:]
+        if ast.unparse(node.func) == "Reason" and facts:
+            facts = facts[0].elts if isinstance(facts[0], ast.Tuple) else [ast.Starred(facts[0])]
+        if not any(isinstance(each, ast.Starred) for each in facts):
+            yield ast.unparse(node.args[0])[4:], len(facts), f"{path.name}:{node.lineno}"
+
+
+GIVEN = [each for path in sorted((Path(__file__).parents[2] / "lab").rglob("*.py")) for each in given(path)]
+
+
+def test_a_reason_is_given_with_as_many_facts_as_its_sentence_has_places_for() -> None:
+    for name, facts, where in GIVEN:
+        places = [field for _, field, _, _ in Formatter().parse(SENTENCES[Why[name]]) if field is not None]
+        assert facts == len(places), f"{name} at {where}"
+
+
+def test_every_reason_is_given_somewhere() -> None:
+    named = " ".join(path.read_text() for path in (Path(__file__).parents[2] / "lab").rglob("*.py"))
+    assert [why.name for why in Why if f"Why.{why.name}," not in named and f"Why.{why.name})" not in named] == []
+    assert len(GIVEN) > 100

@@ -56,7 +56,8 @@ def _try_all(copy: Path, edits: Sequence[Edit], *, corpus: bool) -> int:
     if whole.by:
         print(f"without any edit: {whole.by} fails")
         return 1
-    print(f"without any edit: {len(tests)} tests pass, {whole.seconds:.1f} s")
+    print(f"{whole.seconds:5.1f} s  {'':<28} nothing is edited")
+    print(f"{'':<37} all {len(tests)} tests pass")
     survivors = 0
     for edit in edits:
         file = copy / edit.file
@@ -69,7 +70,8 @@ def _try_all(copy: Path, edits: Sequence[Edit], *, corpus: bool) -> int:
         finally:
             file.write_text(sound)
         survivors += caught.by is None
-        print(f"{edit.premise:<28} {edit.says:<74} {caught.by or 'SURVIVES':<120} {caught.seconds:6.1f} s", flush=True)
+        print(f"{caught.seconds:5.1f} s  {edit.premise:<28} {edit.says}")
+        print(f"{'':<37} {caught.by or 'SURVIVES'}", flush=True)
     premises = len({edit.premise for edit in edits})
     print(f"{len(edits)} edits of {premises} premises, {survivors} survived")
     return 1 if survivors else 0

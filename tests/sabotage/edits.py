@@ -54,6 +54,13 @@ EDITS = (
         "        same = holders\n        stacks",
     ),
     Edit(
+        "only-holders-act",
+        "a pipe whose other end no process has is nobody's",
+        _ENABLERS,
+        "        if any(end is None or item.resource in end for end in ends):\n",
+        "        if True:\n",
+    ),
+    Edit(
         "probes-keep-connection",
         "a peer that answers no probe keeps the connection",
         _STACK + "__init__.py",
@@ -395,6 +402,13 @@ EDITS = (
         _ENABLERS,
         "        if self.may_retry(thread.pid):\n",
         "        if False:\n",
+    ),
+    Edit(
+        "unsent-limit",
+        "unsent bytes keep a writer waiting, however few",
+        _STACK + "send_buffer.py",
+        "    return limit is not None and sender.notsent_bytes >= limit > 0\n",
+        "    return limit is not None and limit > 0\n",
     ),
     Edit(
         "write-retry",

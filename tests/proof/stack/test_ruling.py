@@ -10,6 +10,7 @@ from lab.proof.stack import could_read, could_receive_data, could_signal_writabl
 from lab.proof.stack.ruling import Possible, Ruling, end_of, unknown, yes
 from lab.reason import Reason, Why
 from tests.proof.frozen_pair import EMPTY, client, server
+from tests.proof.stack.test_silly_window import FRAGMENT, TAKER
 
 
 def test_what_is_possible_and_what_is_unknown_exclude_nothing() -> None:
@@ -31,6 +32,7 @@ PAIRS = [
     (client(), server(rmem_alloc=4000)),
     (client(wmem_queued=5568), server()),
     (client(state="FIN-WAIT-1"), server()),
+    (client(**FRAGMENT | {"sndbuf": 2_000_000, "wmem_queued": 2_000_000}), server(**TAKER)),
 ]
 
 

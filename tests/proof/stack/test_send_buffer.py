@@ -123,7 +123,9 @@ def test_the_announced_segment_and_the_kernel_say_in_which_steps_a_buffer_grows(
     )
     assert could_write(bbr, peer).possible is Possible.YES
     assert could_write(bbr, peer, KernelTraits(max_tcp_headers=(320,))).possible is Possible.YES
-    assert could_write(bbr, peer, KernelTraits(max_tcp_headers=(256,))).possible is Possible.NO
+    found = could_write(bbr, peer, KernelTraits(max_tcp_headers=(256,)))
+    assert found.possible is Possible.NO
+    assert not found.queue_full, "bbr gives three charges a segment, and grows to 1 617 408"
 
 
 def test_a_send_buffer_smaller_than_any_first_expansion_is_held_down() -> None:

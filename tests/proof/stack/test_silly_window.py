@@ -34,6 +34,8 @@ def test_one_small_segment_that_still_fits_makes_no_room() -> None:
     [
         ({"timer": "none"}, {}),
         ({"timer": "on", "unacked": 1, "notsent_bytes": 976_400}, {}),
+        ({"unacked": 1}, {}),
+        ({"notsent_bytes": 976_400}, {}),
         ({"snd_wnd": 512}, {}),
         ({"snd_wnd": 1448}, {"rcv_wnd": 1448}),
         ({"backlog": 512}, {}),
