@@ -1,38 +1,60 @@
 """Boots one place with one job, and passes its output on line by line. No network, and no disk is written."""
 
 import re
-import shutil
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from machines import debian
 from machines.debian import Machine, PlaceError
-from machines.place import Kernel
+from machines.place import Place
 
 MEMORY_MB = 2048
+QEMU = "qemu-system-x86_64"
 
 
-def boot(kernel: Kernel, job: Path, hear: Callable[[str], None], limit_s: float) -> int:
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What Python is to run inside."""
+
+    arguments: tuple[str, ...]
+    tree: Path
+    """The clone that is played."""
+    limit_s: float
+    file: Path | None = None
+    """A file to be copied in, beside the clone."""
+
+
+def jobs(place: Place, tree: Path, limit_s: float) -> Job:
+    return Job(("-m", "machines.inside", *place.jobs), tree, limit_s)
+
+
+def file(path: Path, tree: Path, limit_s: float, arguments: Sequence[str] = ()) -> Job:
+    return Job((f"/lab/job/{path.name}", *arguments), tree, limit_s, path)
+
+
+def boot(place: Place, job: Job, hear: Callable[[str], None]) -> int:
     """The job's exit code. `hear` is called with each line that it prints."""
-    if shutil.which("qemu-system-x86_64") is None:
-        raise PlaceError("QEMU is missing: apt-get install qemu-system-x86, or scripts/dev/places --install")
-    machine = debian.machine(kernel)
-    with debian.project(job) as image, tempfile.NamedTemporaryFile(prefix="places-console-") as console:
-        argv = _qemu(machine, image, Path(console.name), threads=kernel.threads)
-        with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as qemu:
-            clock = threading.Timer(limit_s, qemu.kill)
-            clock.start()
-            try:
-                code = _heard(qemu, hear)
-            finally:
-                clock.cancel()
-                qemu.kill()
+    machine = debian.machine(place.kernel)
+    with ExitStack() as stack:
+        disks = [machine.root, machine.modules, stack.enter_context(debian.project(job.tree, job.file))]
+        if place.docker:
+            disks.append(stack.enter_context(debian.docker_images(job.tree)))
+        console = stack.enter_context(tempfile.NamedTemporaryFile(prefix="places-console-"))
+        argv = _qemu(place, machine, disks, job.arguments, console.name)
+        qemu = stack.enter_context(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
+        stack.callback(qemu.kill)
+        clock = threading.Timer(job.limit_s, qemu.kill)
+        stack.callback(clock.cancel)
+        clock.start()
+        code = _heard(qemu, hear)
         if code is None:
             last = Path(console.name).read_text(errors="replace")[-1500:]
-            raise PlaceError(f"{kernel.name} did not finish within {limit_s:.0f} s; its console ends with:\n{last}")
+            raise PlaceError(f"{place.name} did not finish within {job.limit_s:.0f} s; its console ends with:\n{last}")
         return code
 
 
@@ -46,12 +68,14 @@ def _heard(qemu: "subprocess.Popen[bytes]", hear: Callable[[str], None]) -> int 
     return None
 
 
-def _qemu(machine: Machine, project: Path, console: Path, *, threads: bool) -> list[str]:
-    argv = ["qemu-system-x86_64", "-accel", f"tcg,thread={'multi' if threads else 'single'}", "-cpu", "max"]
-    argv += ["-smp", "2", "-m", str(MEMORY_MB), "-nodefaults", "-display", "none", "-no-reboot"]
-    argv += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd)]
-    argv += ["-append", "console=ttyS0 quiet panic=-1 net.ifnames=0"]
+def _qemu(place: Place, machine: Machine, disks: list[Path], arguments: tuple[str, ...], console: str) -> list[str]:
+    threads = "multi" if place.kernel.threads else "single"
+    argv = [QEMU, "-accel", f"tcg,thread={threads}", "-cpu", "max", "-smp", "2", "-m", str(MEMORY_MB)]
+    argv += ["-nodefaults", "-display", "none", "-no-reboot"]
+    # What follows the two dashes is process 1's.
+    append = f"console=ttyS0 quiet panic=-1 net.ifnames=0 -- {' '.join(arguments)}"
+    argv += ["-kernel", str(machine.kernel), "-initrd", str(machine.initrd), "-append", append]
     argv += ["-serial", f"file:{console}", "-serial", "stdio"]
-    for image in (machine.root, machine.modules, project):
-        argv += ["-drive", f"file={image},if=virtio,format=raw,snapshot=on"]
+    for disk in disks:
+        argv += ["-drive", f"file={disk},if=virtio,format=raw,snapshot=on"]
     return argv

@@ -22,14 +22,16 @@ PROJECT = Path(__file__).resolve().parents[3]
 SUITE = "trixie"
 """Of the root file system, under every kernel: Python 3.13, Docker 26 with Compose 2."""
 PACKAGES = (
-    *("base-files", "libc-bin", "dash", "coreutils", "busybox-static", "kmod", "iproute2", "procps"),
-    *("python3", "apparmor", "iptables", "docker.io", "docker-cli", "docker-compose", "ca-certificates"),
+    *("base-files", "libc-bin", "bash", "coreutils", "dash", "findutils", "grep", "procps", "sed", "busybox-static"),
+    *("python3", "kmod", "iproute2", "apparmor", "iptables", "docker.io", "docker-cli", "docker-compose"),
+    "ca-certificates",
 )
 PYTHON = "3.13"
 KERNEL_PACKAGES = ("linux-image-cloud-amd64", "liblzma5")
 """The library unpacks modules for depmod, which is content without it and then finds nothing."""
 FIRST_MODULES = ("virtio_pci", "virtio_blk", "ext4")
 """What is needed to mount the root file system."""
+IMAGES = ("zero-window-lab-endpoint", "zero-window-lab-controller")
 FORMAT = "1"
 """To be counted up when the same packages are to be made into something else here."""
 
@@ -61,20 +63,30 @@ def machine(kernel: Kernel) -> Machine:
 
 
 @contextmanager
-def project(job: Path) -> Iterator[Path]:
-    """An image with the project as it is now, process 1 and the job."""
-    source = Path(os.environ.get("LAB_PLACES_TREE") or PROJECT)
+def project(tree: Path, job: Path | None) -> Iterator[Path]:
+    """An image with that clone as it is now, what runs inside, and a file to be run."""
     with tempfile.TemporaryDirectory(prefix="places-") as work:
-        tree = Path(work) / "tree"
-        shutil.copytree(PROJECT / "scripts/dev/machines", tree / "machines", ignore=shutil.ignore_patterns("__pycache__"))
-        listed = _run("git", "-C", source, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        for name in filter(None, listed.split("\0")):
-            if (source / name).is_file():
-                (tree / "project" / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source / name, tree / "project" / name)
-        (tree / "job").mkdir()
-        shutil.copy2(job, tree / "job" / job.name)
-        yield _image(tree, Path(work) / "project.img", spare_mb=1536)
+        made = Path(work) / "made"
+        shutil.copytree(PROJECT / "scripts/dev/machines", made / "machines", ignore=shutil.ignore_patterns("__pycache__"))
+        listed = _run("git", "-C", tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+        for name in (*filter(None, listed), ".env"):  # the last has the images' base
+            if (tree / name).is_file():
+                (made / "project" / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(tree / name, made / "project" / name)
+        (made / "job").mkdir()
+        if job:
+            shutil.copy2(job, made / "job" / job.name)
+        yield _image(made, Path(work) / "project.img", spare_mb=1536)
+
+
+@contextmanager
+def docker_images(tree: Path) -> Iterator[Path]:
+    """The lab's images, built by this host's engine, as one archive."""
+    with tempfile.TemporaryDirectory(prefix="places-") as work:
+        _run(tree / "scripts/images")
+        archive = Path(work) / "images.tar"
+        _run("docker", "save", "--output", archive, *IMAGES)
+        yield archive
 
 
 def _root() -> Path:
@@ -127,7 +139,7 @@ for module in {modules}; do busybox insmod /$module; done
 busybox mount -t ext4 /dev/vda /root && busybox mount -t ext4 -o ro /dev/vdb /root/usr/lib/modules &&
     busybox mount -t ext4 /dev/vdc /root/lab || busybox poweroff -f
 for each in proc sys dev; do busybox mount --move /$each /root/$each; done
-exec busybox switch_root /root /usr/bin/python3 -B /lab/machines/guest.py
+exec busybox switch_root /root /usr/bin/python3 -B /lab/machines/guest.py "$@"
 """
 
 

@@ -1,4 +1,5 @@
-"""Process 1 of a place: mounts what a program expects, and runs the one file in /lab/job. The standard library alone.
+"""Process 1 of a place: mounts what a program expects, and runs Python with its own arguments: `-m machines.inside JOB...`
+or a file. The standard library alone.
 
 The job's output goes to the second serial line, the kernel's messages to the first. The last line is `exit CODE`: then
 the machine may be switched off.
@@ -13,7 +14,7 @@ import sys
 import traceback
 from pathlib import Path
 
-JOB, PROJECT = Path("/lab/job"), Path("/lab/project")
+PROJECT = Path("/lab/project")
 MOUNTS = {
     "/dev/pts": "devpts",
     "/dev/shm": "tmpfs",  # noqa: S108
@@ -28,7 +29,7 @@ ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "LANG": "C.UTF-8",
-    "PYTHONPATH": str(PROJECT),
+    "PYTHONPATH": f"{PROJECT}:/lab",
     "PYTHONUNBUFFERED": "1",
 }
 
@@ -44,11 +45,10 @@ def main() -> None:
     socket.sethostname("place")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["modprobe", "--all", *MODULES], check=True)
-    (job,) = JOB.iterdir()
     # Programs write to a terminal, such as a serial line, with colours, and to a pipe without.
     shown = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
     assert shown.stdin
-    argv = [sys.executable, str(job)]
+    argv = [sys.executable, *sys.argv[1:]]
     played = subprocess.Popen(argv, cwd=PROJECT, stdin=subprocess.DEVNULL, stdout=shown.stdin, stderr=shown.stdin)
     os.write(shown.stdin.fileno(), b"exit %d\n" % _reaped(played.pid))
 

@@ -1,4 +1,4 @@
-"""The places: a Debian release's kernel and the settings that are in force in there."""
+"""The places: a Debian release's kernel, and what is played in it."""
 
 from dataclasses import dataclass
 
@@ -13,10 +13,26 @@ class Kernel:
     """Whether QEMU may run the two processors in threads of their own."""
 
 
-KERNELS = (
-    Kernel("5.10", "bullseye"),
-    Kernel("6.1", "bookworm"),
-    Kernel("6.12", "trixie"),
-    # Two threads now and then end in a panic of Linux 7.2 at boot (int3 in sched_clock_cpu).
-    Kernel("7", "sid", threads=False),
+@dataclass(frozen=True, slots=True)
+class Place:
+    name: str
+    kernel: Kernel
+    jobs: tuple[str, ...]
+    """Modules of machines.inside, with arguments after colons."""
+    docker: bool = False
+    """Whether it needs the lab's images, and the memory for an engine."""
+
+
+V5_10, V6_1, V6_12 = Kernel("5.10", "bullseye"), Kernel("6.1", "bookworm"), Kernel("6.12", "trixie")
+# Two threads now and then end in a panic of Linux 7.2 at boot (int3 in sched_clock_cpu).
+V7 = Kernel("7", "sid", threads=False)
+
+EVERYTHING = ("commands", "runs", "suspended", "corpus")
+SHORT = ("runs:short",)
+"""For CI: three scenarios."""
+
+PLACES = (
+    *(Place(kernel.name, kernel, EVERYTHING) for kernel in (V5_10, V6_1, V6_12, V7)),
+    Place("6.1-server", V6_1, ("server",)),
+    Place("6.12-docker", V6_12, ("docker",), docker=True),
 )

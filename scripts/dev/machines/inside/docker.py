@@ -1,0 +1,106 @@
+"""Docker 26 with cgroup version 2: Compose, the lab's own testbed, and a stranger's project that is paused and watched."""
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from machines.inside.command import CommandError, lab
+from machines.inside.pair import SENDS_ONCE, SERVER
+from machines.inside.runs import run
+from machines.inside.suspended import READS_ON
+from machines.row import Row, judged
+
+IMAGES = Path("/dev/vdd")
+"""What `docker save` wrote: a tar archive, as it is."""
+STRANGER = {
+    "services": {
+        "server": {"command": [SERVER, "0.0.0.0", "7000"]},  # noqa: S104 - in a container
+        "client": {"command": [SENDS_ONCE, "server", "7000"]},
+    }
+}
+LIMIT_S = 240
+WAIT_S = 60
+
+
+def play() -> Iterator[Row]:
+    log = Path("/tmp/dockerd.log").open("wb")  # noqa: S108
+    subprocess.Popen(["dockerd"], stdout=log, stderr=log)
+    yield _engine()
+    with IMAGES.open("rb") as archive:
+        subprocess.run(["docker", "load", "--quiet"], stdin=archive, capture_output=True, timeout=LIMIT_S, check=True)
+    yield judged("docker compose up", ("deadlock",), _compose_up())
+    yield run(("upper", "--testbed", "compose"), "deadlock")
+    yield from _stranger()
+
+
+def _engine() -> Row:
+    deadline = time.monotonic() + WAIT_S
+    while (code := _docker("info", "--format", "{{json .}}"))[0] != 0:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no Docker engine: {Path('/tmp/dockerd.log').read_text()[-200:]}")  # noqa: S108
+        time.sleep(0.5)
+    found = json.loads(code[1])
+    note = f"{found['Driver']}, {', '.join(found['SecurityOptions'])}"
+    version = f"Docker {found['ServerVersion']}, cgroup v{found['CgroupVersion']}"
+    return Row("engine", "cgroup v2", version, right=found["CgroupVersion"] == "2", note=note)
+
+
+def _compose_up() -> dict[str, Any]:
+    """The verdict that the controller prints, as `docker compose up` shows it."""
+    up = ("up", "--no-build", "--no-log-prefix", "--attach", "controller", "--exit-code-from", "controller")
+    code, said = _docker("compose", *up, LAB_FORMAT="json")
+    _docker("compose", "down", "--timeout", "1")
+    opens, closes = said.find("{"), said.rfind("}")
+    if opens < 0:
+        raise CommandError(f"docker compose up ended with {code}: {said[-300:]}")
+    document: dict[str, Any] = json.loads(said[opens : closes + 1])
+    return document
+
+
+def _stranger() -> Iterator[Row]:
+    """Not the lab's project: another network, other programs, another name."""
+    folder = Path("/tmp/stranger")  # noqa: S108
+    folder.mkdir()
+    for service in STRANGER["services"].values():
+        service |= {"image": "zero-window-lab-endpoint", "entrypoint": ["python3", "-c"]}
+    (folder / "compose.yaml").write_text(json.dumps(STRANGER))
+    code, said = _docker("compose", "--project-directory", str(folder), "up", "--detach")
+    if code != 0:
+        raise CommandError(f"docker compose up: {said[-300:]}")
+    yield _watched("before", ("deadlock",), settle=True)
+    _docker("pause", "stranger-client-1")
+    yield _watched("docker pause", ("suspended",))
+    _docker("unpause", "stranger-client-1")
+    yield _watched("docker unpause", READS_ON)
+    _docker("compose", "--project-directory", str(folder), "down", "--timeout", "1")
+
+
+def _watched(when: str, expected: tuple[str, ...], *, settle: bool = False) -> Row:
+    """With `settle`, asked until the pair is there and does not move any more."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        connections = lab("watch", "--once", "--compose", "stranger")["connections"]
+        verdict: dict[str, Any] | None = connections[0] if len(connections) == 1 else None
+        if verdict and not (settle and verdict["outcome"] in ("moving", "inconclusive")):
+            return judged(f"watch --compose stranger: {when}", expected, verdict)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{len(connections)} connections of the stranger's project")
+
+
+def _docker(*words: str, **variables: str) -> tuple[int, str]:
+    """The exit code, and all that was said."""
+    environment = {**os.environ, **variables}
+    done = subprocess.run(
+        ["docker", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+        env=environment,
+    )
+    return done.returncode, done.stdout
