@@ -27,7 +27,14 @@ V5_10, V6_1, V6_12 = Kernel("5.10", "bullseye"), Kernel("6.1", "bookworm"), Kern
 # Two threads now and then end in a panic of Linux 7.2 at boot (int3 in sched_clock_cpu).
 V7 = Kernel("7", "sid", threads=False)
 
-EVERYTHING = ("commands", "runs", "suspended", "corpus")
+CORPUS = (
+    # One of each kind, and what the version of the kernel decides: facts of io_uring, wchan, buffers and freezers.
+    *("upper-squeezed", "upper-default", "echo-squeezed", "server-mapped", "asyncio-both", "epoll-out", "proxy-by-threads"),
+    *("late-readers-both", "so-sndtimeo", "alarm-with-handler", "reader-thread-event-later", "server-computes"),
+    *("registered-in-a-ring", "ring-without-descriptor", "io-uring-send", "descriptor-in-flight", "seccomp-supervised"),
+    *("rcvbuf-raised", "sndbuf-unlocked", "window-clamp-lowered", "cgroup-frozen", "stopped-after-the-seal"),
+)
+EVERYTHING = ("runs", "suspended", ":".join(("corpus", *CORPUS)), "commands")
 SHORT = ("runs:short",)
 """For CI: three scenarios."""
 

@@ -45,7 +45,7 @@ class Played:
 
 def listed(places: Sequence[Place]) -> Iterator[str]:
     for place in places:
-        yield f"{place.name:<12} Debian {place.kernel.suite:<9} {', '.join(place.jobs)}"
+        yield f"{place.name:<12} Debian {place.kernel.suite:<9} {', '.join(job.partition(':')[0] for job in place.jobs)}"
 
 
 def _line(place: str, row: Row) -> str:
@@ -53,7 +53,7 @@ def _line(place: str, row: Row) -> str:
     said = " ".join(filter(None, (row.outcome, row.grade)))
     note = f"  ({row.note})" if row.note else ""
     expected = "" if row.right else f"  expected {row.expected}"
-    return f"{place:<12} {row.what:<58} {said:<32} {after:>8}  {row.verdict}{expected}{note}"
+    return f"{place:<12} {row.what:<44} {said:<32} {after:>8}  {row.verdict}{expected}{note}"
 
 
 def summary(played: Sequence[Played]) -> Iterator[str]:

@@ -6,6 +6,11 @@ from typing import Any
 from machines.inside.command import lab
 from machines.row import Row
 
+NEEDED = {"python", "inet_diag", "waits"}
+"""The checks that must be well for `lab run`."""
+LATE = "no answer within"
+"""What a check says that came to no end in its time limit."""
+
 
 def play() -> Iterator[Row]:
     limits = lab("limits")["limits"]
@@ -21,9 +26,17 @@ def play() -> Iterator[Row]:
 
 def doctor(**options: Any) -> Row:
     """Right if `lab run` works; what else it found is told."""
-    found = lab("doctor", **options)
-    lacking = [check["name"] for check in found["checks"] if not check["ok"]]
-    needed = {"python", "inet_diag", "waits"}
-    note = f"not here: {', '.join(lacking)}" if lacking else ""
-    works = not needed & set(lacking)
-    return Row(f"doctor{" of a user" if options else ""}", "lab run works", "lab run works" if works else "it does not", right=works, note=note)
+    what = f"doctor{' of a user' if options else ''}"
+    checks = _checks(**options)
+    if any(LATE in check["found"] for check in checks):
+        # A cold start of a busy emulation: once more, now that all is compiled and loaded.
+        checks = _checks(**options)
+    lacking = {check["name"] for check in checks if not check["ok"]}
+    note = f"not here: {', '.join(sorted(lacking))}" if lacking else ""
+    works = not NEEDED & lacking
+    return Row(what, "lab run works", "lab run works" if works else "it does not", right=works, note=note)
+
+
+def _checks(**options: Any) -> list[dict[str, Any]]:
+    checks: list[dict[str, Any]] = lab("doctor", **options)["checks"]
+    return checks

@@ -33,7 +33,7 @@ def play() -> Iterator[Row]:
     with IMAGES.open("rb") as archive:
         subprocess.run(["docker", "load", "--quiet"], stdin=archive, capture_output=True, timeout=LIMIT_S, check=True)
     yield judged("docker compose up", ("deadlock",), _compose_up())
-    yield run(("upper", "--testbed", "compose"), "deadlock")
+    yield run("upper, compose", ("upper", "--testbed", "compose"))
     yield from _stranger()
 
 

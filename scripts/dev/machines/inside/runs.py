@@ -1,5 +1,6 @@
 """`lab run`: every scenario of `lab list` on network namespaces and loopback, and the frozen pairs with other buffers."""
 
+import re
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -7,30 +8,40 @@ from typing import Any
 from machines.inside.command import CommandError, by_two, lab
 from machines.row import Row, judged, wrong
 
-SQUEEZED = ("--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192")
-SOCKET = ("--so-rcvbuf", "64KiB", "--so-sndbuf", "64KiB")
-SHORT = (("upper",), ("echo", *SQUEEZED), ("healthy", "--payload", "8MiB"))
+Options = dict[str, tuple[str, ...]]
+BUFFERS: Options = {
+    "squeezed": ("--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192"),
+    "SO_RCVBUF, SO_SNDBUF": ("--so-rcvbuf", "64KiB", "--so-sndbuf", "64KiB"),
+    "IPv6": ("--ip", "6"),
+}
+SHORT: Options = {
+    "upper": ("upper",),
+    "echo, squeezed": ("echo", *BUFFERS["squeezed"]),
+    "healthy, 8 MiB": ("healthy", "--payload", "8MiB"),
+}
 
 
 def play(which: str = "all") -> Iterator[Row]:
-    expected = {each["name"]: each["expected"] for each in lab("list")["scenarios"]}
-    for row in by_two(lambda words: run(words, expected[words[0]]), _all(list(expected)) if which == "all" else SHORT):
-        yield row
+    chosen = SHORT if which == "short" else _all([each["name"] for each in lab("list")["scenarios"]])
+    yield from by_two(lambda name: run(name, chosen[name]), chosen)
 
 
-def _all(names: list[str]) -> Iterator[tuple[str, ...]]:
-    for testbed in ("netns", "loopback"):
-        for name in names:
-            yield name, "--testbed", testbed
-    for name in ("upper", "echo"):
-        for options in (SQUEEZED, SOCKET, ("--ip", "6")):
-            yield name, *options
+def _all(scenarios: list[str]) -> Options:
+    plain = {
+        f"{name}, {testbed}": (name, "--testbed", testbed) for testbed in ("netns", "loopback") for name in scenarios
+    }
+    frozen = {
+        f"{name}, {buffers}": (name, *options) for name in ("upper", "echo") for buffers, options in BUFFERS.items()
+    }
+    return plain | frozen
 
 
-def run(words: tuple[str, ...], expected: str, **options: Any) -> Row:
-    what = "run " + " ".join(f"'{word}'" if " " in word else word for word in words)
+def run(name: str, words: tuple[str, ...], **options: Any) -> Row:
+    """What `lab run WORDS...` came to, beside what the scenario is expected to."""
+    what = f"run {name}"
     try:
         document = lab("run", *words, **options)
     except (CommandError, subprocess.TimeoutExpired) as error:
-        return wrong(what, expected, str(error))
-    return judged(what, document["expected"], document, ", ".join(document["missing"]))
+        return wrong(what, "a verdict", str(error))
+    missing = dict.fromkeys(re.sub(r" of \S+ \(\S+\)", "", each) for each in document["missing"])
+    return judged(what, document["expected"], document, f"missing: {', '.join(missing)}" if missing else "")

@@ -4,28 +4,29 @@ import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from machines.inside import commands
 from machines.inside.command import by_two, lab
 from machines.inside.pair import SENDS_ONCE, frozen_pair
-from machines.inside.runs import SQUEEZED, run
+from machines.inside.runs import BUFFERS, run
 from machines.row import Row, judged
 
 MS_REMOUNT = 32
 SETTINGS = {"kernel/yama/ptrace_scope": "1", "kernel/unprivileged_userns_clone": "0", "user/max_user_namespaces": "0"}
-PERSON = {"user": 1000, "group": 1000, "extra_groups": ()}
+PERSON: dict[str, Any] = {"user": 1000, "group": 1000, "extra_groups": ()}
 
 
 def play() -> Iterator[Row]:
     yield _settings()
     yield commands.doctor()  # as root; it also compiles what the user may not write
-    yield run(("upper", *SQUEEZED), "deadlock")
+    yield run("upper, squeezed, as root", ("upper", *BUFFERS["squeezed"]))
     os.environ |= {"HOME": "/tmp/person", "LAB_RUNS": "/tmp/person/runs"}
     Path("/tmp/person").mkdir()
     os.chown("/tmp/person", 1000, 1000)
-    expected = {each["name"]: each["expected"] for each in lab("list")["scenarios"]}
     yield commands.doctor(**PERSON)
-    yield from by_two(lambda name: run((name,), expected[name], **PERSON), expected)
+    scenarios = [each["name"] for each in lab("list")["scenarios"]]
+    yield from by_two(lambda name: run(f"{name}, by a user", (name,), **PERSON), scenarios)
     with frozen_pair(SENDS_ONCE, 7000, **PERSON) as pair:
         yield judged("watch of one's own pair", ("deadlock",), pair.watched(**PERSON))
     with frozen_pair(SENDS_ONCE, 7001) as pair:
