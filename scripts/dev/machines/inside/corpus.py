@@ -9,7 +9,8 @@ from pathlib import Path
 
 from machines.row import Row, wrong
 
-JOBS = "8"
+JOBS = "4"
+"""More than that, and what is watched waits for the emulated processors instead of being asked."""
 
 
 def play(*patterns: str) -> Iterator[Row]:
