@@ -7,12 +7,12 @@ import os
 import resource
 import sys
 
-# The imports alone make a hundred thousand objects that stay: to look through them again and again for cycles would be
-# a fifth of the time until a run begins.
+# The imports make a hundred thousand objects that stay. If the collector searched them for cycles again and again, that
+# would take a fifth of the time until a run begins.
 gc.set_threshold(100_000)
 
-# What the caller has closed leads nowhere, lest a socket or a file of the lab gets the number of a standard stream; of
-# bash's own, its script has got it, to read.
+# A standard stream that the caller has closed is opened on /dev/null: otherwise a socket or a file of the lab would get
+# its number. bash may have opened its script under that number: then it is open for reading only.
 for number, name in enumerate(("stdin", "stdout", "stderr")):
     try:
         closed = number > 0 and fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
@@ -25,28 +25,28 @@ for number, name in enumerate(("stdin", "stdout", "stderr")):
 
 code = 5  # never Python's own 1, which is a verdict
 try:
-    aside = None
-    # Where memory is limited it would be for two, and which of them it failed would be a matter of chance.
+    helper = None
+    # If memory is limited there is no helper process: which of the two would run out first is a matter of chance.
     if sys.argv[1:2] == ["run"] and resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
-        from lab.kernel import machine
-        from lab.kernel.aside import Aside
+        from lab.kernel.place import machine
+        from lab.kernel.place.helper_process import HelperProcess
 
-        with contextlib.suppress(OSError):  # no room for one more process: then it is done here, and later
-            aside = Aside(machine.load_rtnetlink_alone, machine.load_scapy)
+        with contextlib.suppress(OSError):  # no room for one more process: its work is done here, later
+            helper = HelperProcess(machine.load_rtnetlink, machine.load_scapy)
     from lab.cli import main
 
-    code = main(aside)
-    if aside is not None:
-        aside.close()
+    code = main(helper)
+    if helper is not None:
+        helper.close()
 except KeyboardInterrupt:
     code = 130
 except ModuleNotFoundError as error:
     code = 4
     sys.stderr.write(f"lab: {error}: call scripts/lab, which installs what it needs\n")
-except BaseException:  # noqa: BLE001 - told right here, none is swallowed
+except BaseException:  # noqa: BLE001 - printed right here, none is swallowed
     sys.excepthook(*sys.exc_info())
 finally:
-    # All is undone and written. What Python would still do is free its memory, object by object: 40 ms.
+    # Everything is undone and written. Python would only free its memory, object by object: 40 ms.
     with contextlib.suppress(OSError):
         sys.stderr.flush()
     os._exit(code)

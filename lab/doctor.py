@@ -1,7 +1,7 @@
-"""What works here and why not, and every knob of the buffers: where it lives, who may write it, what it limits.
+"""What works here and what does not; and every knob of the buffers, with what it belongs to and who may write it.
 
-Each check is really done, within a time limit. Only three must be well for `lab run` to work somewhere: without
-namespaces, capture or Docker there is loopback, and a witness that is missing is named.
+Each check does what it reports on, within a time limit. `lab run` needs only three of them: without namespaces, capture
+or Docker it plays on loopback, and names the witness that is missing.
 """
 
 import os
@@ -16,15 +16,17 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from lab.errors import LabError
-from lab.kernel import hostsettings, sysctl, threads, trial
-from lab.kernel.journal import OutOfReachError
-from lab.kernel.netns import Namespace
-from lab.kernel.trial import Tried
-from lab.testbed import brought_up, engine
+from lab.kernel import self_test
+from lab.kernel.place import host_settings, sysctl
+from lab.kernel.place.journal import OutOfReachError
+from lab.kernel.place.netns import Namespace
+from lab.kernel.self_test import SelfTestResult
+from lab.syscalls import BY_NUMBER
+from lab.testbed import engine, services
 
 LIMIT_S = 10.0
 ROOM = 1 << 30
-"""Bytes. A run leaves about 1 MB, with --capture full some 200 MB for each GiB of payload."""
+"""Bytes. A run directory has about 1 MB; with --capture full some 200 MB for each GiB of payload."""
 NEEDED = ("python", "inet_diag", "waits")
 
 
@@ -34,7 +36,7 @@ class Check:
     ok: bool
     found: str
     remedy: str | None = None
-    """What to do about it, unless it is well."""
+    """What to do about it; None if the check passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,9 @@ class Knob:
     name: str
     value: str | None
     lives: str
-    """`namespace`, `host` or `socket`."""
+    """What it belongs to: `namespace`, `host` or `socket`."""
     writable: bool
-    """Whether the lab may write it here; `net.core.*` by --host-sysctl alone."""
+    """Whether the lab may write it here; `net.core.*` only with --host-sysctl."""
     limits: str
 
 
@@ -59,15 +61,15 @@ class Findings:
         return all(check.ok for check in self.checks if check.name in NEEDED)
 
 
-Fact = tuple[str, str | None]
-"""What was found, and what to do about it: None when all is well."""
+Answer = tuple[str, str | None]
+"""What was found, and what to do about it; None if the check passed."""
 
 
 def examine(net: str, runs: Path) -> Findings:
-    """Look at everything: two seconds or so. Never raises."""
-    tried = trial.run_needs()
-    late = Tried(False, f"no answer within {trial.LIMIT_S:g} s")
-    facts: list[tuple[str, Callable[[], Fact]]] = [("python", _python), ("kernel", _kernel)]
+    """Do every check, which takes about two seconds. Never raises."""
+    tried = self_test.run_needs()
+    late = SelfTestResult(False, f"no answer within {self_test.LIMIT_S:g} s")
+    facts: list[tuple[str, Callable[[], Answer]]] = [("python", _python), ("kernel", _kernel)]
     for name, remedy in _REMEDIES.items():
         facts.append((name, _told(tried.get(name, late), remedy)))
     facts += [
@@ -95,33 +97,33 @@ _REMEDIES = {
 }
 
 
-def _check(name: str, ask: Callable[[], Fact]) -> Check:
+def _check(name: str, ask: Callable[[], Answer]) -> Check:
     try:
         found, remedy = ask()
     except LabError as error:
-        # Every error of the lab says what is wrong, and after a colon what to do.
+        # An error of the lab says what is wrong, and after a colon what to do.
         found, _, remedy = str(error).partition(": ")
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         found, remedy = " ".join(str(error).split()), "a defect of this check, if the lab runs all the same"
     return Check(name, remedy is None, found, remedy)
 
 
-def _told(tried: Tried, remedy: str) -> Callable[[], Fact]:
+def _told(tried: SelfTestResult, remedy: str) -> Callable[[], Answer]:
     return lambda: (tried.found, None if tried.works else remedy)
 
 
-def _python() -> Fact:
+def _python() -> Answer:
     version = platform.python_version()
     return version, None if sys.version_info >= (3, 11) else "needs Python 3.11 or newer: scripts/setup"
 
 
-def _kernel() -> Fact:
+def _kernel() -> Answer:
     found = f"Linux {platform.release()} on {platform.machine()}"
-    known = platform.machine() in threads.SYSCALLS
-    return found, None if known else f"only {', '.join(threads.SYSCALLS)} have names for their system calls here"
+    known = platform.machine() in BY_NUMBER
+    return found, None if known else f"only {', '.join(BY_NUMBER)} have names for their system calls here"
 
 
-def _yama() -> Fact:
+def _yama() -> Answer:
     try:
         scope = Path("/proc/sys/kernel/yama/ptrace_scope").read_text().strip()
     except FileNotFoundError:
@@ -131,7 +133,7 @@ def _yama() -> Fact:
     return f"kernel.yama.ptrace_scope {scope}: {meaning.get(scope, 'unknown')}", remedy
 
 
-def _core() -> Fact:
+def _core() -> Answer:
     values = " ".join(f"{key} {value}" for key, value in sysctl.read_core().items())
     who = "root here may write them" if _may_write_core() else "only root in the host's own namespace may write them"
     return f"{values or 'not shown in this namespace'}; of the whole host, {who}", None
@@ -141,23 +143,23 @@ def _may_write_core() -> bool:
     return os.access(sysctl.root() / "net/core/rmem_max", os.W_OK)
 
 
-def _settings() -> Fact:
-    """Whether the whole host's are as they were before any lab."""
+def _settings() -> Answer:
+    """Whether the settings of the whole host are as they were before any lab."""
     try:
-        found = hostsettings.pending()
+        found = host_settings.pending()
     except OutOfReachError as error:
         return str(error), None
     if found is None:
         return "as they are without the lab", None
     if not found.of_this_boot:
         return "a killed lab's journal from before the last start of this machine: nothing to undo", None
-    changes = hostsettings.in_words(found.journal.changes)
+    changes = host_settings.in_words(found.journal.changes)
     if found.lives:
         return f"the lab of process {found.journal.pid}, which puts them back, has {changes}", None
     return f"a lab that was killed has left {changes}", "`lab restore` as root puts them back"
 
 
-def _ipv6() -> Fact:
+def _ipv6() -> Answer:
     try:
         addresses = Path("/proc/net/if_inet6").read_text().count("\n")
     except FileNotFoundError:
@@ -165,27 +167,27 @@ def _ipv6() -> Fact:
     return f"{addresses} addresses on this host", None
 
 
-def _engine() -> Fact:
+def _engine() -> Answer:
     with engine.reached() as client:
         version = client.version()
         return f"Docker {version['Version']}, API {version['ApiVersion']}", None
 
 
-def _compose() -> Fact:
-    words = brought_up.command()
-    return f"{' '.join(words)} {brought_up.version(words)}", None
+def _compose() -> Answer:
+    words = services.command()
+    return f"{' '.join(words)} {services.version(words)}", None
 
 
-def _images() -> Fact:
+def _images() -> Answer:
     with engine.reached():
-        pass  # else nothing could be said of images
-    on = f"BASE_IMAGE is {brought_up.base_image()}"
-    if brought_up.images_are_current():
+        pass  # without an engine nothing is known of images
+    on = f"BASE_IMAGE is {services.base_image()}"
+    if services.images_are_current():
         return f"up to date; {on}", None
     return f"missing, or older than the code; {on}", "made when needed, or now by scripts/setup; no registry is needed"
 
 
-def _subnet(net: str) -> Fact:
+def _subnet(net: str) -> Answer:
     wanted = IPv4Network(f"{net}.0/24")
     taken = [f"{there} by {interface}" for interface, there in _routes() if there.overlaps(wanted)]
     if taken:
@@ -202,7 +204,7 @@ def _routes() -> Iterator[tuple[str, IPv4Network]]:
             yield interface, IPv4Network(f"{IPv4Address(address)}/{IPv4Address(bits)}")
 
 
-def _runs(runs: Path) -> Fact:
+def _runs(runs: Path) -> Answer:
     there = next(each for each in (runs, *runs.parents) if each.exists())
     free = shutil.disk_usage(there).free
     found = f"{runs}: {free / (1 << 30):.1f} GiB free"
@@ -211,7 +213,7 @@ def _runs(runs: Path) -> Fact:
     return found, None if free >= ROOM else "make room, or give another folder with --runs or LAB_RUNS"
 
 
-def _tshark() -> Fact:
+def _tshark() -> Answer:
     if shutil.which("tshark") is None:
         return "absent", "only the tests need it: apt-get install tshark"
     said = subprocess.run(["tshark", "--version"], capture_output=True, text=True, timeout=LIMIT_S, check=False).stdout

@@ -10,7 +10,7 @@ class LabError(Exception):
 
 
 class SpecError(LabError):
-    """The wish is impossible: a bad value, an unknown name, two flags that exclude each other."""
+    """What was asked for is impossible: a bad value, an unknown name, two flags that exclude each other."""
 
     exit_code = 2
 

@@ -3,31 +3,36 @@
 Times are CLOCK_REALTIME in nanoseconds since the epoch. A fact that could not be read is None, never 0.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import attrgetter
+from typing import Final
 
 from lab.spec import Pair, Role, Spec
-from lab.tcp.connection import Kind
+from lab.tcp.connection import ProbeKind
 
 UNKNOWN: Pair[int | None] = Pair(None, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Looks:
-    """What the looks at a socket tell together, this one and those before (kernel/looks.py)."""
+class EarlierSample:
+    """What an earlier sample of a socket showed; the names are those of `SocketSample`."""
 
-    may_retry: bool
-    """A blocked write may go on though nobody wakes it."""
-    written: int
-    """Bytes that its program has written since the first look."""
-    window: int
-    """`snd_wnd` at the first look."""
-    mss: int
-    """The least `snd_mss` of all."""
-    unchanged_ms: int = 0
-    """For how long all of them have seen the receive buffer as large and as full as it is."""
-    closed: bool = False
-    """Its window was seen open, and then closed with all in the buffer that is there now."""
+    time_ns: int
+    bytes_acked: int
+    bytes_received: int
+    rqueue: int
+    wqueue: int
+    unacked: int
+    snd_wnd: int | None
+    rcv_wnd: int | None
+    snd_mss: int
+    rmem_alloc: int
+    rcvbuf: int
+    wmem_queued: int
+    sndbuf: int
+    drops: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +97,121 @@ class SocketSample:
     pacing_rate: int | None = None
     """tcpi_pacing_rate, in bytes a second; all ones: not paced."""
     ulp: str | None = None
-    """INET_DIAG_ULP_INFO: what lies above TCP in the kernel and moves data by itself (tls, mptcp); None: nothing."""
+    """TCP_ULP: what lies above TCP in the kernel and moves data by itself (tls, mptcp); empty: nothing."""
+    error_queue: str | None = None
+    """The options by which something may come to its error queue and wake its thread (SO_TIMESTAMPING, IP_RECVERR,
+    SO_ZEROCOPY); empty: none."""
     window_clamp: int | None = None
     """TCP_WINDOW_CLAMP: the largest window that this end offers."""
-    looks: Looks | None = None
+    earlier: tuple[EarlierSample, ...] | None = None
+    """Of the samples before this one those that can matter, oldest first. None: nobody has kept any."""
+
+    @property
+    def app_progress(self) -> tuple[int, int]:
+        """Bytes that its program has written, and read. A SYN and a FIN may count as one each."""
+        return self.bytes_acked + self.wqueue, self.bytes_received - self.rqueue
+
+    @property
+    def tcp_progress(self) -> tuple[int, int]:
+        """Bytes that the peer has acknowledged, and that have been received. A SYN and a FIN may count as one each."""
+        return self.bytes_acked, self.bytes_received
+
+    @property
+    def state_key(self) -> tuple[object, ...]:
+        """Two samples of one socket show the same state if this is equal: all that inet_diag tells but clocks.
+
+        A probe raises `backoff`: that is another state. Options of the program are left out: not every sample has them.
+        """
+        return _STATE(self)
+
+
+_STATE: Callable[[SocketSample], tuple[object, ...]] = attrgetter(
+    "state", "timer", "cookie", "inode", "rqueue", "wqueue", "backoff", "unacked", "notsent_bytes", "bytes_acked",
+    "bytes_received", "snd_wnd", "rcv_wnd", "snd_mss", "rcv_mss", "advmss", "rcv_wscale", "snd_cwnd", "reordering",
+    "ca_state", "congestion", "pacing_rate", "rto_us", "rmem_alloc", "rcvbuf", "sndbuf", "wmem_queued",
+    "backlog", "drops",
+)  # fmt: skip
+
+
+class ResourceKind(StrEnum):
+    """What a descriptor may refer to, or a wait be for; beside each, what the `id` of such a resource is."""
+
+    SOCKET = "socket"
+    """The inode of a TCP socket."""
+    LISTENER = "listener"
+    """The inode of a TCP socket in LISTEN."""
+    UNIX = "unix"
+    """The inode of a Unix socket."""
+    PIPE = "pipe"
+    """Its inode."""
+    EVENTFD = "eventfd"
+    """`eventfd-id` of its fdinfo."""
+    PROCESS = "process"
+    """A PID."""
+    TIMERFD = "timerfd"
+    """`PID/FD`, as of the three that follow: nothing tells two of them apart but where they are."""
+    SIGNALFD = "signalfd"
+    INOTIFY = "inotify"
+    EPOLL = "epoll"
+    OTHER = "other"
+    """Words: nobody knows who wakes those that wait for it."""
+
+
+_NUMBERED = frozenset(
+    {
+        ResourceKind.SOCKET, ResourceKind.LISTENER, ResourceKind.UNIX, ResourceKind.PIPE, ResourceKind.EVENTFD,
+        ResourceKind.PROCESS,
+    }
+)  # fmt: skip
+
+
+class Resource:
+    """What a descriptor refers to, or what a wait is for: the same value in every table.
+
+    In messages and in the files of a run it is the text `kind:id`. It computes its hash once, since a snapshot makes a
+    thousand of them and looks them up again and again.
+    """
+
+    __slots__ = ("_hash", "id", "kind")
+
+    def __init__(self, kind: ResourceKind, id: int | str) -> None:  # noqa: A002 - it is called so
+        self.kind: Final = kind
+        self.id: Final = id
+        self._hash: Final = hash((kind, id))
+
+    @classmethod
+    def socket(cls, inode: int) -> "Resource":
+        """A connected TCP socket."""
+        return cls(ResourceKind.SOCKET, inode)
+
+    @classmethod
+    def process(cls, pid: int) -> "Resource":
+        return cls(ResourceKind.PROCESS, pid)
+
+    @classmethod
+    def parse(cls, text: str) -> "Resource":
+        """The reverse of `str`. Raises ValueError."""
+        kind, _, name = text.partition(":")
+        known = ResourceKind(kind)
+        return cls(known, int(name) if known in _NUMBERED else name)
+
+    @property
+    def number(self) -> int:
+        """The inode or the PID that it is known by."""
+        assert isinstance(self.id, int), self
+        return self.id
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.id}"
+
+    def __repr__(self) -> str:
+        return f"Resource({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Resource) and self.kind is other.kind and self.id == other.id
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 class Wants(StrEnum):
@@ -112,14 +228,9 @@ class Wants(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that would end a wait.
+    """One thing that would end a wait."""
 
-    `resource` is `kind:id` and the same text in every table: `socket:INODE` (TCP), `listener:INODE` (TCP, LISTEN),
-    `unix:INODE`, `pipe:INODE`, `eventfd:ID`, `timerfd:PID/FD`, `signalfd:PID/FD`, `inotify:PID/FD`, `process:PID`,
-    or `other:TEXT` for what nobody knows how to wake.
-    """
-
-    resource: str
+    resource: Resource
     wants: Wants
     edge: bool = False
     """Edge-triggered: fires at the next change only, whatever the present state is."""
@@ -176,8 +287,8 @@ class ProcessSample:
     comm: str
     container: str | None
     """The name of its container, where that was asked for and found."""
-    resources: tuple[str, ...] | None
-    """What its descriptors refer to, as in `Item.resource`, without repetition. None: the table is unreadable."""
+    resources: tuple[Resource, ...] | None
+    """What its descriptors refer to, without repetition. None: the table is unreadable."""
     catches_alarm: bool | None
     """A handler for SIGALRM: setitimer() and alarm() are invisible, so it may wake up by one."""
     posix_timers: int | None
@@ -215,7 +326,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One consistent cut: all threads, then both sockets, then all threads again, then both counters."""
+    """One consistent snapshot: all threads, then both sockets, then all threads again, then both counters."""
 
     number: int
     threads_before: tuple[ThreadSample, ...]
@@ -226,10 +337,12 @@ class Snapshot:
     """Further TCP sockets of the same processes, each with its peer's where that is on this host."""
     processes: tuple[ProcessSample, ...] | None = None
     """Every holder of a socket above, and every process that could wake one of their threads. None: not looked for."""
-    peers: dict[str, str] = field(default_factory=dict)
-    """`unix:INODE` to the `unix:INODE` that it is connected to."""
+    peers: dict[Resource, Resource] = field(default_factory=dict)
+    """Of each Unix socket that is waited for, the one that it is connected to."""
     unreadable: int = 0
     """Processes of this host whose descriptor table could not be read: any of them might hold a socket above."""
+    unlisted: bool = False
+    """/proc does not list every process of this host, so there may be further ones."""
 
     @property
     def time_ns(self) -> int:
@@ -287,11 +400,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A probe or a silly-window fragment; `number` counts those of this side, probes apart from fragments."""
+    """A probe, or a segment that fills a silly window; `number` counts those of this side, each kind apart."""
 
     moment: Moment
     role: Role
-    kind: Kind
+    kind: ProbeKind
     number: int
     length: int
 
@@ -303,7 +416,7 @@ NO_WINDOW: Pair[bool | None] = Pair(None, None)
 
 @dataclass(frozen=True, slots=True)
 class WireFacts:
-    """What the captured segments say of one connection, in constant memory; `lab.proof.wire` counts and dates them.
+    """What the captured segments say of one connection, in constant memory; `lab.wire.witness` counts and dates them.
 
     Zero windows belong to the side that advertised them, probes to the side that sent them.
     """
@@ -325,7 +438,8 @@ class WireFacts:
     probes: Pair[int] = NEVER
     probes_since_still: Pair[int] = NEVER
     """Probes after the last progress of either side."""
-    fragments: Pair[int] = NEVER
+    silly_segments: Pair[int] = NEVER
+    """Segments of the persist timer that fill a silly window: no probes."""
     progress: Moment | None = None
     """The last new byte, sent or acknowledged, or closed window that opened, of either side."""
     fin: Pair[Moment | None] = NO_MOMENT
@@ -333,7 +447,7 @@ class WireFacts:
     carried: Pair[int | None] = UNKNOWN
     """Payload bytes between a side's SYN and its FIN, else its RST, modulo 2**32. None: one of them was not seen."""
     events: tuple[Event, ...] = ()
-    """The latest probes and fragments, oldest first."""
+    """The latest probes and segments that fill a silly window, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,12 +466,19 @@ class Settings:
         text = self.sysctls.get("tcp_wmem")
         return int(text.split()[2]) if text else None
 
+    @property
+    def adv_win_scale(self) -> int | None:
+        """tcp_adv_win_scale; None: not read."""
+        text = self.sysctls.get("tcp_adv_win_scale")
+        return int(text) if text else None
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that was observed of one run, so far. `judge` needs nothing else."""
+    """All that was observed of one connection, so far. `judge` needs nothing else."""
 
-    spec: Spec
+    spec: Spec | None
+    """The run that was planned. None: the two programs are not the lab's own, and nothing is known of their plan."""
     started_ns: int
     seen_ns: int
     """The instant at which this evidence was put together: the age of a freeze is counted up to it."""
@@ -372,7 +493,7 @@ class Evidence:
     capture: CaptureCount | None
     """None: the wire could not be captured; `missing` says why."""
     logs: Pair[str]
-    memory: Pair[int | None] = UNKNOWN
+    resident_growth: Pair[int | None] = UNKNOWN
     """Bytes by which each program's resident memory has grown at its most since the connection."""
     missing: tuple[str, ...] = ()
     """What could not be observed, each with the privilege or the program that would have shown it."""
@@ -380,11 +501,15 @@ class Evidence:
     """The kernel's release, as `uname -r` says."""
     max_tcp_header: int | None = None
     """Bytes: the kernel's MAX_TCP_HEADER, as a connection of the lab's own has shown it."""
+    adv_win_scale_counts: bool | None = None
+    """Whether this kernel computes windows by tcp_adv_win_scale; None: not asked, or not found out."""
     ours: bool = True
     """Whether the two programs are the lab's own, so that `client` and `server` name them."""
     roles: str = "seen"
     """`guessed` where nothing told who is the client: then the lower port is the server's."""
     wmem_max_of: dict[int, int] = field(default_factory=dict)
     """tcp_wmem[2] for each socket, by its inode, where more namespaces than the pair's own were looked into."""
+    adv_win_scale_of: dict[int, int] = field(default_factory=dict)
+    """tcp_adv_win_scale for each socket, by its inode, where more namespaces than the pair's own were looked into."""
     core_before: dict[str, str] = field(default_factory=dict)
     """`core` as it was before the spec's `host_sysctls` were written; empty if it has none."""

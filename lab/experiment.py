@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import Evidence, Settings, Snapshot
-from lab.kernel import link, sysctl
-from lab.kernel.capture import Capture
+from lab.kernel.capture.ring import Capture
+from lab.kernel.place import sysctl
 from lab.observer import Observer, Record
-from lab.proof.verdict import judge, proven
+from lab.proof.judge import judge, proven
 from lab.spec import Grade, Outcome, Pair, Role, Spec, Until
 from lab.testbed import Site
 
@@ -32,11 +32,11 @@ SETTINGS_KEYS = (
     "tcp_rto_max_ms",
 )
 JUDGE_AGAIN_S, JUDGE_AGAIN = 0.02, 0.1
-"""Between two judgements, and of the time that a pair has stood still already: judging is dearer than a look."""
+"""Between two judgements, and of the time that a pair has stood still already: judging is dearer than a sample."""
 PROVEN_TICK_S = 0.01
-"""Between two looks at a pair of which only probes are awaited."""
+"""Between two samples of a pair of which only probes are awaited."""
 AT_REST_S = 1.0
-"""For so long another last cut is tried, where the first does not show what has been proven."""
+"""For so long another last snapshot is tried, where the first does not show what has been proven."""
 PAUSE = 0.25
 """Of a tick, at least, are left to the programs."""
 SHOW_S = 0.1
@@ -125,7 +125,7 @@ class _End:
         return proven(self._observer.evidence(brief=True))
 
     def _shows_it(self) -> bool:
-        """Whether the last cut is as good as the one that proved it: not so one in whose midst a probe comes in."""
+        """Whether the last snapshot still shows the proof: one in the midst of which a probe comes in does not."""
         return self.proven_at is None or self._is_proven()
 
 
@@ -157,13 +157,13 @@ def _rest(site: Site, seconds: float) -> None:
         return
     poll = select.poll()
     for role in Role:
-        if not site.programs[role].gone:  # the end of a connection is news for ever
+        if not site.programs[role].gone:  # a connection that has ended is always readable
             poll.register(site.programs[role], select.POLLIN)
     poll.poll(seconds * 1000)
 
 
 def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T:
-    """Read reports until there is such a fact."""
+    """Read messages until there is such a fact."""
     deadline = time.monotonic() + spec.limits.barrier_s
     while (value := fact()) is None:
         if time.monotonic() > deadline:
@@ -173,12 +173,12 @@ def _await(site: Site, spec: Spec, fact: Callable[[], T | None], what: str) -> T
                 raise TestbedError(f"waited for {what}, but the {end.role}'s program ended: {end.error}")
         _rest(site, spec.limits.tick_s)
         for role in Role:
-            site.programs[role].read_reports()
+            site.programs[role].read_messages()
     return value
 
 
 def _job(spec: Spec, site: Site, role: Role, port: int) -> dict[str, object]:
-    """What one endpoint is told; the keys are those of `lab.endpoint.job`."""
+    """The job of one endpoint; the keys are those of `lab.endpoint.job`."""
     scenario, load, options = spec.scenario, spec.scenario.load, spec.options[role]
     return {
         "behaviour": scenario.server if role is Role.SERVER else scenario.client,
@@ -201,19 +201,17 @@ def _job(spec: Spec, site: Site, role: Role, port: int) -> dict[str, object]:
 def _capture(spec: Spec, site: Site, port: int) -> tuple[Capture | None, str | None]:
     """An open capture; or none, and why."""
     try:
-        where = site.namespaces.client, site.interfaces.client
-        return Capture(*where, spec.capture, port, spec.snaplen, aside=site.aside), None
+        where = site.namespaces.client, site.interfaces.client.name
+        return Capture(*where, spec.capture, port, spec.snaplen, helper=site.helper), None
     except EnvironmentLacksError as error:
         return None, str(error)
 
 
 def _tune(spec: Spec, site: Site, role: Role) -> Settings | None:
     """Write the sysctls of one side and read them back."""
-    namespace, wish = site.namespaces[role], spec.buffers[role]
-    values = {key: str(triple) for key, triple in (("tcp_rmem", wish.tcp_rmem), ("tcp_wmem", wish.tcp_wmem)) if triple}
-    values |= wish.other
+    namespace, values = site.namespaces[role], spec.buffers[role].sysctls
     keys = dict.fromkeys((*SETTINGS_KEYS, *values))
     before = sysctl.read(namespace, keys)
     if values:
         sysctl.write(namespace, values)
-    return Settings(sysctl.read(namespace, keys), before, link.mtu_of(namespace, site.interfaces[role]))
+    return Settings(sysctl.read(namespace, keys), before, site.interfaces[role].mtu)

@@ -1,14 +1,14 @@
-"""From the settings alone: how much a pair of programs can write before it must freeze. Pure.
+"""How much a pair of programs can write before it must freeze, from the settings alone. Pure.
 
 The two programs fill four buffers in turn: the client's receive buffer, then the server's send buffer (the server
 stops), then the server's receive buffer and the client's send buffer (the client stops). How many payload bytes fit
 is not one number: every queued segment is charged with its bookkeeping, windows close early, autotuning grows. So the
-promise is an interval. It was right in all of 1545 grid runs, 719 repetitions and 120 runs of the published cases;
-a point is given only where all four buffers are fixed (then 5 % off in the median, up to 31 % in 95 of 100 runs).
+forecast is an interval. It was right in all of 1545 grid runs, 719 repetitions and 120 runs of the published cases.
+A point is given only if all four buffers are fixed (then 5 % off in the median, up to 31 % in 95 of 100 runs).
 
-The constants are those of Linux 6.18 on x86-64; the kernel promises none of them. One that is built with wireless
-drivers has a larger MAX_TCP_HEADER: it starts with larger send buffers (87040 bytes for 46080 at MTU 1500), which only
-makes the low bound more careful, and charges 64 bytes more for a segment, which tells only in buffers of a few KiB.
+The constants are those of Linux 6.18 on x86-64; the kernel guarantees none of them. A kernel with wireless drivers has
+a larger MAX_TCP_HEADER. It starts with larger send buffers (87040 bytes instead of 46080 at MTU 1500), which only makes
+the low bound more careful, and charges 64 bytes more for a segment, which matters only in buffers of a few KiB.
 """
 
 from collections.abc import Mapping
@@ -25,13 +25,13 @@ SHARED_INFO = 320
 """Bytes: SKB_DATA_ALIGN(sizeof(struct skb_shared_info))."""
 
 MAX_TCP_HEADER = 256
-"""Bytes: room for the headers in front of every segment, without CONFIG_WLAN (320 with it)."""
+"""Bytes reserved for the headers of every segment, without CONFIG_WLAN (320 with it)."""
 
 SKB_OVERHEAD = SK_BUFF + SHARED_INFO + MAX_TCP_HEADER
-"""Bytes charged to the send buffer for each queued segment beside its payload: 832, exact in 1545 of 1545 runs."""
+"""Bytes charged to the send buffer for each queued segment, its payload aside: 832, exact in 1545 of 1545 runs."""
 
 MAX_SKB_FRAGS = 17
-"""Pieces of payload that one segment can hold: the worst case is one small message a piece."""
+"""Pieces of payload that one segment can hold. In the worst case each piece is one small message."""
 
 GSO_MAX_SIZE = 65536
 """Bytes of the largest segment handed to a device at once; a last segment may overshoot the send buffer by less."""
@@ -45,13 +45,13 @@ SMALLEST_FRAME = 128
 _TIMESTAMP_OPTION = 12
 _MSS_FLOOR = 68
 
-Bounds: TypeAlias = tuple[int, int, int]
+Estimate: TypeAlias = tuple[int, int, int]
 """Low, point, high."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Bytes. `low` and `high` are None if a setting is not known or the scenario cannot freeze; `point` more often."""
+    """Bytes. `low` and `high` are None if a setting is unknown or the scenario cannot freeze; `point` more often."""
 
     low: int | None
     point: int | None
@@ -60,27 +60,33 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Where the freeze must come; `reason` says in words why there is a point or none, and what limits the promise."""
+    """Where the freeze must come; `reason` says why there is a point or none, and what limits the forecast."""
 
     client_accepted: Range
     server_processed: Range
     reason: str
 
 
+NOTHING_FORECAST = Forecast(Range(None, None, None), Range(None, None, None), "nobody planned this connection")
+"""Of programs whose plan is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Buffer:
-    """One kernel buffer in bytes as charged: at the least when the connection opens, at the most ever."""
+    """The size of one kernel buffer, in bytes as charged."""
 
-    least: int
-    most: int
+    initial: int
+    """When the connection opens; the minimum, if that is not known."""
+    maximum: int
+    """At any time."""
     loose: str | None
-    """Why it may differ from `least`; None for a fixed one."""
+    """Why it may differ from `initial`; None for a fixed one."""
 
 
 def forecast(spec: Spec, settings: Pair[Settings | None], core: Mapping[str, str]) -> Forecast:
     """`settings` as read back after tuning; `core` holds rmem_max and wmem_max. A missing key is no error.
 
-    A buffer that is not known at all leaves no bounds; SO_* under an unknown cap gives wide ones that stay true.
+    If a buffer is not known at all there are no bounds. SO_* under an unknown cap gives wide bounds, which still hold.
     """
     if not spec.scenario.freezes:
         return _without_bounds(f"no amount of payload freezes scenario '{spec.scenario.name}'")
@@ -95,14 +101,14 @@ def forecast(spec: Spec, settings: Pair[Settings | None], core: Mapping[str, str
 
 
 def most_buffered(spec: Spec, settings: Pair[Settings | None], core: Mapping[str, str]) -> int | None:
-    """Bytes that the four buffers may hold together at the most, as charged; None if a setting is not known."""
+    """Bytes that the four buffers can hold together, as charged; None if a setting is not known."""
     four = [side(spec, settings, core, role) for side in (_receive_buffer, _send_buffer) for role in Role]
-    known = [buffer.most for buffer in four if isinstance(buffer, _Buffer)]
+    known = [buffer.maximum for buffer in four if isinstance(buffer, _Buffer)]
     return sum(known) if len(known) == len(four) else None
 
 
 def expected(spec: Spec, forecast: Forecast) -> tuple[Outcome, ...]:
-    """The outcomes that this run may come to: one, or either if the payload lies between the bounds."""
+    """The outcomes that this run may have: one, or either of two if the payload lies between the bounds."""
     if not spec.scenario.freezes:
         return (spec.scenario.expected,)
     size, bounds = spec.scenario.load.send_size, forecast.client_accepted
@@ -122,66 +128,66 @@ def in_words(forecast: Forecast) -> str:
     return text if bounds.point is None else f"{text}; it should freeze near {bounds.point}"
 
 
-def tuned(settings: Settings, wish: Buffers) -> Settings:
-    """The settings of a namespace as they would read back if `wish` were written: to forecast without a run."""
-    triples = {"tcp_rmem": wish.tcp_rmem, "tcp_wmem": wish.tcp_wmem}
-    written = {key: str(triple) for key, triple in triples.items() if triple} | dict(wish.other)
+def tuned(settings: Settings, buffers: Buffers) -> Settings:
+    """The settings of a namespace as they would be read back if `buffers` were written: to forecast without a run."""
+    triples = {"tcp_rmem": buffers.tcp_rmem, "tcp_wmem": buffers.tcp_wmem}
+    written = {key: str(triple) for key, triple in triples.items() if triple} | dict(buffers.other)
     return replace(settings, sysctls=settings.sysctls | written)
 
 
-def _bounds(spec: Spec, receive: Pair[_Buffer], send: Pair[_Buffer], goal: int) -> tuple[Bounds, Bounds]:
-    """What the client's kernel has accepted, and what the server has read, when neither can go on."""
+def _bounds(spec: Spec, receive: Pair[_Buffer], send: Pair[_Buffer], goal: int) -> tuple[Estimate, Estimate]:
+    """What the client's kernel has accepted, and what the server has read, when both are stuck."""
     load = spec.scenario.load
     server_low = _surely_received(receive.client, load) + _surely_sent(send.server, receive.client, goal)
     client_low = server_low + _surely_sent(send.client, receive.server, goal)
     server_point = _likely(send.server, receive.client, goal)
     client_point = server_point + _likely(send.client, receive.server, goal)
-    server_high = receive.client.most + send.server.most + GSO_MAX_SIZE + load.server_block
-    client_high = server_high + receive.server.most + send.client.most + GSO_MAX_SIZE
+    server_high = receive.client.maximum + send.server.maximum + GSO_MAX_SIZE + load.server_block
+    client_high = server_high + receive.server.maximum + send.client.maximum + GSO_MAX_SIZE
     return (int(client_low), int(client_point), client_high), (int(server_low), int(server_point), server_high)
 
 
 def _surely_received(receive: _Buffer, load: Load) -> float:
-    """The first window offered, about half of the buffer, is always usable: with small messages the less of it."""
+    """The first window offered, about half of the buffer, can always be filled; small messages fill less of it."""
     payload = MAX_SKB_FRAGS * min(load.send_size, load.server_block)
-    return receive.least / 2 * payload / (payload + SKB_OVERHEAD)
+    return receive.initial / 2 * payload / (payload + SKB_OVERHEAD)
 
 
 def _surely_sent(send: _Buffer, peer_receive: _Buffer, goal: int) -> float:
-    """A writer that was blocked is woken only below two thirds (sk_stream_is_writeable), so it may freeze there."""
+    """A blocked writer is woken only below two thirds (sk_stream_is_writeable), so it may freeze there."""
     payload = _segment_payload(peer_receive, goal)
-    return 2 / 3 * send.least * payload / (payload + SKB_OVERHEAD)
+    return 2 / 3 * send.initial * payload / (payload + SKB_OVERHEAD)
 
 
 def _likely(send: _Buffer, peer_receive: _Buffer, goal: int) -> float:
-    """Both buffers full: a receiver closes its window on the last sixteenth (__tcp_select_window)."""
+    """Both buffers are full: a receiver closes its window on the last sixteenth (__tcp_select_window)."""
     payload = _segment_payload(peer_receive, goal)
-    return 15 / 16 * peer_receive.least + max(send.least * payload / (payload + SKB_OVERHEAD), payload)
+    return 15 / 16 * peer_receive.initial + max(send.initial * payload / (payload + SKB_OVERHEAD), payload)
 
 
 def _segment_payload(peer_receive: _Buffer, goal: int) -> float:
     """Half of the peer's largest window (tcp_bound_to_half_wnd), which opens at half of its buffer."""
-    return max(_MSS_FLOOR, min(goal, peer_receive.least / 4))
+    return max(_MSS_FLOOR, min(goal, peer_receive.initial / 4))
 
 
 def _receive_buffer(spec: Spec, settings: Pair[Settings | None], core: Mapping[str, str], role: Role) -> _Buffer | str:
-    """What the kernel charges received segments to, or the name of the setting that is not known."""
+    """The buffer that received segments are charged to; else the name of the setting that is not known."""
     asked = spec.options[role].so_rcvbuf
     if asked is not None:
         return _asked_buffer("SO_RCVBUF", asked, core, "rmem_max", MIN_RCVBUF)
     triple = _triple(settings[role], "tcp_rmem")
     if triple is None:
         return f"the {role}'s tcp_rmem"
-    default, most = triple
-    fixed = default >= most or _sysctl(settings[role], "tcp_moderate_rcvbuf") == "0"
-    loose = None if fixed else f"receive buffers from {default} up to {most} (tcp_rmem)"
-    return _Buffer(default, max(default, most), loose)
+    default, maximum = triple
+    fixed = default >= maximum or _sysctl(settings[role], "tcp_moderate_rcvbuf") == "0"
+    loose = None if fixed else f"receive buffers from {default} up to {maximum} (tcp_rmem)"
+    return _Buffer(default, max(default, maximum), loose)
 
 
 def _send_buffer(spec: Spec, settings: Pair[Settings | None], core: Mapping[str, str], role: Role) -> _Buffer | str:
-    """What the kernel charges unacknowledged segments to, or the name of the setting that is not known.
+    """The buffer that unacknowledged segments are charged to; else the name of the setting that is not known.
 
-    On a connected socket tcp_wmem's default is not the start: tcp_sndbuf_expand() raises it at once to two initial
+    A connected socket does not start with the default of tcp_wmem: tcp_sndbuf_expand() raises it at once to two initial
     windows of segments (three under bbr), 46080 bytes at MTU 1500 and 2626560 on loopback, exact in 1545 runs.
     """
     asked = spec.options[role].so_sndbuf
@@ -190,20 +196,20 @@ def _send_buffer(spec: Spec, settings: Pair[Settings | None], core: Mapping[str,
     triple = _triple(settings[role], "tcp_wmem")
     if triple is None:
         return f"the {role}'s tcp_wmem"
-    default, most = triple
+    default, maximum = triple
     congestion = spec.options[role].congestion or _sysctl(settings[role], "tcp_congestion_control")
     expanded = (3 if congestion == "bbr" else 2) * INIT_CWND * _charge_per_segment(_mss(spec, settings))
-    initial = min(expanded, most) if default < expanded else default
-    loose = None if default == most else f"send buffers from {initial} up to {most} (tcp_wmem)"
-    return _Buffer(min(initial, most), max(default, initial, most), loose)
+    initial = min(expanded, maximum) if default < expanded else default
+    loose = None if default == maximum else f"send buffers from {initial} up to {maximum} (tcp_wmem)"
+    return _Buffer(min(initial, maximum), max(default, initial, maximum), loose)
 
 
-def _asked_buffer(name: str, asked: int, core: Mapping[str, str], cap: str, least: int) -> _Buffer:
-    """sock_setsockopt(): the value, or net.core's cap if that is less, doubled, but never under the minimum."""
-    granted = max(least, 2 * asked)
+def _asked_buffer(name: str, asked: int, core: Mapping[str, str], cap: str, minimum: int) -> _Buffer:
+    """sock_setsockopt(): the value or the cap of net.core, whichever is smaller, doubled; never under the minimum."""
+    granted = max(minimum, 2 * asked)
     if cap not in core:
-        return _Buffer(least, granted, f"{name} from {least} up to {granted} (net.core.{cap} is not known)")
-    granted = max(least, 2 * min(asked, int(core[cap])))
+        return _Buffer(minimum, granted, f"{name} from {minimum} up to {granted} (net.core.{cap} is not known)")
+    granted = max(minimum, 2 * min(asked, int(core[cap])))
     return _Buffer(granted, granted, None)
 
 
@@ -217,7 +223,7 @@ def _roundup_pow_of_two(number: int) -> int:
 
 
 def _mss(spec: Spec, settings: Pair[Settings | None]) -> int:
-    """The MSS option of the SYN (ipv4_default_advmss, ip6_default_advmss); the less of the two sides."""
+    """The MSS option of the SYN (ipv4_default_advmss, ip6_default_advmss); the smaller of the two sides."""
     default = spec.mtu or (65536 if spec.testbed == "loopback" else 1500)
     mtu = min(side.mtu if side else default for side in settings)
     return min(mtu, 0xFFFF) - 40 if spec.ip == 4 else mtu - 60
@@ -235,16 +241,16 @@ def _sysctl(settings: Settings | None, key: str) -> str | None:
 
 
 def _triple(settings: Settings | None, key: str) -> tuple[int, int] | None:
-    """Default and most. The kernel takes and prints descending triples too, so `lab.spec.Triple` does not fit here."""
+    """Default and maximum. The kernel accepts and prints descending triples too, so `lab.spec.Triple` does not fit."""
     text = _sysctl(settings, key)
     if text is None:
         return None
-    _, default, most = (int(part) for part in text.split())
-    return default, most
+    _, default, maximum = (int(part) for part in text.split())
+    return default, maximum
 
 
-def _range(bounds: Bounds, fixed: bool) -> Range:
-    low, point, high = bounds
+def _range(estimate: Estimate, fixed: bool) -> Range:
+    low, point, high = estimate
     return Range(low, point if fixed else None, high)
 
 

@@ -2,23 +2,25 @@
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from lab.evidence import UNKNOWN, Connected, Evidence, Progress, Settings, Snapshot, SocketSample, WireFacts
-from lab.kernel import machine, sysctl
-from lab.kernel.capture import Capture
+from lab.kernel.capture.ring import Capture
+from lab.kernel.place import machine, sysctl
 from lab.kernel.procfs import descendants, peak_resident
-from lab.kernel.scene import Scene, Target
-from lab.kernel.sendroom import max_tcp_header
-from lab.kernel.sockdiag import SocketDiag
-from lab.proof.wire import WireWitness, notable
+from lab.kernel.snapshots import SnapshotTaker, Target
+from lab.kernel.sockets.send_room import max_tcp_header
+from lab.kernel.sockets.sock_diag import SocketDiag
+from lab.kernel.sockets.window_share import adv_win_scale_counts
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
 from lab.testbed import Site
+from lab.wire.comments import frame_comments
+from lab.wire.witness import WireWitness
 
-CUT_NS, REST = 5_000_000, 0.02
-"""Between two cuts of a pair that stands, at least, and of the time that it has stood so already."""
+SNAPSHOT_NS, REST = 5_000_000, 0.02
+"""Between two snapshots of a pair that stands: at least so long, and this part of the time for which it has stood."""
 KEEP_NS = 50_000_000
 """A snapshot is kept this long after the one before; the first of a state that lasts is kept always."""
 
@@ -50,31 +52,32 @@ class Observer:
         self._seen: list[object] = []
         self._counted: Pair[object] = Pair(None, None)
         self._processors = machine.cores()
-        self._moved: object = None
+        self._progress: object = None
         self._moved_ns = self._started_ns
         self._missing: dict[str, None] = {}
-        self._memory = UNKNOWN
+        self._resident_growth = UNKNOWN
         self._diag = Pair(*(SocketDiag(site.namespaces[role]) for role in Role))
-        self._scene: Scene | None = None
+        self._taker: SnapshotTaker | None = None
 
     def miss(self, what: str) -> None:
         """Note what cannot be observed."""
         self._missing[what] = None
 
     def close(self) -> None:
-        if self._scene is not None:
-            self._scene.close()
+        if self._taker is not None:
+            self._taker.close()
         for role in Role:
             self._diag[role].close()
 
     def take(self) -> Snapshot | None:
-        """Look once: reports, frames, and if there is a connection both sockets; else None.
+        """Read messages and frames, sample both sockets, and take a snapshot if one is due. The latest snapshot.
 
-        The latest cut is given. Of a pair whose programs run one is taken now and then only, and where both need all
-        processors so are the frames; of one that stands, when its sockets have come to rest, and now and then.
+        None: there is no connection yet. While a program runs, a snapshot is due from time to time; if both need all
+        processors, so are the frames. When the pair stands, one is due as soon as two samples of its sockets in a row
+        are the same, and then from time to time.
         """
         for role in Role:
-            self._site.programs[role].read_reports()
+            self._site.programs[role].read_messages()
         connected = self._site.programs.client.connected
         if connected is None:
             return None  # what was captured until then is in the ring
@@ -82,59 +85,48 @@ class Observer:
         if self._capture is not None:
             patient = all(running) and self._processors <= len(Role)
             self._take_frames(self._capture.drain(patient=patient), connected)
-        if self._scene is None:
-            self._scene = self._around(connected)
-        before, self._seen = self._seen, [_moved_by_tcp(socket) for socket in self._scene.glance()]
+        if self._taker is None:
+            self._taker = self._taker_of(connected)
+        before, self._seen = self._seen, _socket_states(self._taker.sample_sockets())
         if self._latest is not None and not self._is_due(self._latest, before, running=any(running)):
             return self._latest
-        snapshot = self._cut(self._scene)
+        snapshot = self._taken_by(self._taker)
         self._keep(snapshot)
-        moved = _moved(snapshot)
-        if moved != self._moved:
-            self._moved, self._moved_ns = moved, snapshot.time_ns
+        progress = _progress(snapshot)
+        if progress != self._progress:
+            self._progress, self._moved_ns = progress, snapshot.time_ns
         return snapshot
 
     def _is_due(self, latest: Snapshot, before: list[object], *, running: bool) -> bool:
         age_ns = time.time_ns() - latest.time_ns
         if running:
             return age_ns >= KEEP_NS
-        came_to_rest = self._seen == before != [_moved_by_tcp(socket) for socket in latest.sockets]
-        return came_to_rest or age_ns >= max(CUT_NS, REST * self.still_s() * 1e9)
+        came_to_rest = self._seen == before != _socket_states(latest.sockets)
+        return came_to_rest or age_ns >= max(SNAPSHOT_NS, REST * self.still_s() * 1e9)
 
     def _running(self) -> Pair[bool]:
-        """Which programs have counted a byte since they were asked last: a look at two shared pages."""
+        """Which programs have counted a byte since they were asked last: two shared pages are read."""
         progress = (program.progress() for program in self._site.programs)
         before, self._counted = self._counted, Pair(*(each and (each.sent, each.received) for each in progress))
         return Pair(*(self._counted[role] != before[role] for role in Role))
 
-    def _around(self, connected: Connected) -> Scene:
-        """Both ends; who holds them is known: the two programs and whatever they fork."""
+    def _taker_of(self, connected: Connected) -> SnapshotTaker:
+        """The holders of both ends are known: the two programs, and all that they fork."""
         roots = {role: self._site.programs[role].host_pid for role in Role}
-        targets = (
+        pair = Pair(
             Target(Role.CLIENT, self._diag.client, connected.local, connected.remote),
             Target(Role.SERVER, self._diag.server, connected.remote, connected.local),
         )
-        return Scene(targets, roots=roots)
+        return SnapshotTaker([pair], roots=roots)
 
-    def _cut(self, scene: Scene) -> Snapshot:
-        cut = scene.look()
+    def _taken_by(self, taker: SnapshotTaker) -> Snapshot:
+        snapshot = taker.take()
         progress: Pair[Progress | None] = Pair(*(self._site.programs[role].progress() for role in Role))
         for role in Role:
             if progress[role] is None:
                 self.miss(f"the {role}'s progress counters: its page holds what cannot be")
-        client, server = cut.sockets
         self._taken += 1
-        return Snapshot(
-            number=self._taken,
-            threads_before=cut.threads_before,
-            sockets=Pair(client, server),
-            threads_after=cut.threads_after,
-            progress=progress,
-            others=cut.others,
-            processes=cut.processes,
-            peers=cut.peers,
-            unreadable=cut.unreadable,
-        )
+        return replace(snapshot, number=self._taken, progress=progress)
 
     def _keep(self, snapshot: Snapshot) -> None:
         """Keep the first snapshot of every state that lasts, and one now and then of what changes all the time."""
@@ -159,7 +151,7 @@ class Observer:
         for segment in filter(None, map(dissect, frames)):
             self._wire.feed(segment)
         if self._record is not None and self._capture is not None:
-            comments = notable(self._wire.facts(), frames[0].number) if frames else {}
+            comments = frame_comments(self._wire.facts(), frames[0].number) if frames else {}
             self._record(self._capture.interface, frames, comments)
 
     def _facts(self) -> WireFacts:
@@ -203,13 +195,19 @@ class Observer:
             snapshots=tuple(snapshots),
             wire=WireFacts() if brief else self._facts(),
             capture=self._capture.count() if self._capture else None,
-            memory=self._memory,
+            resident_growth=self._resident_growth,
             logs=Pair(*(programs[role].log().decode(errors="replace") for role in Role)),
             missing=tuple(self._missing),
             release=platform.release(),
             max_tcp_header=max_tcp_header(),
+            adv_win_scale_counts=self._scale_counts(),
             core_before=dict(self._site.core_before),
         )
+
+    def _scale_counts(self) -> bool | None:
+        """Asked only where the judge needs it: where the kernel does not tell the windows."""
+        latest = self._latest.sockets if self._latest else ()
+        return adv_win_scale_counts() if any(each and each.rcv_wnd is None for each in latest) else None
 
     def settle(self) -> None:
         """Let the last frames come in, and ask how much memory the programs took."""
@@ -217,7 +215,7 @@ class Observer:
         if self._capture is not None and connected is not None:
             for frames in self._capture.settle():
                 self._take_frames(frames, connected)
-        self._memory = Pair(*(self._grown(role) for role in Role))
+        self._resident_growth = Pair(*(self._grown(role) for role in Role))
 
     def _grown(self, role: Role) -> int | None:
         program = self._site.programs[role]
@@ -238,25 +236,17 @@ def _add(snapshots: list[Snapshot], one: Snapshot | None) -> None:
 
 
 def _state(snapshot: Snapshot) -> object:
-    """What must be the same for two snapshots to show the same state: sequences, windows, queues, counters, waits."""
-    sockets = [
-        s and replace(s, time_ns=0, expires_ms=0, last_data_sent_ms=0, last_ack_recv_ms=0, probes=0)
-        for s in snapshot.sockets
-    ]
+    """What must be the same for two snapshots to show the same state."""
     threads = [(t.tid, t.syscall, t.switches) for t in snapshot.threads_after]
     progress = [p and (p.sent, p.received, p.stamp_ns) for p in snapshot.progress]
-    return sockets, threads, progress
+    return _socket_states(snapshot.sockets), threads, progress
 
 
-def _moved(snapshot: Snapshot) -> object:
-    """What changes when a byte does, in a program or in TCP."""
-    sockets = [s and (s.state, s.bytes_acked, s.wqueue, s.bytes_received, s.rqueue) for s in snapshot.sockets]
+def _socket_states(sockets: Iterable[SocketSample | None]) -> list[object]:
+    return [socket and socket.state_key for socket in sockets]
+
+
+def _progress(snapshot: Snapshot) -> object:
+    """What changes when a byte moves, in a program or in TCP, or when an end is closed."""
+    sockets = [s and (s.state, s.app_progress, s.tcp_progress) for s in snapshot.sockets]
     return sockets, [p and (p.sent, p.received) for p in snapshot.progress]
-
-
-def _moved_by_tcp(socket: SocketSample | None) -> object:
-    """What changes when a segment comes or goes, or a probe is answered."""
-    return socket and (
-        socket.state, socket.bytes_acked, socket.wqueue, socket.bytes_received, socket.rqueue, socket.snd_wnd,
-        socket.rcv_wnd, socket.unacked, socket.wmem_queued, socket.rmem_alloc, socket.backoff, socket.drops,
-    )  # fmt: skip

@@ -11,7 +11,7 @@ from lab.errors import SpecError
 T = TypeVar("T")
 
 MAX_PAYLOAD = 1 << 40
-"""Bytes. A payload is held by nobody, but a counter beyond a tebibyte is a typing error, not a wish."""
+"""Bytes. A payload is held by nobody, but a counter beyond a tebibyte is a typing error."""
 
 MAX_BUFFER = 0x7FFFFFFF
 """Bytes: SO_RCVBUF, SO_SNDBUF and the tcp_rmem and tcp_wmem triples are C ints in the kernel."""
@@ -85,7 +85,7 @@ class Pair(Generic[T]):
 
 
 class Outcome(StrEnum):
-    """What a run came to. Only `lab.proof.verdict` decides one."""
+    """What a connection came to: by all evidence in `lab.proof`, by packets alone in `lab.wire.outcome`."""
 
     DEADLOCK = "deadlock"
     READ_READ = "read-read"
@@ -175,6 +175,12 @@ class Buffers:
             if not re.fullmatch(r"tcp_[a-z0-9_]+", key):
                 raise SpecError(f"sysctl '{key}': only keys net.ipv4.tcp_* are per namespace, for example tcp_sack=0")
 
+    @property
+    def sysctls(self) -> dict[str, str]:
+        """Those that are to be written, by key."""
+        triples = {"tcp_rmem": self.tcp_rmem, "tcp_wmem": self.tcp_wmem}
+        return {key: str(triple) for key, triple in triples.items() if triple} | dict(self.other)
+
 
 @dataclass(frozen=True, slots=True)
 class SocketOptions:
@@ -253,7 +259,7 @@ class Limits:
     """Squeezed buffers were seen to move again after 0.383 s of stillness."""
     barrier_s: float = 20.0
     tick_s: float = 0.001
-    """Between two looks at the sockets of a pair that may still move: 1000 a second."""
+    """Between two samples of the sockets of a pair that may still move: 1000 a second."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from lab.evidence import (
     Evidence,
     ProcessSample,
     Progress,
+    Resource,
     Settings,
     Snapshot,
     SocketSample,
@@ -43,11 +44,13 @@ from lab.evidence import (
     WireFacts,
 )
 from lab.pcap import pcapng
-from lab.proof.autotune import MAX_TCP_HEADERS
-from lab.proof.verdict import Verdict
-from lab.proof.wire import SEALED, WireWitness
+from lab.proof.stack.traits import MAX_TCP_HEADERS
+from lab.run_format import FORMAT, refuse_newer, upgraded
 from lab.spec import Pair, Role, Spec
 from lab.tcp.frame import Frame, dissect
+from lab.version import VERSION
+from lab.wire.comments import SEALED
+from lab.wire.witness import WireWitness
 
 T = TypeVar("T")
 
@@ -76,12 +79,17 @@ class Manifest:
     missing: tuple[str, ...]
     release: str | None = None
     max_tcp_header: int | None = None
+    adv_win_scale_counts: bool | None = None
     memory: Pair[int | None] = UNKNOWN
     core_before: Mapping[str, str] = field(default_factory=dict)
     finished: bool = True
     """False: the run is on, or was killed."""
     unwritten: tuple[str, ...] = ()
     """What the disk had no room for."""
+    format: int = 1
+    """`lab.run_format`; the first wrote none."""
+    lab: str | None = None
+    """The version of the lab that wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,15 @@ class Holders:
 
     processes: tuple[ProcessSample, ...] | None
     peers: Mapping[str, str]
+    """`Snapshot.peers` as text: the keys of a JSON object are."""
     unreadable: int
+    unlisted: bool = False
+
+    def __post_init__(self) -> None:
+        self.resources()  # a ValueError is the line's, where it is read
+
+    def resources(self) -> dict[Resource, Resource]:
+        return {Resource.parse(one): Resource.parse(other) for one, other in self.peers.items()}
 
 
 SAMPLES = {"sockets": SocketSample, "threads": ThreadSample, "progress": Progress, "holders": Holders}
@@ -175,13 +191,16 @@ class Run:
         except StoreError as error:
             self._failure = error
 
-    def finish(self, evidence: Evidence, verdict: Verdict | None, host: Mapping[str, str]) -> None:
-        """All that is written once, the manifest last but for the verdict. Raises StoreError, after all that fits."""
+    def finish(self, evidence: Evidence, verdict: Mapping[str, Any] | None, host: Mapping[str, str]) -> None:
+        """All that is written once, the manifest last but for the verdict. Raises StoreError, after all that fits.
+
+        `verdict` is as the JSON contract has it.
+        """
         self._room.truncate(ROOM_FOR_MANIFEST)
         unwritten = [
             *self._finish_logs(evidence.logs),
             *self._finish_samples(evidence.snapshots),
-            *self._finish_wire(evidence.wire.ends, verdict.seal_ns if verdict else None),
+            *self._finish_wire(evidence.wire.ends, verdict["seal_ns"] if verdict else None),
         ]
         self._room.close()
         self._write(MANIFEST, _json(_manifest(evidence, host, unwritten=tuple(unwritten))))
@@ -299,9 +318,12 @@ def load(path: Path) -> Evidence:
             raise BadInputError(f"{path / each}: is a device, a pipe or a folder, and no file")
     spec = _read(path / SPEC, Spec)
     manifest = _read(path / MANIFEST, Manifest)
+    refuse_newer(manifest.format, str(path / MANIFEST))
     for key, said in _unlikely(manifest):
         raise BadInputError(f"{path / MANIFEST}: {key}: no kernel says {str(said)[:80]!r}")
-    samples = {name: tuple(_read_lines(path / f"{name}.jsonl", kind)) for name, kind in SAMPLES.items()}
+    samples = {
+        name: tuple(_read_lines(path / f"{name}.jsonl", kind, manifest.format)) for name, kind in SAMPLES.items()
+    }
     for key, said in _unlikely_sockets(line.sample for line in samples["sockets"]):
         raise BadInputError(f"{path / 'sockets.jsonl'}: {key}: no kernel says {str(said)[:80]!r}")
     snapshots = tuple(_snapshots(samples))
@@ -323,10 +345,11 @@ def load(path: Path) -> Evidence:
         wire=wire,
         capture=capture,
         logs=Pair(*(_text(path / f"{role}.log") for role in Role)),
-        memory=manifest.memory,
+        resident_growth=manifest.memory,
         missing=tuple(missing),
         release=manifest.release,
         max_tcp_header=manifest.max_tcp_header,
+        adv_win_scale_counts=manifest.adv_win_scale_counts,
         core_before=dict(manifest.core_before),
     )
 
@@ -334,6 +357,8 @@ def load(path: Path) -> Evidence:
 def _unlikely(manifest: Manifest) -> Iterator[tuple[str, object]]:
     """What the judge and the forecast would read as numbers, and could not."""
     for settings in manifest.settings:
+        if settings and not _SCALE.fullmatch(said := settings.sysctls.get("tcp_adv_win_scale", "1")):
+            yield "tcp_adv_win_scale", said
         for key in ("tcp_rmem", "tcp_wmem"):
             if settings and not _THREE_NUMBERS.fullmatch(said := settings.sysctls.get(key, "0 0 0")):
                 yield key, said
@@ -372,6 +397,7 @@ def _unlikely_ends(local: set[str], remote: set[str]) -> Iterator[tuple[str, obj
             yield key, said
 
 
+_SCALE = re.compile(r"-?([12]?\d|3[01])", re.ASCII)
 _NUMBER = re.compile(r"\d{1,10}", re.ASCII)
 _THREE_NUMBERS = re.compile(r"\d{1,10} \d{1,10} \d{1,10}", re.ASCII)
 
@@ -406,13 +432,24 @@ def _add_lines(lines: dict[str, list[bytes]], snapshot: Snapshot) -> None:
     for after, threads in ((False, snapshot.threads_before), (True, snapshot.threads_after)):
         lines["threads"] += [_line(number, thread, after) for thread in threads]
     lines["sockets"] += [_line(number, socket) for socket in (*snapshot.sockets, *snapshot.others) if socket]
-    holders = Holders(snapshot.processes, snapshot.peers, snapshot.unreadable)
+    peers = {str(one): str(other) for one, other in snapshot.peers.items()}
+    holders = Holders(snapshot.processes, peers, snapshot.unreadable, snapshot.unlisted)
     lines["holders"].append(_line(number, holders))
     lines["progress"] += [_line(number, progress) for progress in snapshot.progress if progress]
 
 
 def _line(number: int, sample: object, after: bool | None = None) -> bytes:
-    return msgspec.json.encode(_Line(number, sample, after)) + b"\n"
+    return msgspec.json.encode(_Line(number, sample, after), enc_hook=_text_of) + b"\n"
+
+
+def _text_of(value: object) -> str:
+    if isinstance(value, Resource):
+        return str(value)
+    raise NotImplementedError(f"no form on disk for {type(value)}")
+
+
+def _resource(_: type, text: str) -> Resource:
+    return Resource.parse(text)
 
 
 def _snapshots(samples: Mapping[str, tuple[_Line, ...]]) -> Iterable[Snapshot]:
@@ -436,8 +473,9 @@ def _snapshots(samples: Mapping[str, tuple[_Line, ...]]) -> Iterable[Snapshot]:
             progress=Pair(*(progress.get((number, role)) for role in Role)),
             others=tuple(others.get(number, ())),
             processes=around.processes,
-            peers=dict(around.peers),
+            peers=around.resources(),
             unreadable=around.unreadable,
+            unlisted=around.unlisted,
         )
 
 
@@ -460,10 +498,13 @@ def _manifest(
         missing=evidence.missing,
         release=evidence.release,
         max_tcp_header=evidence.max_tcp_header,
+        adv_win_scale_counts=evidence.adv_win_scale_counts,
         core_before=evidence.core_before,
-        memory=evidence.memory,
+        memory=evidence.resident_growth,
         finished=finished,
         unwritten=unwritten,
+        format=FORMAT,
+        lab=VERSION,
     )
 
 
@@ -513,19 +554,20 @@ def _read(path: Path, kind: type[T]) -> T:
         raise BadInputError(f"{path}: {error}") from None
 
 
-def _read_lines(path: Path, kind: type) -> Iterable[_Line]:
+def _read_lines(path: Path, kind: type, number: int) -> Iterable[_Line]:
     """Every whole line. A last line that a kill cut short is passed over; a broken one elsewhere is damage."""
     try:
         data = path.read_bytes()
     except OSError as error:
         raise BadInputError(f"cannot read {path}: {error.strerror}") from None
     decoder = msgspec.json.Decoder(_Line)
-    for number, line in enumerate(data.split(b"\n")[:-1], start=1):
+    for nth, line in enumerate(data.split(b"\n")[:-1], start=1):
         try:
             read = decoder.decode(line)
-            yield _Line(read.snapshot, msgspec.convert(read.sample, kind), read.after)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise BadInputError(f"{path}: line {number}: {error}") from None
+            record = upgraded(read.sample, number) if kind is SocketSample else read.sample
+            yield _Line(read.snapshot, msgspec.convert(record, kind, dec_hook=_resource), read.after)
+        except (msgspec.DecodeError, msgspec.ValidationError, KeyError, TypeError) as error:
+            raise BadInputError(f"{path}: line {nth}: {error}") from None
 
 
 def _text(path: Path) -> str:

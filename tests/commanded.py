@@ -28,7 +28,7 @@ class Said:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours without the lab's own variables: whoever runs the tests may have wishes of his own."""
+    """Ours without the lab's own variables: the person who runs the tests may have set some."""
     return {key: value for key, value in os.environ.items() if not key.startswith("LAB_")} | more
 
 

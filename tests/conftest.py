@@ -6,11 +6,14 @@ from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+from hypothesis import settings
 
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 
 
 def pytest_configure() -> None:
+    settings.register_profile("lab", deadline=None)  # A busy machine is slow, and no test fails for that.
+    settings.load_profile("lab")
     # Under nohup(1) it is ignored, and so would be by the labs that tests send it to.
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)

@@ -14,8 +14,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.kernel import journal
-from lab.kernel.sysctl import read_core
+from lab.kernel.place import journal
+from lab.kernel.place.sysctl import read_core
 from tests.commanded import ending, lab, started
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -47,12 +47,12 @@ def killed(seed: int, runs: Path, testbed: str = "netns", net: str = "198.18.100
     chance = random.Random(seed)
     before = read_core()
     keys = chance.sample(sorted(before), chance.randint(1, len(before)))
-    wish = [f"--host-sysctl=net.core.{key}={int(before[key]) - chance.randint(1, 64)}" for key in keys]
+    options = [f"--host-sysctl=net.core.{key}={int(before[key]) - chance.randint(1, 64)}" for key in keys]
     engine = {} if testbed == "compose" else {"DOCKER_HOST": NO_ENGINE}
     number = signal.SIGKILL if seed % 4 == 1 else chance.choice(SIGNALS)
     instant_s = chance.uniform(0, LONGEST_S[testbed])
     lab_run = started(
-        "run", "--testbed", testbed, "--until", "proof", "--net", net, "--runs", runs, *wish,
+        "run", "--testbed", testbed, "--until", "proof", "--net", net, "--runs", runs, *options,
         LAB_STATE=str(journal.path()), **engine,
     )  # fmt: skip
     try:

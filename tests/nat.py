@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
 
 PUBLISHED, SERVED = 8080, 80
 CLIENT = {4: "198.18.81.20", 6: "2001:2:81::20"}

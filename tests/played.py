@@ -5,11 +5,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lab.cli.wishes import Wish
+from lab.cli.options import RunOptions
 from lab.evidence import Evidence
 from lab.experiment import play
 from lab.observer import Record
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
+from lab.report.contract import as_contract
 from lab.spec import Spec
 from lab.store import Run
 from lab.tcp.frame import Frame, dissect
@@ -20,9 +21,9 @@ SQUEEZED: dict[str, Any] = {"tcp_rmem": ("4096 8192 8192",), "tcp_wmem": ("4096 
 """Buffers that fill at once. Messages of 128 bytes and more: with smaller ones another stall comes now and then."""
 
 
-def wished(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> Spec:  # noqa: ANN401 - those of `Wish`
+def specified(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> Spec:  # noqa: ANN401 - those of `RunOptions`
     """A spec, made as the command line makes it."""
-    return Wish(scenario=scenario, testbed=testbed, **flags).spec(testbed)
+    return RunOptions(scenario=scenario, testbed=testbed, **flags).spec(testbed)
 
 
 def playing(spec: Spec, record: Record | None = None) -> Iterator[Evidence]:
@@ -46,7 +47,7 @@ def taped(playing: Callable[[Record], Iterable[Evidence]]) -> tuple[Evidence, ..
 
 @cache
 def _yielded(scenario: str, testbed: str, flags: tuple[tuple[str, Any], ...]) -> tuple[Evidence, ...]:
-    return taped(lambda record: playing(wished(scenario, testbed, **dict(flags)), record))
+    return taped(lambda record: playing(specified(scenario, testbed, **dict(flags)), record))
 
 
 def yielded(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> tuple[Evidence, ...]:  # noqa: ANN401
@@ -61,6 +62,12 @@ def played(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> Evi
 def frozen() -> Evidence:
     """The published freeze, with small buffers, looked at for so long that it is still as well as proven."""
     return played("upper", until="1.5", **SQUEEZED)
+
+
+def spec_of(evidence: Evidence) -> Spec:
+    """What was planned: every run that was played has it."""
+    assert evidence.spec is not None
+    return evidence.spec
 
 
 def frames(evidence: Evidence) -> list[Frame]:
@@ -85,7 +92,7 @@ def keep(run: Run, evidences: tuple[Evidence, ...]) -> None:
 
 def recorded(runs: Path, evidences: tuple[Evidence, ...]) -> Path:
     """The run directory of it, written as `lab run` writes it."""
-    run = Run.create(runs, evidences[-1].spec)
+    run = Run.create(runs, spec_of(evidences[-1]))
     keep(run, evidences)
-    run.finish(evidences[-1], judge(evidences[-1]), {})
+    run.finish(evidences[-1], as_contract(judge(evidences[-1])), {})
     return run.path

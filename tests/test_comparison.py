@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from lab import comparison, remedy
-from lab.cli.wishes import Wish
+from lab.cli.options import RunOptions
 from lab.comparison import Plain
 from lab.errors import SpecError
 from lab.remedy import Effect
-from lab.remedy.trial import Tried
+from lab.remedy.trial import RemedyResult
 from lab.spec import Buffers, Outcome, Pair, SocketOptions, Triple
 
 PAYLOAD = 2 << 20
@@ -19,7 +19,7 @@ SMALL = Triple(4096, 65536, 65536)
 
 
 def without(scenario: str, testbed: str = "netns", sizes: Triple | None = SMALL, net: str = "198.18.20") -> Plain:
-    spec = Wish(scenario=scenario, payload=str(PAYLOAD), net=net).spec(testbed)
+    spec = RunOptions(scenario=scenario, payload=str(PAYLOAD), net=net).spec(testbed)
     if sizes is not None:
         spec = replace(spec, buffers=Pair(*(Buffers(sizes, sizes) for _ in spec.buffers)))
     return comparison.plain(comparison.bounded(spec))
@@ -39,7 +39,7 @@ def test_a_remedy_is_worth_what_it_says(plains: dict[str, Plain], scenario: str,
     check(tried)
 
 
-def check(tried: Tried) -> None:
+def check(tried: RemedyResult) -> None:
     last = tried.last
     assert tried.effect is tried.remedy.expected, (last.outcome, last.errors)
     match tried.remedy.expected:
@@ -102,16 +102,16 @@ def test_loopback_agrees() -> None:
 
 
 def test_without_a_forecast_nothing_is_compared() -> None:
-    spec = replace(Wish(payload="32").spec("loopback"), options=Pair(SocketOptions(), SocketOptions()))
+    spec = replace(RunOptions(payload="32").spec("loopback"), options=Pair(SocketOptions(), SocketOptions()))
     idle = replace(spec, scenario=replace(spec.scenario, freezes=False))
     with pytest.raises(SpecError, match="no amount of payload freezes"):
         comparison.plain(idle)
 
 
 def test_buffers_that_nobody_asked_for_are_bounded_and_others_are_left_alone() -> None:
-    upper, echo = (comparison.bounded(Wish(scenario=name).spec("netns")) for name in ("upper", "echo"))
+    upper, echo = (comparison.bounded(RunOptions(scenario=name).spec("netns")) for name in ("upper", "echo"))
     assert upper.buffers.client == Buffers(comparison.SIZES, comparison.SIZES)
     assert str(echo.buffers.server.tcp_rmem) == "4096 87380 4161536"
-    asked = comparison.bounded(Wish(so_rcvbuf=("client=9000",)).spec("netns"))
+    asked = comparison.bounded(RunOptions(so_rcvbuf=("client=9000",)).spec("netns"))
     assert asked.buffers.client == Buffers(None, comparison.SIZES)
     assert asked.buffers.server == Buffers(comparison.SIZES, comparison.SIZES)

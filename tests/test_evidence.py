@@ -1,17 +1,21 @@
-"""A snapshot is dated by its sockets, which were read between the two readings of the threads."""
+"""Evidence: when a snapshot was, what moves between two samples of a socket, and resources with their texts."""
 
 from dataclasses import fields, replace
+from typing import Any
 
-from lab.evidence import Evidence, Snapshot
+import pytest
+
+from lab.evidence import Evidence, Resource, ResourceKind, Snapshot, SocketSample
 from lab.spec import Pair, Role
 from tests.played import frozen
+from tests.proof.frozen_pair import client
 
 
 def last() -> Snapshot:
     return frozen().snapshots[-1]
 
 
-def test_a_cut_is_consistent_in_time() -> None:
+def test_a_snapshot_is_consistent_in_time() -> None:
     """Threads, then sockets, then threads, then counters."""
     for shot in frozen().snapshots:
         assert max(t.time_ns for t in shot.threads_before) <= min(s.time_ns for s in shot.sockets if s)
@@ -42,6 +46,49 @@ def test_the_samples_say_whose_they_are() -> None:
     assert shot.sockets.client is not None
     assert shot.sockets.server is not None
     assert shot.sockets.client.local == shot.sockets.server.remote
+
+
+CLOCKS = {"time_ns", "expires_ms", "probes", "last_data_sent_ms", "last_ack_recv_ms"}
+WHOSE = {"role", "local", "remote"}
+NOT_OF_INET_DIAG = {
+    "send_timeout_ns", "receive_timeout_ns", "user_timeout_ms", "sndbuf_locked", "rcvbuf_locked", "window_clamp",
+    "earlier", "ulp", "error_queue",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fact", [field.name for field in fields(SocketSample)])
+def test_a_state_is_all_that_inet_diag_tells_but_clocks(fact: str) -> None:
+    facts: dict[str, Any] = {fact: object()}
+    changed = replace(client(), **facts)
+    same = fact in CLOCKS | WHOSE | NOT_OF_INET_DIAG
+    assert (changed.state_key == client().state_key) is same
+
+
+def test_a_program_moves_bytes_by_writing_and_reading_and_tcp_by_acknowledging_and_receiving() -> None:
+    sample = client(bytes_acked=1000, wqueue=200, bytes_received=500, rqueue=30)
+    assert (sample.app_progress, sample.tcp_progress) == ((1200, 470), (1000, 500))
+    acknowledged = replace(sample, bytes_acked=1100, wqueue=100)
+    assert (acknowledged.app_progress, acknowledged.tcp_progress) == (sample.app_progress, (1100, 500))
+    read = replace(sample, rqueue=0)
+    assert (read.app_progress, read.tcp_progress) == ((1200, 500), sample.tcp_progress)
+
+
+@pytest.mark.parametrize("text", ["socket:12", "process:7", "eventfd:3", "timerfd:7/4", "other:/dev/tty:1", "other:"])
+def test_a_resource_is_the_same_again_from_its_text(text: str) -> None:
+    read = Resource.parse(text)
+    assert str(read) == text
+    assert {read: text}[Resource.parse(text)] == text
+    assert read != text
+
+
+def test_resources_of_two_kinds_or_numbers_differ() -> None:
+    assert len({Resource.socket(1), Resource.socket(2), Resource.process(1), Resource(ResourceKind.OTHER, "1")}) == 4
+
+
+@pytest.mark.parametrize("text", ["", "socket", "socket:", "socket:x", "sock:1"])
+def test_a_text_that_is_no_resource_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is not a valid|invalid literal"):
+        Resource.parse(text)
 
 
 def test_evidence_knows_no_verdict() -> None:

@@ -1,4 +1,4 @@
-"""Plays on every place and with every wish that bears on it: the outcome, the sums and the bounds must be right."""
+"""Plays on every testbed and with every option that bears on it: the outcome, the sums and the bounds must be right."""
 
 import io
 import os
@@ -18,16 +18,17 @@ import pytest
 from lab import errors, forecast
 from lab.evidence import CaptureCount, Evidence, Snapshot
 from lab.experiment import play
-from lab.kernel.capture import LARGE_RING_SIZE
+from lab.kernel.capture.ring import LARGE_RING_SIZE
 from lab.observer import Observer
 from lab.proof.account import imbalances
-from lab.proof.verdict import Verdict, judge
+from lab.proof.judge import judge
 from lab.report import text
 from lab.spec import CaptureMode, Limits, Outcome, Pair, Role, Spec, Until
 from lab.tcp.segment import ControlBits
 from lab.testbed import Site, catalogue
+from lab.verdict import Verdict
 from tests.commanded import lab
-from tests.played import SQUEEZED, played, playing, segments, wished, yielded
+from tests.played import SQUEEZED, played, playing, segments, spec_of, specified, yielded
 
 EXPECTED = {
     "upper": "deadlock",
@@ -70,7 +71,7 @@ def test_a_cut_in_whose_midst_a_probe_comes_in_is_not_the_last_one_of_a_proven_r
         return snapshot
 
     monkeypatch.setattr(Observer, "take", disturbed)
-    spec = wished("upper", **SQUEEZED)
+    spec = specified("upper", **SQUEEZED)
     with catalogue()["netns"].site(spec) as site:
         *_, last = play(spec, site)
     assert len(spoilt) == 5
@@ -86,7 +87,7 @@ def frozen_well(evidence: Evidence) -> Verdict:
     figures = verdict.account
     assert imbalances(figures) == ()
     assert None not in (figures.client_accepted, figures.server_processed, figures.in_hand)
-    foretold = verdict.forecast
+    spec, foretold = spec_of(evidence), verdict.forecast
     for seen, range_ in (
         (figures.client_accepted, foretold.client_accepted),
         (figures.server_processed, foretold.server_processed),
@@ -95,15 +96,13 @@ def frozen_well(evidence: Evidence) -> Verdict:
         assert range_.high is not None
         assert seen is not None
         assert range_.low <= seen <= range_.high
-    assert forecast.expected(evidence.spec, forecast.forecast(evidence.spec, evidence.settings, evidence.core)) == (
-        Outcome.DEADLOCK,
-    )
+    assert forecast.expected(spec, forecast.forecast(spec, evidence.settings, evidence.core)) == (Outcome.DEADLOCK,)
     assert all(verdict.wire.zero_windows[role] for role in Role)
     assert verdict.wire.dropped == 0
     return verdict
 
 
-WISHES: dict[str, dict[str, Any]] = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "as published": {},
     "squeezed": SQUEEZED,
     "IPv6": {"ip": "6", **SQUEEZED},
@@ -125,9 +124,9 @@ WISHES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("wish", WISHES)
-def test_a_freeze_is_a_deadlock_whatever_is_wished(wish: str) -> None:
-    frozen_well(played("upper", **WISHES[wish]))
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_freeze_is_a_deadlock_whatever_the_options(name: str) -> None:
+    frozen_well(played("upper", **OPTIONS[name]))
 
 
 @pytest.mark.parametrize("name", ["upper", "echo"])
@@ -135,37 +134,37 @@ def test_on_loopback_the_sums_and_the_bounds_hold_too(name: str) -> None:
     frozen_well(played(name, "loopback"))
 
 
-@pytest.mark.parametrize("wish", [{}, {"ip": "6"}, {"so_rcvbuf": ("8k",), "so_sndbuf": ("8k",), "send_size": "512"}])
-def test_loopback_takes_the_wishes_that_are_the_sockets_own(wish: dict[str, Any]) -> None:
-    frozen_well(played("upper", "loopback", **wish))
+@pytest.mark.parametrize("options", [{}, {"ip": "6"}, {"so_rcvbuf": ("8k",), "so_sndbuf": ("8k",), "send_size": "512"}])
+def test_loopback_takes_the_options_that_are_the_sockets_own(options: dict[str, Any]) -> None:
+    frozen_well(played("upper", "loopback", **options))
 
 
-def test_the_wishes_arrive() -> None:
+def test_the_options_arrive() -> None:
     """Not only does it freeze: it does so with what was asked for."""
-    tuned = played("upper", **WISHES["one side's sysctls"])
+    tuned = played("upper", **OPTIONS["one side's sysctls"])
     client, server = tuned.settings
     assert client is not None
     assert server is not None
     assert server.sysctls["tcp_rmem"] == "4096 16384 16384"
     assert server.before["tcp_rmem"] == client.sysctls["tcp_rmem"] == client.before["tcp_rmem"]
     assert client.sysctls["tcp_wmem"] == "4096 8192 8192"
-    asked = played("upper", **WISHES["one side's options"])
+    asked = played("upper", **OPTIONS["one side's options"])
     assert [end.rcvbuf for end in asked.connected if end] == [2 * 8192, 2 * 32768]
     assert [end.sndbuf for end in asked.connected if end][1] == 2 * 8192
-    jumbo = played("upper", **WISHES["jumbo frames"])
+    jumbo = played("upper", **OPTIONS["jumbo frames"])
     assert [side.mtu for side in jumbo.settings if side] == [9000, 9000]
     sent = jumbo.snapshots[-1].sockets.client
     assert any(segment.length > 1500 for segment in segments(jumbo)) or (sent and sent.snd_mss > 8000)
-    ported = played("upper", **WISHES["another port"])
+    ported = played("upper", **OPTIONS["another port"])
     assert ported.connected.client is not None
     assert ported.connected.client.remote == "198.18.20.10:7"
-    netted = played("upper", **WISHES["another net"])
+    netted = played("upper", **OPTIONS["another net"])
     assert netted.connected.client is not None
     assert netted.connected.client.remote == "10.9.8.10:1060"
 
 
 def test_the_first_frame_of_a_capture_is_the_first_syn() -> None:
-    for evidence in (played("upper"), played("upper", "loopback"), played("upper", **WISHES["IPv6"])):
+    for evidence in (played("upper"), played("upper", "loopback"), played("upper", **OPTIONS["IPv6"])):
         first = segments(evidence)[0]
         assert first.bits & (ControlBits.SYN | ControlBits.ACK) == ControlBits.SYN
         assert evidence.connected.client is not None
@@ -173,8 +172,8 @@ def test_the_first_frame_of_a_capture_is_the_first_syn() -> None:
 
 
 def test_a_full_capture_has_the_data_that_a_proof_leaves_out() -> None:
-    full, proof = played("upper", **WISHES["a full capture"]), played("upper", **SQUEEZED)
-    assert full.spec.capture is CaptureMode.FULL
+    full, proof = played("upper", **OPTIONS["a full capture"]), played("upper", **SQUEEZED)
+    assert spec_of(full).capture is CaptureMode.FULL
     data = [sum(s.length > 0 and s.wnd > 0 for s in segments(evidence)) for evidence in (full, proof)]
     assert data[0] > 0
     assert data[1] == 0
@@ -182,7 +181,7 @@ def test_a_full_capture_has_the_data_that_a_proof_leaves_out() -> None:
 
 def test_a_capture_that_nobody_reads_loses_packets_and_the_verdict_says_so() -> None:
     """Two times the ring goes by; the pair is judged without the wire, which has seen the rest only."""
-    spec = wished("healthy", payload="1t", capture="full", snaplen=65535)
+    spec = specified("healthy", payload="1t", capture="full", snaplen=65535)
     with catalogue()[spec.testbed].site(spec) as site, closing(play(spec, site)) as evidences:
         assert (next(evidences).capture or CaptureCount("", 0, 1)).dropped == 0
         deadline = time.monotonic() + 60
@@ -232,7 +231,7 @@ def test_a_paced_client_is_slow_and_completes() -> None:
 
 
 def test_a_run_that_moves_longer_than_its_limit_is_judged_as_it_is() -> None:
-    spec = replace(wished("healthy", payload="1t"), limits=Limits(run_s=0.3))
+    spec = replace(specified("healthy", payload="1t"), limits=Limits(run_s=0.3))
     *_, last = playing(spec)
     assert judge(last).outcome in (Outcome.MOVING, Outcome.SLOW_READER)
 
@@ -250,16 +249,16 @@ def test_the_evidence_grows_and_the_last_is_the_whole() -> None:
 
 def test_two_at_once_do_not_see_each_other(tmp_path: Path) -> None:
     """On one loopback as well: nothing but their names tells them apart."""
-    wishes = [("upper", "netns"), ("read-read", "netns"), ("upper", "loopback"), ("idle", "loopback")]
+    runs = [("upper", "netns"), ("read-read", "netns"), ("upper", "loopback"), ("idle", "loopback")]
 
-    def run(wish: tuple[str, str]) -> str:
-        said = lab("run", wish[0], "--testbed", wish[1], "--format", "json", "--runs", tmp_path)
+    def run(which: tuple[str, str]) -> str:
+        said = lab("run", which[0], "--testbed", which[1], "--format", "json", "--runs", tmp_path)
         assert said.code == 0, said.err
         assert said.json["missing"] == []
         return str(said.json["outcome"])
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(run, wishes)) == ["deadlock", "read-read", "deadlock", "idle"]
+        assert list(pool.map(run, runs)) == ["deadlock", "read-read", "deadlock", "idle"]
 
 
 def child(site: Site, role: Role) -> int:
@@ -281,7 +280,7 @@ def interfered(spec: Spec, role: Role, number: signal.Signals, *, host: bool = F
 
 @pytest.mark.parametrize("role", Role)
 def test_a_stopped_program_is_suspended_and_no_deadlock(role: Role) -> None:
-    spec = wished("healthy", payload="1t", until=Until.PROOF)
+    spec = specified("healthy", payload="1t", until=Until.PROOF)
     verdict = judge(interfered(spec, role, signal.SIGSTOP))
     assert (verdict.outcome, verdict.grade) == (Outcome.SUSPENDED, None)
 
@@ -290,7 +289,7 @@ def test_a_stopped_program_is_suspended_and_no_deadlock(role: Role) -> None:
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("host", [False, True])
 def test_a_killed_program_breaks_the_run_off_and_is_named(testbed: str, role: Role, host: bool) -> None:
-    spec = wished("upper", testbed)
+    spec = specified("upper", testbed)
     with pytest.raises(errors.TestbedError, match=rf"the {role}'s program (was killed by SIGKILL|went away)"):
         interfered(spec, role, signal.SIGKILL, host=host)
 
@@ -300,18 +299,18 @@ def test_a_port_that_is_taken_is_said_at_once() -> None:
         port = taken.getsockname()[1]
         began = time.monotonic()
         with pytest.raises(errors.TestbedError, match=f"EADDRINUSE: cannot bind to 127.0.0.1 port {port}"):
-            list(playing(wished("upper", "loopback", port=port)))
+            list(playing(specified("upper", "loopback", port=port)))
         assert time.monotonic() - began < 5
 
 
 def test_a_client_that_cannot_begin_is_said_at_once() -> None:
     with pytest.raises(errors.TestbedError, match=r"the client's program ended: ENOENT: cannot set congestion control"):
-        list(playing(wished("upper", congestion=("client=nosuch",))))
+        list(playing(specified("upper", congestion=("client=nosuch",))))
 
 
 def test_descriptors_and_threads_are_as_before() -> None:
     def once() -> None:
-        list(playing(wished("upper", payload="32")))
+        list(playing(specified("upper", payload="32")))
 
     once()
     before = len(os.listdir("/proc/self/fd")), threading.active_count()

@@ -224,9 +224,9 @@ def test_in_words_gives_bounds_and_the_point_if_there_is_one() -> None:
     assert in_words(moving) == "up to 100882 bytes this can never freeze; beyond 16781312 it never completes"
 
 
-def test_a_wish_is_forecast_like_the_settings_it_would_give() -> None:
-    wish = Buffers(Triple.parse("4096 128k 128k"), Triple.parse("4096 128k 128k"), {"tcp_timestamps": "1"})
-    settings = tuned(Settings(TODAY, {}, 1500), wish)
+def test_buffers_are_forecast_like_the_settings_that_they_would_give() -> None:
+    buffers = Buffers(Triple.parse("4096 128k 128k"), Triple.parse("4096 128k 128k"), {"tcp_timestamps": "1"})
+    settings = tuned(Settings(TODAY, {}, 1500), buffers)
     assert settings.sysctls == FIXED | {"tcp_timestamps": "1"}
     assert tuned(settings, Buffers()) == settings
 

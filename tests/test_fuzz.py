@@ -10,7 +10,7 @@ import pytest
 FUZZ = Path(__file__).parent.parent / "scripts/fuzz"
 
 
-@pytest.mark.parametrize(("what", "seconds", "least"), [("captures", "15", 500), ("reports", "3", 100)])
+@pytest.mark.parametrize(("what", "seconds", "least"), [("captures", "15", 500), ("messages", "3", 100)])
 def test_mutants_are_judged_or_refused(what: str, seconds: str, least: int) -> None:
     """In a process of its own: the peak of memory is a whole process's. `scripts/fuzz` alone takes 60 s."""
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The observer keeps the first cut of every state that lasts, and no thousand cuts of one that does not."""
+"""The observer keeps the first snapshot of every state that lasts, and no thousand of one that does not."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -7,16 +7,16 @@ import pytest
 
 from lab.evidence import Evidence, Snapshot, WireFacts
 from lab.experiment import play
-from lab.kernel.scene import Scene
+from lab.kernel.snapshots import SnapshotTaker
 from lab.observer import KEEP_NS, Observer
-from lab.proof.verdict import judge
-from lab.proof.wire import witness
+from lab.proof.judge import judge
 from lab.spec import Pair
 from lab.testbed import catalogue
-from tests.played import SQUEEZED, frames, frozen, played, segments, wished
+from lab.wire.witness import witness
+from tests.played import SQUEEZED, frames, frozen, played, segments, specified
 
 
-def test_the_freeze_is_kept_from_its_first_cut_on() -> None:
+def test_the_freeze_is_kept_from_its_first_snapshot_on() -> None:
     """Within a tick of the last byte, so that the seal is dated well; then now and then, and the last."""
     evidence = frozen()
     final = evidence.snapshots[-1]
@@ -35,8 +35,8 @@ def test_what_moves_is_kept_now_and_then() -> None:
     assert 3 <= len(evidence.snapshots) < 20 + 3 * seconds * 1e9 / KEEP_NS
 
 
-def test_before_the_connection_there_is_no_cut_and_the_evidence_is_whole_all_the_same() -> None:
-    spec = wished("idle", "loopback")
+def test_before_the_connection_there_is_no_snapshot_and_the_evidence_is_whole_all_the_same() -> None:
+    spec = specified("idle", "loopback")
     with catalogue()["loopback"].site(spec) as site, closing(Observer(spec, site, Pair(None, None), None)) as observer:
         assert observer.take() is None
         assert observer.still_s() == 0
@@ -61,7 +61,7 @@ def test_a_probe_is_not_progress() -> None:
     last = fresh("1.2")
     shots = [shot.sockets for shot in last.snapshots[-2:]]
     assert all(shots[0]), "both sockets were there"
-    moving = [(s.bytes_acked, s.bytes_received, s.rqueue) for pair in shots for s in pair if s]
+    moving = [(s.app_progress, s.tcp_progress) for pair in shots for s in pair if s]
     assert moving[:2] == moving[2:]
     probes = last.wire.probes
     assert probes.client + probes.server > 0
@@ -69,13 +69,13 @@ def test_a_probe_is_not_progress() -> None:
 
 def fresh(until: str, name: str = "upper") -> Evidence:
     """A play that no other test has looked at."""
-    spec = wished(name, until=until, **SQUEEZED)
+    spec = specified(name, until=until, **SQUEEZED)
     with catalogue()["netns"].site(spec) as site:
         *_, last = play(spec, site)
     return last
 
 
-def test_the_cut_that_first_proved_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_snapshot_that_first_proved_it_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whenever that was between two that are kept by the clock: else the proof would be dated late."""
     first: list[Snapshot] = []
     keep = Observer.keep
@@ -92,19 +92,19 @@ def test_the_cut_that_first_proved_it_is_kept(monkeypatch: pytest.MonkeyPatch) -
     assert proved_ns <= first[0].time_ns
 
 
-def test_the_sockets_are_asked_far_more_often_than_all_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = {"glance": 0, "look": 0}
+def test_the_sockets_are_sampled_far_more_often_than_a_snapshot_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {"sample_sockets": 0, "take": 0}
     for name in asked:
-        monkeypatch.setattr(Scene, name, _counted(asked, name))
-    fresh("1", name="idle")  # a freeze may be proven by the first cut
-    assert asked["glance"] > 3 * asked["look"] > 0
+        monkeypatch.setattr(SnapshotTaker, name, _counted(asked, name))
+    fresh("1", name="idle")  # a freeze may be proven by the first snapshot
+    assert asked["sample_sockets"] > 3 * asked["take"] > 0
 
 
-def _counted(asked: dict[str, int], name: str) -> Callable[[Scene], object]:
-    before: Callable[[Scene], object] = getattr(Scene, name)
+def _counted(asked: dict[str, int], name: str) -> Callable[[SnapshotTaker], object]:
+    before: Callable[[SnapshotTaker], object] = getattr(SnapshotTaker, name)
 
-    def call(scene: Scene) -> object:
+    def call(taker: SnapshotTaker) -> object:
         asked[name] += 1
-        return before(scene)
+        return before(taker)
 
     return call

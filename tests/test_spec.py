@@ -1,4 +1,4 @@
-"""An impossible wish is refused where it is made, with its value, the limit and a good example."""
+"""An impossible value is refused where it is made, with its value, the limit and a good example."""
 
 from dataclasses import replace
 
@@ -195,11 +195,11 @@ def test_an_impossible_spec_is_refused(changes: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    "wish", [{"rmem_max": 2303}, {"wmem_default": 4607}, {"rmem_default": 1 << 31}, {"somaxconn": 1}]
+    "settings", [{"rmem_max": 2303}, {"wmem_default": 4607}, {"rmem_default": 1 << 31}, {"somaxconn": 1}]
 )
-def test_an_impossible_setting_of_the_host_is_refused_with_a_good_one(wish: dict[str, int]) -> None:
+def test_an_impossible_setting_of_the_host_is_refused_with_a_good_one(settings: dict[str, int]) -> None:
     with pytest.raises(SpecError, match=r"for example (net\.core\.rmem_max=)?131071"):
-        replace(SPEC, host_sysctls=wish)
+        replace(SPEC, host_sysctls=settings)
     assert replace(SPEC, host_sysctls={"rmem_max": 2304, "wmem_max": MAX_BUFFER}).host_sysctls["rmem_max"] == 2304
 
 

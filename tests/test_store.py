@@ -14,11 +14,13 @@ import pytest
 
 from lab.cli.output import connections_json
 from lab.errors import BadInputError, StoreError
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
+from lab.report.contract import as_contract
+from lab.report.reasons import all_words
 from lab.spec import Grade, Outcome, Pair, Spec
 from lab.store import SAMPLES, Run, is_run, load
 from tests.commanded import small_disk
-from tests.played import SQUEEZED, frames, keep, played, recorded, wished, yielded
+from tests.played import SQUEEZED, frames, keep, played, recorded, spec_of, specified, yielded
 
 FULL: dict[str, Any] = {"capture": "full", "send_size": "1024", "snaplen": 1000}
 """A freeze with all its packets: some hundred KiB. Larger messages, as in `SQUEEZED`."""
@@ -46,7 +48,7 @@ def test_what_is_read_back_is_what_was_written_and_is_judged_the_same(tmp_path: 
 @pytest.mark.parametrize(
     "flags", [{"testbed": "loopback"}, {"ip": "6", **SQUEEZED}, {"capture": "full", "snaplen": 4000, "payload": "64k"}]
 )
-def test_the_same_on_other_places_and_with_other_wishes(tmp_path: Path, flags: dict[str, Any]) -> None:
+def test_the_same_on_other_testbeds_and_with_other_options(tmp_path: Path, flags: dict[str, Any]) -> None:
     evidences = yielded("upper", **flags)
     evidence = load(recorded(tmp_path, evidences))
     assert evidence == evidences[-1]
@@ -77,7 +79,7 @@ def created(runs: Path, spec: Spec) -> Path:
 
 
 def test_latest_is_the_newest_and_nothing_is_overwritten(tmp_path: Path) -> None:
-    spec = wished()
+    spec = specified()
     paths = [created(tmp_path, spec) for _ in range(5)]
     assert len(set(paths)) == 5
     assert (tmp_path / "latest").resolve() == paths[-1].resolve()
@@ -85,19 +87,19 @@ def test_latest_is_the_newest_and_nothing_is_overwritten(tmp_path: Path) -> None
 
 
 def test_when_the_newest_goes_again_latest_is_the_one_before(tmp_path: Path) -> None:
-    """A wish that the kernel refuses leaves no run; `lab judge runs/latest` is of the last one that there is."""
-    first = created(tmp_path, wished())
+    """A setting that the kernel refuses leaves no run; `lab judge runs/latest` is of the last one that there is."""
+    first = created(tmp_path, specified())
     for _ in range(2):
-        Run.create(tmp_path, wished()).discard()
+        Run.create(tmp_path, specified()).discard()
         assert (tmp_path / "latest").resolve() == first.resolve()
     shutil.rmtree(first)
-    Run.create(tmp_path, wished()).discard()
+    Run.create(tmp_path, specified()).discard()
     assert not list(tmp_path.iterdir())
 
 
 def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: Path) -> None:
     evidences = yielded("one-sided-stall", until="1.5")
-    with closing(Run.create(tmp_path, evidences[-1].spec)) as run:
+    with closing(Run.create(tmp_path, spec_of(evidences[-1]))) as run:
         with pytest.raises(BadInputError, match=r"no manifest\.json.*did the run end"):
             load(run.path)
         keep(run, evidences[:-1])
@@ -108,7 +110,7 @@ def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: P
     assert seen.snapshots == evidences[-1].snapshots[: len(seen.snapshots)]
     verdict = judge(seen)
     assert (verdict.outcome, verdict.witnesses.wire) == (Outcome.ONE_SIDED_STALL, "missing")
-    assert verdict.missing == ("what came later: the run was killed before its end",)
+    assert all_words(verdict.missing) == ("what came later: the run was killed before its end",)
     assert (verdict.age_s or 0) > 0
     assert verdict.wire.frames == len(frames(evidences[-1]))
     assert verdict.wire.dropped is None
@@ -116,7 +118,7 @@ def test_a_run_that_was_killed_is_judged_by_what_was_seen_until_then(tmp_path: P
 
 def test_a_capture_that_a_kill_cut_in_the_middle_of_a_packet_is_read_until_there(tmp_path: Path) -> None:
     evidences = yielded("one-sided-stall", until="1.5")
-    with closing(Run.create(tmp_path, evidences[-1].spec)) as run:
+    with closing(Run.create(tmp_path, spec_of(evidences[-1]))) as run:
         keep(run, evidences[:-1])
     os.truncate(run.path / "wire.pcapng", (run.path / "wire.pcapng").stat().st_size - 7)
     assert judge(load(run.path)).wire.frames == len(frames(evidences[-1])) - 1
@@ -136,14 +138,14 @@ def test_packets_that_are_not_in_the_file_are_lost_for_whoever_judges_it(frozen:
 
 def test_a_run_whose_capture_goes_on_in_other_files_is_judged_the_same(tmp_path: Path) -> None:
     evidences = yielded("upper", **FULL)
-    wished = tuple(replace(each, spec=replace(each.spec, capture_size=1 << 17)) for each in evidences)
-    run = recorded(tmp_path, wished)
+    split = tuple(replace(each, spec=replace(spec_of(each), capture_size=1 << 17)) for each in evidences)
+    run = recorded(tmp_path, split)
     files = sorted(path.name for path in run.glob("wire*"))
     assert files[-1] == "wire.pcapng"
     assert "wire.1.pcapng" in files
     assert max((run / name).stat().st_size for name in files) <= (1 << 17) + 100, "the last comment comes on top"
     evidence = load(run)
-    assert evidence == wished[-1]
+    assert evidence == split[-1]
     assert judge(evidence) == judge(evidences[-1])
     commented = [row for name in files for row in comments(run / name)]
     assert sum("first zero window" in text for text in commented) == 2
@@ -191,6 +193,30 @@ def test_a_damaged_line_is_named(frozen: Path, name: str, damage: bytes) -> None
     lines = file.read_bytes().splitlines()
     file.write_bytes(b"\n".join([*lines[:2], damage, *lines[3:]]) + b"\n")
     with pytest.raises(BadInputError, match=rf"{name}\.jsonl: line 3: "):
+        load(frozen)
+
+
+def test_a_run_holds_resources_as_texts(frozen: Path) -> None:
+    lines = (json.loads(line)["sample"] for line in (frozen / "holders.jsonl").read_text().splitlines())
+    held = {text for holders in lines for process in holders["processes"] or () for text in process["resources"]}
+    inodes = {sample.inode for shot in load(frozen).snapshots for sample in shot.sockets if sample}
+    assert {f"socket:{inode}" for inode in inodes} <= held
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("threads", "wait", {"call": "read", "items": [{"resource": "tube:1", "wants": "read"}]}),
+        ("holders", "peers", {"unix:1": "unix:x"}),
+        ("holders", "peers", {"": "unix:1"}),
+    ],
+)
+def test_what_is_no_resource_is_bad_input(frozen: Path, name: str, key: str, value: object) -> None:
+    file = frozen / f"{name}.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[1]["sample"][key] = value
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(BadInputError, match=rf"{name}\.jsonl: line 2: "):
         load(frozen)
 
 
@@ -274,23 +300,23 @@ def test_a_place_that_cannot_be_written_is_said_in_one_line(tmp_path: Path) -> N
     blocked = tmp_path / "file"
     blocked.write_text("")
     with pytest.raises(StoreError, match=r"cannot write into .*--runs or LAB_RUNS") as raised:
-        Run.create(blocked, wished())
+        Run.create(blocked, specified())
     assert "\n" not in str(raised.value)
     with pytest.raises(StoreError):
-        Run.create(Path("/proc/nowhere"), wished())
+        Run.create(Path("/proc/nowhere"), specified())
 
 
 def test_a_latest_that_cannot_be_replaced_is_said_and_nothing_of_the_attempt_stays(tmp_path: Path) -> None:
     (tmp_path / "latest").mkdir()
     (tmp_path / "latest" / "something").write_text("")
     with pytest.raises(StoreError, match=r"cannot point .*latest"):
-        Run.create(tmp_path, wished())
+        Run.create(tmp_path, specified())
     assert not [path for path in tmp_path.iterdir() if path.is_symlink()]
 
 
 def test_a_folder_that_vanishes_in_mid_run_is_a_store_error(tmp_path: Path) -> None:
     evidences = yielded("idle")
-    run = Run.create(tmp_path, evidences[-1].spec)
+    run = Run.create(tmp_path, spec_of(evidences[-1]))
     shutil.rmtree(run.path)
     with pytest.raises(StoreError, match="cannot write"):
         run.finish(evidences[-1], None, {})
@@ -302,10 +328,10 @@ def test_a_disk_that_fills_up_ends_the_capture_and_not_the_judgement(tmp_path: P
     """The first has no room for the samples either. What is there is whole, is read, and says what is not there."""
     evidences = yielded("upper", **FULL)
     with small_disk(tmp_path, size) as runs:
-        run = Run.create(runs, evidences[-1].spec)
+        run = Run.create(runs, spec_of(evidences[-1]))
         keep(run, evidences)
         with pytest.raises(StoreError, match=r"cannot write .*: No space left on device; not kept: .* packets"):
-            run.finish(evidences[-1], judge(evidences[-1]), {})
+            run.finish(evidences[-1], as_contract(judge(evidences[-1])), {})
         assert json.loads((run.path / "verdict.json").read_text())["grade"] == "proven"
         assert not [path.name for path in run.path.iterdir() if path.name.startswith(".")]
         assert all((run.path / f"{name}.jsonl").read_bytes()[-1:] in (b"\n", b"") for name in SAMPLES)
@@ -317,7 +343,8 @@ def test_a_disk_that_fills_up_ends_the_capture_and_not_the_judgement(tmp_path: P
         assert evidence.snapshots[-1] == evidences[-1].snapshots[-1]
         assert (verdict.outcome, verdict.grade, verdict.witnesses.wire) == ("deadlock", "proven", "missing")
         assert any(
-            f"of {captured:,} captured packets, for which the disk had no room" in each for each in verdict.missing
+            f"of {captured:,} captured packets, for which the disk had no room" in each
+            for each in all_words(verdict.missing)
         )
 
 
@@ -325,7 +352,7 @@ def test_a_disk_that_fills_up_ends_the_capture_and_not_the_judgement(tmp_path: P
 def test_a_disk_that_is_full_is_said_before_anything_is_played(tmp_path: Path) -> None:
     with small_disk(tmp_path, 1 << 19) as runs:
         with pytest.raises(StoreError, match=r"cannot write into .*No space left on device.*--runs or LAB_RUNS"):
-            Run.create(runs, wished())
+            Run.create(runs, specified())
         assert list(runs.iterdir()) == []
 
 
@@ -345,7 +372,7 @@ def test_a_run_can_be_read_by_whoever_may_enter_the_folder(frozen: Path) -> None
 def test_nobody_else_may_write_into_a_run_whatever_the_umask_is(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        with closing(Run.create(tmp_path / "runs", wished())) as run:
+        with closing(Run.create(tmp_path / "runs", specified())) as run:
             run.extend(yielded("idle")[-1])
     finally:
         os.umask(before)
@@ -359,7 +386,7 @@ def test_a_planted_link_is_not_followed(tmp_path: Path, name: str) -> None:
     evidences = yielded("idle")
     precious = tmp_path / "precious"
     precious.write_text("mine")
-    run = Run.create(tmp_path / "runs", evidences[-1].spec)
+    run = Run.create(tmp_path / "runs", spec_of(evidences[-1]))
     (run.path / name).unlink(missing_ok=True)
     (run.path / name).symlink_to(precious)
     with suppress(StoreError):
@@ -374,7 +401,7 @@ def test_what_is_given_away_is_not_what_a_link_points_to(tmp_path: Path) -> None
     os.chown(runs, 1234, 5678)
     precious = tmp_path / "precious"
     precious.write_text("mine")
-    with closing(Run.create(runs, wished())) as run:
+    with closing(Run.create(runs, specified())) as run:
         (run.path / "planted").symlink_to(precious)
         run._give(run.path / "planted")
     assert precious.stat().st_uid == os.geteuid()
@@ -385,7 +412,7 @@ def test_a_latest_of_somebody_elses_leaves_nothing_behind(tmp_path: Path) -> Non
     (tmp_path / "latest").mkdir()
     (tmp_path / "latest" / "something").write_text("")
     with pytest.raises(StoreError, match="give another folder"):
-        Run.create(tmp_path, wished())
+        Run.create(tmp_path, specified())
     assert [path.name for path in tmp_path.iterdir()] == ["latest"]
 
 

@@ -1,4 +1,4 @@
-"""`lab doctor`: what works here and why not; every knob, where it lives, who may write it and what it limits."""
+"""`lab doctor`: what works here and what does not, and every knob of the buffers."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.wishes import flag, format_flag
+from lab.cli.options import flag, format_flag
 from lab.spec import refuse_impossible_net
 
 if TYPE_CHECKING:

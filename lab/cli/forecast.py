@@ -4,9 +4,7 @@ from typing import Any
 
 import click
 
-from lab.cli.wishes import Playing, Wish, format_flag, scenario_flags
-from lab.evidence import Settings
-from lab.spec import Pair, Role, Spec
+from lab.cli.options import Playing, RunOptions, format_flag, scenario_flags
 
 
 @click.command("forecast", cls=Playing)
@@ -14,33 +12,19 @@ from lab.spec import Pair, Role, Spec
 @format_flag
 def command(*, form: str, **flags: Any) -> int:
     """Say at which byte SCENARIO (default: upper) must freeze, with these settings on this kernel."""
-    from lab import forecast  # noqa: PLC0415
-    from lab.kernel import sysctl  # noqa: PLC0415
+    from lab.forecast import expected  # noqa: PLC0415
+    from lab.playing import foretell  # noqa: PLC0415
 
-    wish = Wish(**flags)
-    spec = wish.spec(wish.testbed or "netns")
-    core = sysctl.read_core() | {key: str(value) for key, value in spec.host_sysctls.items()}
-    seen = forecast.forecast(spec, _settings(spec), core)
-    may_be = forecast.expected(spec, seen)
+    options = RunOptions(**flags)
+    spec = options.spec(options.testbed or "netns")
+    foretold = foretell(spec)
     if form == "json":
         from lab.cli.output import document  # noqa: PLC0415
 
-        bounds = {"client_accepted": seen.client_accepted, "server_processed": seen.server_processed}
-        click.echo(document({"forecast": bounds, "reason": seen.reason}))
+        bounds = {"client_accepted": foretold.client_accepted, "server_processed": foretold.server_processed}
+        click.echo(document({"forecast": bounds, "reason": foretold.reason}))
     else:
         from lab.report import forecast as report  # noqa: PLC0415
 
-        report.show(spec, seen, may_be)
+        report.show(spec, foretold, expected(spec, foretold))
     return 0
-
-
-def _settings(spec: Spec) -> Pair[Settings | None]:
-    """What each side's namespace would read back. A new namespace starts with the host's tcp_rmem and tcp_wmem."""
-    from lab.experiment import SETTINGS_KEYS  # noqa: PLC0415
-    from lab.forecast import tuned  # noqa: PLC0415
-    from lab.kernel import sysctl  # noqa: PLC0415
-    from lab.kernel.netns import Namespace  # noqa: PLC0415
-
-    host = sysctl.read(Namespace.here(), SETTINGS_KEYS)
-    mtu = spec.mtu or (65536 if spec.testbed == "loopback" else 1500)
-    return Pair(*(tuned(Settings(host, host, mtu), spec.buffers[role]) for role in Role))

@@ -1,4 +1,4 @@
-"""`lab judge`: judges runs of the lab from their evidence, and captures from their packets; without privilege."""
+"""`lab judge`: judges runs of the lab from their evidence, and captures from their packets. Needs no privilege."""
 
 import sys
 import time
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from lab.cli.wishes import flag, format_flag
+from lab.cli.options import flag, format_flag
 from lab.errors import BadInputError, SpecError
 from lab.report.escape import escaped
 from lab.spec import Outcome
 
 if TYPE_CHECKING:
-    from lab.pcap.bulk import Progress
-    from lab.proof.stalls import Judged
-    from lab.proof.verdict import Verdict
+    from lab.pcap.bulk import ReadProgress
+    from lab.verdict import Verdict
+    from lab.wire.judge import PacketJudgement
 
 DEADLOCK, BAD_INPUT, INCONCLUSIVE = 1, 2, 3
 STDIN = Path("-")
 ENDINGS = (".pcap", ".pcapng", ".cap", ".dmp")
-PACKED = (".gz", ".zst")
+COMPRESSED = (".gz", ".zst")
 
 
 class _Shown(Protocol):
-    def add(self, path: str, verdict: "Verdict", story: "Judged | None") -> None: ...
+    def add(self, path: str, verdict: "Verdict", story: "PacketJudgement | None") -> None: ...
 
     def close(self, errors: list[tuple[str, str]]) -> None: ...
 
@@ -71,16 +71,16 @@ def _json() -> _Shown:
 
 
 def _text() -> _Shown:
-    from lab.report.judged import Page  # noqa: PLC0415 - rich
+    from lab.report.judged import VerdictPage  # noqa: PLC0415 - rich
 
-    return Page()
+    return VerdictPage()
 
 
 def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | None) -> list[str]:
-    """Judge one run or one capture; what of it could not be read."""
+    """Judge one run or one capture. Returns what of it could not be read."""
     if path != STDIN and path.is_dir():
         from lab import store  # noqa: PLC0415 - msgspec
-        from lab.proof.verdict import judge  # noqa: PLC0415
+        from lab.proof.judge import judge  # noqa: PLC0415
 
         verdict = judge(store.load(path))
         outcomes.add(verdict.outcome)
@@ -96,8 +96,8 @@ def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | 
     return judgement.errors
 
 
-def _progress(path: Path) -> "Progress":
-    """A line on stderr that is overwritten, from the second second on; silent where stderr is no terminal."""
+def _progress(path: Path) -> "ReadProgress":
+    """A progress bar on standard error, after one second; none if standard error is no terminal."""
     began = time.monotonic()
 
     def tell(done: int, size: int) -> None:
@@ -111,7 +111,7 @@ def _progress(path: Path) -> "Progress":
 
 
 def _code(outcomes: set[Outcome], *, failed: bool) -> int:
-    """The precedence of the contract."""
+    """The exit code: bad input before a deadlock, a deadlock before inconclusive."""
     if failed:
         return BAD_INPUT
     if Outcome.DEADLOCK in outcomes:
@@ -120,7 +120,7 @@ def _code(outcomes: set[Outcome], *, failed: bool) -> int:
 
 
 def _found(path: Path) -> Iterator[Path]:
-    """The run or the capture itself, or all in the directory, oldest first by name; not those within runs."""
+    """The run or the capture itself, or all runs and captures in the directory, sorted by name."""
     if path == STDIN or path.is_file():
         yield path
         return
@@ -151,5 +151,5 @@ def _within(folder: Path) -> Iterator[Path]:
                 yield each
             else:
                 yield from _within(each)
-        elif (Path(each.stem) if each.suffix in PACKED else each).suffix in ENDINGS:
+        elif (Path(each.stem) if each.suffix in COMPRESSED else each).suffix in ENDINGS:
             yield each

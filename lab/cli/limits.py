@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import click
 
-from lab.cli.say import complain, say
-from lab.cli.wishes import host_sysctl_flag, host_sysctls, table_format_flag
+from lab.cli import terminal
+from lab.cli.options import host_sysctl_flag, host_sysctls, table_format_flag
 
 
 @click.command("limits")
@@ -14,9 +14,9 @@ from lab.cli.wishes import host_sysctl_flag, host_sysctls, table_format_flag
 def command(*, host_sysctl: Sequence[str], form: str) -> int:
     """Check the published table of TCP buffers on this kernel, claim by claim, in about two seconds."""
     from lab import limits  # noqa: PLC0415 - pyroute2
-    from lab.kernel import hostsettings  # noqa: PLC0415
+    from lab.kernel.place import host_settings  # noqa: PLC0415
 
-    with hostsettings.applied(host_sysctls(host_sysctl), say=complain):
+    with host_settings.applied(host_sysctls(host_sysctl), say=terminal.error):
         found = list(limits.measured())
     if form == "json":
         from lab.cli.output import document  # noqa: PLC0415
@@ -26,7 +26,7 @@ def command(*, host_sysctl: Sequence[str], form: str) -> int:
     from lab.report import limits as report  # noqa: PLC0415
 
     if form == "markdown":
-        say(report.markdown(found))
+        terminal.echo(report.markdown(found))
     else:
         report.show(found)
     return 0

@@ -2,7 +2,7 @@
 
 import click
 
-from lab.cli.wishes import format_flag
+from lab.cli.options import format_flag
 
 
 @click.command("list")

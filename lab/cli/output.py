@@ -1,4 +1,4 @@
-"""The JSON contract: one document on stdout, every key always there, unknown is null."""
+"""The JSON contract: one document on standard output; every key is present, and unknown is null."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,16 +8,17 @@ import click
 import msgspec
 
 from lab.evidence import Evidence, SocketSample
-from lab.proof.verdict import Verdict
+from lab.report.contract import as_contract
 from lab.report.escape import encodable, escaped_json
 from lab.spec import Outcome, Role
+from lab.verdict import Verdict
 
-if TYPE_CHECKING:  # of other commands than `run`, which is in a hurry
-    from lab.proof.stalls import Judged
-    from lab.remedy.trial import Trial, Tried
+if TYPE_CHECKING:  # only for other commands than `run`, whose start is timed
+    from lab.remedy.trial import RemedyResult, Trial
+    from lab.wire.judge import PacketJudgement
 
 FURTHER = ("since_ns", "until_ns", "ended", "evidence", "marks", "chain")
-"""Keys of `judge` beyond the verdict's: what of `Judged` is for the reader."""
+"""Further keys of `lab judge`, for captures: fields of `PacketJudgement`."""
 
 
 def document(value: object) -> str:
@@ -26,9 +27,9 @@ def document(value: object) -> str:
 
 def run_json(verdict: Verdict, evidence: Evidence, run: Path, expected: tuple[Outcome, ...]) -> str:
     """The verdict with what a run adds to it."""
-    values: dict[str, Any] = msgspec.to_builtins(verdict)
+    assert evidence.spec is not None, "a run has a spec"
     return document(
-        values
+        as_contract(verdict)
         | {
             "scenario": evidence.spec.scenario.name,
             "expected": expected,
@@ -40,7 +41,7 @@ def run_json(verdict: Verdict, evidence: Evidence, run: Path, expected: tuple[Ou
 
 
 def _buffers(evidence: Evidence, role: Role) -> dict[str, int | None]:
-    """The effective sizes: of the last sample, since autotuning moves them; else what the program said."""
+    """The effective sizes: of the last sample, since autotuning changes them; else what the program reported."""
     last: SocketSample | None = evidence.snapshots[-1].sockets[role] if evidence.snapshots else None
     said = last or evidence.connected[role]
     return {"rcvbuf": said.rcvbuf if said else None, "sndbuf": said.sndbuf if said else None}
@@ -49,9 +50,9 @@ def _buffers(evidence: Evidence, role: Role) -> dict[str, int | None]:
 def connections_json(
     verdicts: list[tuple[str | None, Verdict]], errors: list[tuple[str, str]], *, lines: bool = False
 ) -> str:
-    """The contract of `watch`; with `lines` on one line, as a live watch prints them."""
+    """The contract of `watch`. With `lines` the document is one line, as a live watch prints it."""
     value = {
-        "connections": [_path(path) | msgspec.to_builtins(verdict) for path, verdict in verdicts],
+        "connections": [_path(path) | as_contract(verdict) for path, verdict in verdicts],
         "errors": _errors(errors),
     }
     return escaped_json(msgspec.json.encode(value).decode()) if lines else document(value)
@@ -65,15 +66,15 @@ def _errors(errors: Sequence[tuple[str, str]]) -> list[dict[str, str | None]]:
     return [_path(path) | {"message": encodable(message)} for path, message in errors]
 
 
-def remedies_json(without: "Trial", tried: "Sequence[Tried]") -> str:
-    """The contract of `remedies`; each remedy is told by the run that decided, and `runs` has all."""
+def remedies_json(without: "Trial", tried: "Sequence[RemedyResult]") -> str:
+    """The contract of `remedies`. The keys of a remedy are those of its deciding run; `runs` has all of them."""
     return document({"without": _trial(without), "remedies": [_remedy(each, tried) for each in tried]})
 
 
-def _remedy(each: "Tried", tried: "Sequence[Tried]") -> dict[str, Any]:
+def _remedy(each: "RemedyResult", tried: "Sequence[RemedyResult]") -> dict[str, Any]:
     from lab.remedy.trial import relative_speed  # noqa: PLC0415
 
-    told = {
+    values = {
         "remedy": each.remedy.name,
         "class": each.effect,
         "expected_class": each.remedy.expected,
@@ -81,7 +82,7 @@ def _remedy(each: "Tried", tried: "Sequence[Tried]") -> dict[str, Any]:
         "relative_speed": relative_speed(each, tried),
         "cliff": None if each.last.outcome is Outcome.COMPLETED else each.last.fullest.client_accepted,
     }
-    return told | _trial(each.last) | {"runs": [_trial(trial) for trial in each.trials]}
+    return values | _trial(each.last) | {"runs": [_trial(trial) for trial in each.trials]}
 
 
 def _trial(trial: "Trial") -> dict[str, Any]:
@@ -90,22 +91,26 @@ def _trial(trial: "Trial") -> dict[str, Any]:
 
 
 class Connections:
-    """The contract of `judge`, written as it comes, a connection a line: there may be very many.
+    """The contract of `judge`, written one connection a line as each is judged: there may be very many.
 
-    From packets there is more to tell, in the further keys; they are null for a run.
+    The further keys are for captures; for a run they are null.
     """
 
     def __init__(self) -> None:
         self._between = '{"connections": ['
 
-    def add(self, path: str | None, verdict: Verdict, story: "Judged | None") -> None:
+    def add(self, path: str | None, verdict: Verdict, story: "PacketJudgement | None") -> None:
         further = {name: getattr(story, name, None) for name in FURTHER}
-        pieces = (msgspec.json.encode(_path(path)), msgspec.json.encode(verdict), msgspec.json.encode(further))
+        pieces = (
+            msgspec.json.encode(_path(path)),
+            msgspec.json.encode(as_contract(verdict)),
+            msgspec.json.encode(further),
+        )
         joined = ",".join(escaped_json(piece.decode())[1:-1] for piece in pieces)
         click.echo(f"{self._between}\n  {{{joined}}}", nl=False)
         self._between = ","
 
     def close(self, errors: list[tuple[str, str]]) -> None:
-        told = escaped_json(msgspec.json.encode(_errors(errors)).decode())
+        listed = escaped_json(msgspec.json.encode(_errors(errors)).decode())
         start = "" if self._between == "," else self._between
-        click.echo(f'{start}\n], "errors": {told}}}')
+        click.echo(f'{start}\n], "errors": {listed}}}')

@@ -1,4 +1,4 @@
-"""`lab remedies`: every remedy side by side, each class found by playing it."""
+"""`lab remedies`: plays every remedy and compares them."""
 
 import os
 import sys
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.say import complain, say
-from lab.cli.wishes import Playing, Wish, scenario_flags, table_format_flag
+from lab.cli import terminal
+from lab.cli.options import Playing, RunOptions, scenario_flags, table_format_flag
 from lab.errors import EnvironmentLacksError, SpecError
 
 if TYPE_CHECKING:
     from lab.comparison import Plain
-    from lab.remedy.trial import Tried
+    from lab.remedy.trial import RemedyResult
 
 
 @click.command("remedies", cls=Playing)
@@ -27,30 +27,32 @@ def command(*, form: str, **flags: Any) -> int:
     """
     from lab import comparison  # noqa: PLC0415 - pyroute2
     from lab.cli.run import chosen_testbed  # noqa: PLC0415
-    from lab.kernel import hostsettings  # noqa: PLC0415
+    from lab.kernel.place import host_settings  # noqa: PLC0415
     from lab.remedy import find  # noqa: PLC0415
 
     asked = flags.pop("remedy")
     only = [find(asked).name] if asked else []
-    wish = Wish(**flags)
-    testbed = chosen_testbed(wish)
+    options = RunOptions(**flags)
+    testbed = chosen_testbed(options)
     if testbed == "compose" and os.geteuid() != 0:
         raise EnvironmentLacksError("lab remedies on compose needs root: it brings the pair up for each run; use netns")
-    spec = comparison.bounded(wish.spec(testbed))
+    spec = comparison.bounded(options.spec(testbed))
     if not spec.scenario.freezes:
         raise SpecError(f"scenario '{spec.scenario.name}' does not freeze: upper and echo do")
     tried = []
-    with hostsettings.applied(spec.host_sysctls, say=complain):  # for all the runs at once
+    with host_settings.applied(spec.host_sysctls, say=terminal.error):  # for all the runs at once
         without = comparison.plain(replace(spec, host_sysctls={}))
         for each in comparison.compared(without, only):
             tried.append(each)
             if sys.stderr.isatty():
-                say(f"{each.remedy.name}: {each.effect or 'undecided'} after {each.last.seconds:.1f} s", err=True)
+                terminal.echo(
+                    f"{each.remedy.name}: {each.effect or 'undecided'} after {each.last.seconds:.1f} s", err=True
+                )
     _print(form, without, tried)
     return 0
 
 
-def _print(form: str, without: "Plain", tried: "list[Tried]") -> None:
+def _print(form: str, without: "Plain", tried: "list[RemedyResult]") -> None:
     if form == "json":
         from lab.cli.output import remedies_json  # noqa: PLC0415
 
@@ -60,6 +62,6 @@ def _print(form: str, without: "Plain", tried: "list[Tried]") -> None:
 
     name = without.spec.scenario.name
     if form == "markdown":
-        say(report.markdown(name, without.trial, without.forecast, tried))
+        terminal.echo(report.markdown(name, without.trial, without.forecast, tried))
     else:
         report.show(name, without.trial, without.forecast, tried)

@@ -1,11 +1,11 @@
-"""`lab restore`: puts back what a killed run left; a lab that lives is never touched."""
+"""`lab restore`: puts back what a killed run left behind. It never touches a lab that still runs."""
 
 from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.say import complain, say
-from lab.cli.wishes import format_flag
+from lab.cli import terminal
+from lab.cli.options import format_flag
 
 if TYPE_CHECKING:
     from lab.testbed.leftovers import Restored
@@ -31,13 +31,13 @@ def command(*, form: str) -> int:
 
 def _show(found: "Restored") -> None:
     for item in found.put_back:
-        say(f"{item.name} is {item.why}")
+        terminal.echo(f"{item.name} is {item.why}")
     for item in found.removed:
-        say(f"removed the {item.kind} {item.name}: {item.why}")
+        terminal.echo(f"removed the {item.kind} {item.name}: {item.why}")
     for item in found.untouched:
         did = "did not look at" if item.kind == "engine" else f"left alone the {item.kind}"
-        say(f"{did} {item.name}: {item.why}")
+        terminal.echo(f"{did} {item.name}: {item.why}")
     if not (found.put_back or found.removed or found.failed):
-        say("nothing to restore")
+        terminal.echo("nothing to restore")
     for item in found.failed:
-        complain(f"cannot restore the {item.kind} {item.name}: {item.why}")
+        terminal.error(f"cannot restore the {item.kind} {item.name}: {item.why}")

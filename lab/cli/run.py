@@ -1,30 +1,27 @@
-"""`lab run`: plays one scenario, prints the verdict, leaves a run directory."""
+"""`lab run`: turns its flags into a spec, has it played and judged, prints the verdict and exits with its code."""
 
 import importlib
 import os
-import platform
 import signal
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lab.cli.say import complain, say
-from lab.cli.wishes import Playing, Wish, flag, format_flag, host_sysctls, run_flags, scenario_flags
+from lab.cli import terminal
+from lab.cli.options import Playing, RunOptions, flag, format_flag, host_sysctls, run_flags, scenario_flags
 from lab.errors import EnvironmentLacksError, SpecError, StoreError
-from lab.spec import Outcome, Spec
+from lab.spec import Outcome
 
 if TYPE_CHECKING:
-    from lab.kernel.aside import Aside
-    from lab.proof.verdict import Verdict
+    from lab.evidence import Evidence
+    from lab.kernel.place.helper_process import HelperProcess
+    from lab.playing import Played
 
 INCONCLUSIVE, OTHERWISE = 3, 1
 PREFERRED = "netns"
-PACKAGES = ("scapy", "pyroute2", "docker", "msgspec")
 
 
 @click.command("run", cls=Playing)
@@ -41,110 +38,88 @@ PACKAGES = ("scapy", "pyroute2", "docker", "msgspec")
 @flag("--runs", type=click.Path(path_type=Path), default=None, metavar="DIR", help="where run directories lie")
 def command(*, hold: bool, expect: str | None, form: str, runs: Path | None, **flags: Any) -> int:
     """Play SCENARIO (default: upper) and judge it."""
-    wish = Wish(**flags)
-    testbed = chosen_testbed(wish)
-    spec = wish.spec(testbed)
-    if testbed == "compose" and os.geteuid() != 0:
+    options = RunOptions(**flags)
+    spec = options.spec(chosen_testbed(options))
+    if spec.testbed == "compose" and os.geteuid() != 0:
         from lab.testbed import compose  # noqa: PLC0415
 
         return compose.through_the_controller(spec, _environment(), sys.stdout, sys.stderr)
-    aside = click.get_current_context().obj
-    return _play(spec, aside, hold=hold, expect=expect, form=form, runs=runs or _default_runs())
+    from lab.testbed import Startup, find  # noqa: PLC0415
 
-
-def _play(spec: Spec, aside: "Aside | None", *, hold: bool, expect: str | None, form: str, runs: Path) -> int:
-    from lab import testbed  # noqa: PLC0415
-
-    aid = testbed.Aid(partial(_load, form, aside), aside)
-    document = ""
-    with ExitStack() as stack:
-        site = stack.enter_context(testbed.find(spec.testbed).site(spec, complain, aid))
-        from lab import store  # noqa: PLC0415
-        from lab.experiment import play  # noqa: PLC0415
-        from lab.forecast import expected, forecast  # noqa: PLC0415
-        from lab.proof.verdict import judge  # noqa: PLC0415
+    helper = click.get_current_context().obj
+    startup = Startup(partial(_load, form, helper), helper)
+    with find(spec.testbed).site(spec, terminal.error, startup) as site:
+        from lab.playing import play_and_judge  # noqa: PLC0415
         from lab.report import live  # noqa: PLC0415
 
-        shown = stack.enter_context(live.Live())
-        run = store.Run.create(runs, spec)
-        evidence = None
-        try:
-            for evidence in play(spec, site, run.record):
-                if aside is not None:
-                    aside.close()  # it has done its part: the pair plays
-                run.extend(evidence)
-                shown.show(evidence)
-        except BaseException:
-            # Interrupted, or the place broke away: what was seen so far can still be judged.
-            if evidence is None:
-                run.discard()
-            else:
-                run.finish(evidence, None, _host(site.notes))
-            raise
-        assert evidence is not None
-        verdict = judge(evidence)
-        unkept = None
-        try:
-            run.finish(evidence, verdict, _host(site.notes))
-        except StoreError as error:
-            unkept = error
-        shown.close()
-        seen = forecast(spec, evidence.settings, evidence.core)
-        may_be = (Outcome(expect),) if expect else expected(spec, seen)
-        if form == "json" and unkept is None:
-            from lab.cli.output import run_json  # noqa: PLC0415
+        with live.ProgressDisplay() as display:
 
-            document = run_json(verdict, evidence, run.path, may_be)
-        elif form == "text":
-            from lab.report import text  # noqa: PLC0415
+            def show(evidence: "Evidence") -> None:
+                if helper is not None:
+                    helper.close()  # the pair plays, so it is not needed any more
+                display.show(evidence)
 
-            text.show(verdict, evidence, run.path, may_be)
-        if unkept is not None:
-            raise StoreError(f"{unkept}; judged from memory: {_named(verdict)}; --runs gives another folder")
+            played = play_and_judge(spec, site=site, runs=runs or _default_runs(), on_progress=show)
+        expected = (Outcome(expect),) if expect else played.expected
+        document = _report(played, expected, form)
         if hold:
             click.echo(document, nl=bool(document))
             document = ""
             _hold(site.standing)
-    # Once all is taken down: there is no document with an exit code 4.
+    # Printed after everything is taken down: if that fails, the exit code is 4 and there is no document.
     click.echo(document, nl=bool(document))
-    if verdict.outcome in may_be:
+    if played.verdict.outcome in expected:
         return 0
-    return INCONCLUSIVE if verdict.outcome is Outcome.INCONCLUSIVE else OTHERWISE
+    return INCONCLUSIVE if played.verdict.outcome is Outcome.INCONCLUSIVE else OTHERWISE
 
 
-def _load(form: str, aside: "Aside | None") -> None:
-    """Import what a run will need, at a moment when there is nothing else to do; a process aside has scapy."""
-    from lab.kernel import machine  # noqa: PLC0415
+def _report(played: "Played", expected: tuple[Outcome, ...], form: str) -> str:
+    """Print the text of the report, or return its JSON document. Raises StoreError if the disk was full."""
+    verdict, evidence, run, document = played.verdict, played.evidence, played.run, ""
+    assert run is not None
+    if form == "text":
+        from lab.report import text  # noqa: PLC0415
 
-    for room in ("experiment", "forecast", "report.live", "report.text" if form == "text" else "cli.output"):
+        text.show(verdict, evidence, run, expected)
+    elif played.unkept is None:
+        from lab.cli.output import run_json  # noqa: PLC0415
+
+        document = run_json(verdict, evidence, run, expected)
+    if played.unkept is not None:
+        name = verdict.outcome if verdict.grade is None else f"{verdict.outcome} ({verdict.grade})"
+        raise StoreError(f"{played.unkept}; judged from memory: {name}; --runs gives another folder")
+    return document
+
+
+def _load(form: str, helper: "HelperProcess | None") -> None:
+    """Import what a run needs, while there is nothing else to do. A helper process imports scapy itself."""
+    from lab.kernel.place import machine  # noqa: PLC0415
+
+    for room in ("playing", "report.live", "report.text" if form == "text" else "cli.output"):
         importlib.import_module(f"lab.{room}")
-    if aside is None:
+    if helper is None:
         machine.load_scapy()
 
 
-def _named(verdict: "Verdict") -> str:
-    return verdict.outcome if verdict.grade is None else f"{verdict.outcome} ({verdict.grade})"
-
-
-def chosen_testbed(wish: Wish) -> str:
-    """The testbed that was asked for; else the best that works here, said in one line if it is not the preferred."""
+def chosen_testbed(options: RunOptions) -> str:
+    """The testbed that was asked for, else the best that works here; one line says so if it is not netns."""
     known = ("compose", "loopback", "netns")
-    if wish.testbed:
-        if wish.testbed not in known:
-            raise SpecError(f"unknown testbed '{wish.testbed[:80]}': there are {', '.join(known)}")
-        return wish.testbed
-    from lab.kernel import sysctl  # noqa: PLC0415
-    from lab.kernel.netns import may_make_namespaces  # noqa: PLC0415
+    if options.testbed:
+        if options.testbed not in known:
+            raise SpecError(f"unknown testbed '{options.testbed[:80]}': there are {', '.join(known)}")
+        return options.testbed
+    from lab.kernel.place import sysctl  # noqa: PLC0415
+    from lab.kernel.place.netns import may_make_namespaces  # noqa: PLC0415
 
     why = may_make_namespaces()
     if why is None:
         return PREFERRED
     try:
-        wish.spec("loopback")
+        options.spec("loopback")
     except SpecError as error:
         raise EnvironmentLacksError(f"{why}, so there is loopback only, and {error}") from None
-    sysctl.require_writable_core(host_sysctls(wish.host_sysctl))
-    complain(f"{why}: playing on loopback, with socket options instead of sysctls")
+    sysctl.require_writable_core(host_sysctls(options.host_sysctl))
+    terminal.error(f"{why}: playing on loopback, with socket options instead of sysctls")
     return "loopback"
 
 
@@ -164,34 +139,9 @@ def _environment() -> dict[str, str]:
     return found
 
 
-def _host(notes: Mapping[str, str]) -> dict[str, str]:
-    """What a reader of the run will ask: which kernel, which versions."""
-    found = {
-        "kernel": platform.release(),
-        "machine": platform.machine(),
-        "system": platform.version(),
-        "python": platform.python_version(),
-        "clock": "CLOCK_REALTIME, nanoseconds since the epoch",
-        "uid": str(os.getuid()),
-    }
-    return found | _versions() | dict(notes)
-
-
-def _versions() -> dict[str, str]:
-    """Of the packages that a run stands on, as their folders beside msgspec's are called.
-
-    importlib.metadata would read more into it than a run has time for: 40 ms.
-    """
-    import msgspec  # noqa: PLC0415
-
-    folders = os.listdir(Path(msgspec.__file__).parent.parent)
-    named = (folder.removesuffix(".dist-info").partition("-") for folder in folders if folder.endswith(".dist-info"))
-    return {name.lower(): number for name, _, number in named if name.lower() in PACKAGES}
-
-
 def _hold(standing: str) -> None:
     try:
-        say(f"The pair stands: {standing}. Ctrl-C ends it.", err=True)
+        terminal.echo(f"The pair stands: {standing}. Ctrl-C ends it.", err=True)
         signal.pause()
     except KeyboardInterrupt:
         return

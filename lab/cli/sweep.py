@@ -4,31 +4,22 @@ import importlib
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli import run
-from lab.cli.say import complain
-from lab.cli.wishes import Wish, flag, format_flag
+from lab.cli import options, terminal
+from lab.cli.options import flag, format_flag
 from lab.errors import BadInputError, EnvironmentLacksError, SpecError
-from lab.spec import Spec
 
 if TYPE_CHECKING:
-    from lab.sweep.grid import Grid, Point, Settings
+    from lab.sweep.grid import Grid, Point
     from lab.sweep.row import Row
 
     PlayAll = Callable[[Iterable[Point], Callable[[Row], None]], None]
-
-FLAGS = {
-    each.name: each
-    for each in run.command.params
-    if each.name in {field.name for field in fields(Wish)} - {"testbed"}  # a sweep plays on netns
-}
-"""The keys of a grid, and the flags of `lab run` that they are."""
 
 
 @click.command("sweep")
@@ -44,14 +35,16 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
     """
     from lab.report import swept as report  # noqa: PLC0415 - rich
     from lab.sweep import results  # noqa: PLC0415
-    from lab.sweep.table import Table, check_installed  # noqa: PLC0415
+    from lab.sweep.table import RowTable, check_installed  # noqa: PLC0415
 
     check_installed()
-    play_all = _on_cluster(cluster) if cluster else _here()
+    play_all = _on_cluster(cluster) if cluster else _locally()
     wanted, text = _read(grid)
     folder = out or grid.with_suffix("")
-    with closing(Table(folder, text, lambda kept: _parsed(kept).identity == wanted.identity, resume=resume)) as table:
-        points = [point for point in wanted.points(specify) if point.key not in table.played]
+    with closing(
+        RowTable(folder, text, lambda kept: _parsed(kept).identity == wanted.identity, resume=resume)
+    ) as table:
+        points = [point for point in wanted.points(options.specify) if point.key not in table.played]
         began, kept = time.monotonic(), 0
         try:
             with report.bar(len(wanted), len(wanted) - len(points)) as shown:
@@ -64,10 +57,10 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
 
                 play_all(points, keep)
         except BaseException:
-            # Interrupted, or the disk is full: what was played is left ready for use.
+            # Interrupted, or the disk is full: the rows so far still become tables.
             if kept:
                 results.write(table)
-                complain(f"{len(table.played)} of {len(wanted)} points are in {folder}; --resume goes on")
+                terminal.error(f"{len(table.played)} of {len(wanted)} points are in {folder}; --resume goes on")
             raise
         seconds = time.monotonic() - began
         swept = results.write(table)
@@ -95,30 +88,16 @@ def _read(path: Path) -> "tuple[Grid, str]":
 def _parsed(text: str) -> "Grid":
     from lab.sweep import grid  # noqa: PLC0415
 
-    return grid.parse(text, FLAGS, specify)
+    return grid.parse(text, options.flags(), options.specify)
 
 
-def specify(settings: "Settings") -> Spec:
-    """What `lab run` makes of the same flags on the netns testbed; the environment has no say in it."""
-    context = click.Context(run.command)
-    given: dict[str, Any] = {}
-    for name, text in settings.items():
-        parameter = FLAGS[name]
-        value = text.split(";") if parameter.multiple else text
-        try:
-            given[name] = parameter.type_cast_value(context, value)
-        except click.BadParameter as error:
-            raise SpecError(error.message) from None
-    return Wish(**given).spec("netns")
-
-
-def _here() -> "PlayAll":
-    from lab.kernel.netns import may_make_namespaces  # noqa: PLC0415
-    from lab.sweep import here  # noqa: PLC0415
+def _locally() -> "PlayAll":
+    from lab.kernel.place.netns import may_make_namespaces  # noqa: PLC0415
+    from lab.sweep import local  # noqa: PLC0415
 
     if why := may_make_namespaces():
         raise EnvironmentLacksError(f"lab sweep plays in network namespaces, and {why}: run as root, or on a host")
-    return here.play_all
+    return local.play_all
 
 
 def _on_cluster(address: str) -> "PlayAll":

@@ -1,17 +1,17 @@
-"""`lab watch`: judges connections that already run, of anybody's processes and containers. Changes nothing on them."""
+"""`lab watch`: judges connections of any process or container while they run, and changes nothing on them."""
 
 from contextlib import closing
 from functools import partial
 
 import click
 
-from lab.cli.say import complain
-from lab.cli.wishes import Repeated, RepeatedNumber, flag, format_flag
+from lab.cli import terminal
+from lab.cli.options import Repeated, RepeatedNumber, flag, format_flag
 from lab.spec import Outcome
 
 DEADLOCK, INCONCLUSIVE = 1, 3
 HIDDEN_FROM_ROOT = 1
-"""PID 1 of some machines."""
+"""Processes whose namespace even root may not see: PID 1 of some machines."""
 
 
 @click.command("watch")
@@ -43,16 +43,18 @@ def command(
 ) -> int:
     """Judge connections that already run (default: all of this host)."""
     from lab.testbed import containers as docker  # noqa: PLC0415
-    from lab.watch import Containers, Targets, Watch  # noqa: PLC0415 - pyroute2
+    from lab.watching import Containers, Targets, Watch  # noqa: PLC0415 - pyroute2
 
     inside = None
     if containers or projects:
         find = partial(docker.main_pids_now, containers, projects)
         inside = Containers(docker.main_pids(containers, projects), find)
     targets = Targets(pids, namespaces, ports, inside)
-    with closing(Watch(targets, docker.names_of, complain)) as watch:
+    with closing(Watch(targets, docker.names_of, terminal.error)) as watch:
         if watch.unseen > HIDDEN_FROM_ROOT and (targets.everything or ports):
-            complain(f"not looked at: the network namespaces of {watch.unseen} processes, if not ours: run as root")
+            terminal.error(
+                f"not looked at: the network namespaces of {watch.unseen} processes, if not ours: run as root"
+            )
         if once:
             verdicts = watch.once()
             _print(form, verdicts, everything=True)

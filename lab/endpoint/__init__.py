@@ -1,7 +1,7 @@
 """The two programs that freeze, and the host that keeps them ready. Standard library only: it runs in bare containers.
 
-* `server/`, `client/`: the behaviours, one short file each. Begin to read there: they are the lesson.
-* `part`: what a behaviour is given: its messages, and two calls that count and verify.
+* `server/`, `client/`: the behaviours, one short file each. Start reading there: they are the lesson.
+* `conversation`: what a behaviour is given: its messages, and calls that count and verify bytes.
 * `payload`: the bytes that travel, so that a lost, doubled or swapped one is seen.
 * `progress`: the shared page of counters.
 * `play`: the child process: opens the socket, plays one behaviour, reports how it ended.

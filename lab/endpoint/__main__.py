@@ -10,7 +10,7 @@ USAGE = "usage: python3 -m lab.endpoint client|server IDENTITY   (IDENTITY: for 
 
 
 def main(arguments: list[str]) -> int:
-    # As PID 1 of a container we would not hear SIGTERM without a handler, and be waited for in vain.
+    # PID 1 of a container gets no SIGTERM without a handler: the engine would wait for our end in vain.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     match arguments:
         case [("client" | "server") as role, identity] if barrier.is_identity(identity):

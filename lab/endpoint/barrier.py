@@ -1,8 +1,9 @@
 """The start barrier: an abstract Unix socket at which a controller delivers one job, before any TCP socket exists.
 
-Buffers are copied from the sysctls when a TCP socket is made, and an accepted socket inherits its listener's. So both
-programs are held here until the controller has tuned their namespaces and has started the capture. An abstract name
-belongs to a network namespace: the controller reaches it by setns, with no file to share and no frame on the wire.
+The kernel copies buffer sizes from the sysctls when a TCP socket is made, and an accepted socket inherits those of its
+listener. So both programs are held here until the controller has tuned their namespaces and has started the capture.
+An abstract name belongs to a network namespace: the controller reaches it by setns, with no shared file and no frame on
+the wire.
 """
 
 import contextlib
@@ -15,13 +16,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 MAX_LINE = 64 << 10
-"""Bytes of a job; a real one has some 400."""
+"""Bytes of a job; a real one has about 400."""
 
 READING_S = 2.0
-"""How long a controller may take to deliver its line once it has begun."""
+"""How long a controller may take to finish its line once it has begun it."""
 
 WAITING_S = 60.0
-"""How long a controller may hold us at the barrier: it starts the other program and its capture meanwhile."""
+"""How long a controller may hold us at the barrier. Meanwhile it starts the other program and its capture."""
 
 Value = None | bool | int | str | list[str | int]
 
@@ -31,7 +32,7 @@ class RefusedError(Exception):
 
 
 def is_identity(text: str) -> bool:
-    """Whether it fits a name: an abstract one has 107 bytes at most (unix(7))."""
+    """Whether it fits into a name: an abstract name has at most 107 bytes (unix(7))."""
     return 0 < len(text) <= 64 and text.isascii() and text.isprintable() and not set(text) & set("/ ")
 
 
@@ -45,7 +46,7 @@ def listen(identity: str, role: str) -> socket.socket:
 
 
 def say(controller: socket.socket, event: str, **values: Value) -> None:
-    """Tell the controller, if it still listens: a program in the lab neither ends nor waits for want of a hearer."""
+    """Tell the controller, if it still listens. If it does not, a program neither ends nor waits because of that."""
     message: Mapping[str, Value] = {"event": event, **values}
     with contextlib.suppress(OSError):
         controller.send(json.dumps(message).encode() + b"\n", socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
@@ -71,7 +72,7 @@ class Caller:
         self.descriptors: list[int] = []
 
     def check_identity(self) -> None:
-        """An abstract name has no owner and no mode, so on a shared loopback anybody could give us work."""
+        """An abstract name has no owner and no mode, so on a shared loopback anybody could give us a job."""
         credentials = self.connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         _, uid, _ = struct.unpack("3i", credentials)
         if uid not in (0, os.geteuid()):

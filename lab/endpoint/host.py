@@ -1,8 +1,8 @@
-"""The warm host: a parent that waits for jobs and plays each in a child, so that a new run need not start Python again.
+"""The host of a program: it waits for jobs and plays each in a child, so that a new run need not start Python again.
 
-It holds no TCP socket: the child opens its own after the fork, so the programs that hold the connection are the two
-children alone. A job may come with a network namespace: its child plays there, so that many runs, each in new
-namespaces, need one host. It waits in one poll() for controllers and for the end of its child, and blocks on neither.
+It holds no TCP socket. The child opens its own after the fork, so only the two children hold the connection. A job may
+come with a network namespace, and its child plays there. So one host serves many runs, each in new namespaces. It waits
+in one poll() for controllers and for the end of its child, and blocks on neither.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from lab.endpoint.barrier import Caller, Handed, RefusedError, say
 from lab.endpoint.play import play
 
 MAX_CALLERS = 16
-"""Controllers that have connected without a job yet; one is the rule."""
+"""Controllers that have connected and not yet delivered a job; usually there is one."""
 
 PR_SET_PDEATHSIG = 1
 CLONE_NEWNET = 0x40000000
@@ -56,7 +56,7 @@ class Host:
             self._refuse_the_late()
 
     def _wait(self) -> list[int]:
-        """The descriptors that have news. There is a time-out only while a caller has yet to speak."""
+        """The descriptors that have news. There is a time-out only while a caller has yet to deliver its job."""
         poll = select.poll()
         watched = [self.listener.fileno(), *self.callers, *([self.child.pidfd] if self.child else [])]
         for descriptor in watched:
@@ -104,7 +104,7 @@ class Host:
 
     def _play(self, job: jobs.Job, controller: socket.socket, handed: Handed) -> None:
         if self.child is not None:
-            # A frozen pair left standing gives way. SIGKILL wakes a thread that is blocked in send() or recv().
+            # A frozen pair that was left standing is ended. SIGKILL wakes a thread that is blocked in send() or recv().
             signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
             self._reap(self.child, 0)
         parent = os.getpid()
@@ -131,7 +131,7 @@ class Host:
             if handed.namespace is not None:
                 enter(handed.namespace)
             status = play(self.role, job, controller, handed.page, handed.log)
-        except BaseException:  # noqa: BLE001 - The end of the line: what is not written here is seen by nobody.
+        except BaseException:  # noqa: BLE001 - The last chance: what is not written here is seen by nobody.
             import traceback  # noqa: PLC0415
 
             os.write(handed.log, traceback.format_exc().encode())
@@ -141,7 +141,7 @@ class Host:
     def _reap(self, child: Child, flags: int) -> None:
         pid, status = os.waitpid(child.pid, flags)
         if pid == 0:
-            return  # The news was of an earlier child, whose descriptor had the same number.
+            return  # The news was about an earlier child, whose descriptor had the same number.
         code = os.waitstatus_to_exitcode(status)
         self.child = None
         os.close(child.pidfd)
@@ -152,12 +152,15 @@ class Host:
         if self.child is not None:
             with contextlib.suppress(ProcessLookupError, ChildProcessError):  # It may have been reaped an instant ago.
                 signal.pidfd_send_signal(self.child.pidfd, signal.SIGKILL)
-                os.waitpid(self.child.pid, 0)  # Not every init reaps what is left to it: a zombie a run would remain.
+                os.waitpid(self.child.pid, 0)  # Not every init reaps orphans: each run would leave a zombie.
         os._exit(0)
 
 
 def enter(namespace: int) -> None:
-    """Move into a network namespace, and keep no descriptor of it: it shall end with its programs."""
+    """Move into a network namespace, and keep no descriptor of it: it must end with its programs.
+
+    By a system call of our own: an endpoint has the standard library only, which has os.setns() since Python 3.12.
+    """
     if _libc.setns(namespace, CLONE_NEWNET) != 0:
         raise OSError(errno := ctypes.get_errno(), f"cannot enter the network namespace: {os.strerror(errno)}")
     os.close(namespace)

@@ -1,4 +1,4 @@
-"""The job that a controller gives: one JSON object, refused unless every value of it makes sense."""
+"""The job that a controller gives: one JSON object, refused unless all its values make sense."""
 
 import json
 import pkgutil
@@ -15,7 +15,7 @@ MAX_PAYLOAD = 1 << 40
 
 
 class Job(NamedTuple):
-    """One part in a play. Sizes in bytes."""
+    """What one endpoint has to play. Sizes are in bytes."""
 
     behaviour: str
     family: int
@@ -23,7 +23,7 @@ class Job(NamedTuple):
     address: str
     """Where the server binds, where the client connects."""
     port: int
-    """0 at a server: a free one, which `listening` tells."""
+    """0 for a server: any free port; the message `listening` says which."""
     payload: int
     send_size: int
     recv_size: int
@@ -40,20 +40,20 @@ class Job(NamedTuple):
 
 def parse(line: bytes, role: str) -> Job:
     try:
-        wish = json.loads(line)
+        wanted = json.loads(line)
     except (ValueError, RecursionError):
         raise RefusedError(f"not JSON: {line[:40]!r}") from None
-    if not isinstance(wish, dict):
+    if not isinstance(wanted, dict):
         raise RefusedError(f"not a JSON object: {line[:40]!r}")
-    for key, value in wish.items():
+    for key, value in wanted.items():
         if key not in _RULES:
             raise RefusedError(f"unknown key '{key[:40]}': known are {', '.join(_RULES)}")
         fits, needs = _RULES[key]
         if not fits(value):
             raise RefusedError(f"{key} {str(value)[:80]!r}: needs {needs}")
-    if lacking := [key for key in _RULES if key not in wish and key not in Job._field_defaults]:
+    if lacking := [key for key in _RULES if key not in wanted and key not in Job._field_defaults]:
         raise RefusedError(f"no {', '.join(lacking)}: a job needs it")
-    job = Job(**wish)
+    job = Job(**wanted)
     _check_together(job, role)
     return job
 

@@ -1,23 +1,23 @@
 """The bytes that travel: numbered records, so that one lost, doubled or swapped byte is seen where it is read.
 
-A record is 16 bytes, `000000000001a2f` and a line feed. There are 4099 of them, then they begin again. 4099 is prime,
-so that no hole or repetition of a likely size (a segment, a page, a buffer) is a multiple of the 65584 bytes.
+A record is 16 bytes, `000000000001a2f` and a line feed. After 4099 records they start again. 4099 is a prime number,
+so no hole or repetition of a likely size (a segment, a page, a buffer) is a multiple of the 65584 bytes.
 """
 
 RECORDS = 4099
 PERIOD = 16 * RECORDS
 """Bytes after which the stream repeats: 65584."""
 
-# Made on import, that is in the parent, which has the time: it costs 1 ms.
+# Made on import, that is in the parent, which has the time for it: 1 ms.
 _RECORDS = b"".join([b"%015x\n" % number for number in range(RECORDS)])
 
 
 class CorruptError(Exception):
-    """A byte came that had not to come. Never to be ignored: TCP promises that this cannot happen."""
+    """A wrong byte came. It is never ignored: TCP promises that this cannot happen."""
 
 
 class Stream:
-    """An endless stream, of which `widest` bytes can be had in one piece at any offset."""
+    """An endless stream. Up to `widest` bytes of it can be had in one piece, at any offset."""
 
     def __init__(self, widest: int, upper: bool = False) -> None:
         records = _RECORDS.upper() if upper else _RECORDS
@@ -34,7 +34,7 @@ class Stream:
         return self._data.startswith(block, offset % PERIOD)
 
     def difference(self, offset: int, block: bytes) -> str:
-        """Where a block that does not hold departs first, what had to stand there, and what does."""
+        """Where a wrong block differs first, what was expected there, and what came."""
         expected = self.piece(offset, len(block)).tobytes()
         at = next(index for index, (had, came) in enumerate(zip(expected, block, strict=True)) if had != came)
         return f"at byte {offset + at} expected {expected[at : at + 16]!r}, got {block[at : at + 16]!r}"

@@ -1,4 +1,4 @@
-"""The child process: makes the socket, plays one behaviour on it, and tells the controller and the log how it went."""
+"""The child process: makes the socket, plays one behaviour on it, and tells the controller and the log the result."""
 
 import contextlib
 import errno
@@ -10,19 +10,19 @@ import time
 from collections.abc import Callable, Iterator
 
 from lab.endpoint.barrier import say
+from lab.endpoint.conversation import Conversation
 from lab.endpoint.job import Job, family
-from lab.endpoint.part import Part
 from lab.endpoint.payload import CorruptError
-from lab.endpoint.progress import Page
+from lab.endpoint.progress import ProgressPage
 
 CONNECT_S = 10.0
 
-Behaviour = Callable[[socket.socket, Part], None]
+Behaviour = Callable[[socket.socket, Conversation], None]
 
 
 def play(role: str, job: Job, controller: socket.socket, page: int, log: int) -> int:
-    """The exit status: 0 when all was sent, read and verified. A server ends only when it cannot begin."""
-    stage = Stage(role, job, controller, Page(page), log)
+    """The exit status: 0 if all was sent, read and verified. A server ends only if it cannot start."""
+    stage = Stage(role, job, controller, ProgressPage(page), log)
     try:
         stage.serve() if role == "server" else stage.converse()
     except OSError as error:
@@ -31,9 +31,9 @@ def play(role: str, job: Job, controller: socket.socket, page: int, log: int) ->
 
 
 class Stage:
-    """Where one behaviour is played: its socket, and the two that look on."""
+    """Plays one behaviour: makes its socket, and reports to the controller, the progress page and the log."""
 
-    def __init__(self, role: str, job: Job, controller: socket.socket, page: Page, log: int) -> None:
+    def __init__(self, role: str, job: Job, controller: socket.socket, page: ProgressPage, log: int) -> None:
         self.role = role
         self.job = job
         self.controller = controller
@@ -45,7 +45,7 @@ class Stage:
         self.behaviour: Behaviour = module.serve if role == "server" else module.converse
 
     def serve(self) -> None:
-        """One client after the other, for ever."""
+        """One client after the other, forever."""
         with self._socket() as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with doing(f"bind to {self.job.address} port {self.job.port}"):
@@ -63,12 +63,12 @@ class Stage:
             connection.settimeout(CONNECT_S)
             with doing(f"connect to {self.job.address} port {self.job.port}"):
                 connection.connect((self.job.address, self.job.port))
-            # With a time-out Python would make each sendall() a loop of poll() and send(): no blocked send to show.
+            # With a time-out, Python would make each sendall() a loop of poll() and send(): no send would block.
             connection.settimeout(None)
             self._attend(connection)
 
     def _socket(self) -> socket.socket:
-        """Options come before connect() and listen(): the window scale is settled by the SYN (RFC 7323)."""
+        """Options come before connect() and listen(): the SYN fixes the window scale (RFC 7323)."""
         made = socket.socket(family(self.job), socket.SOCK_STREAM)
         for option, size in ((socket.SO_RCVBUF, self.job.so_rcvbuf), (socket.SO_SNDBUF, self.job.so_sndbuf)):
             if size is not None:
@@ -81,20 +81,22 @@ class Stage:
         return made
 
     def _attend(self, connection: socket.socket) -> None:
-        part = Part(self.role, self.job, self.page, give_up=lambda error: self._end_part(part, reason(error)))
+        conversation = Conversation(
+            self.role, self.job, self.page, give_up=lambda error: self._end_conversation(conversation, reason(error))
+        )
         error: str | None
         try:
             self._tell_connected(connection)
-            self.behaviour(connection, part)
-            error = part.shortfall(self.role)
+            self.behaviour(connection, conversation)
+            error = conversation.shortfall(self.role)
         except CorruptError as corruption:
             error = f"corrupt: {corruption}"
         except OSError as broken:
             error = reason(broken)
-        self._end_part(part, error)
+        self._end_conversation(conversation, error)
 
-    def _end_part(self, part: Part, error: str | None) -> None:
-        self.end(part.sent_bytes, part.received_bytes, error)
+    def _end_conversation(self, conversation: Conversation, error: str | None) -> None:
+        self.end(conversation.sent_bytes, conversation.received_bytes, error)
 
     def _tell_connected(self, connection: socket.socket) -> None:
         local, remote = connection.getsockname(), connection.getpeername()
@@ -119,7 +121,7 @@ class Stage:
         say(self.controller, "ended", sent=sent, received=received, error=error, corrupt=corrupt, peak=peak)
 
     def log(self, text: str) -> None:
-        """A line to the log and to standard output, either of which may be gone; a full pipe is not waited for."""
+        """A line for the log and for standard output. Either may be gone, and a full pipe is not waited for."""
         line = f"{self.role} {time.monotonic() - self.started:.3f} {text}\n".encode()
         with contextlib.suppress(OSError):
             os.write(self.log_descriptor, line)
@@ -130,7 +132,7 @@ class Stage:
 
 @contextlib.contextmanager
 def doing(what: str) -> Iterator[None]:
-    """Say what an error of the kernel's came from."""
+    """Say what the lab was doing when the kernel returned an error."""
     try:
         yield
     except TimeoutError:
@@ -140,7 +142,7 @@ def doing(what: str) -> Iterator[None]:
 
 
 def resident_bytes(line: str) -> int | None:
-    """VmRSS or VmHWM of this process: its memory now, and at its most (proc_pid_status(5)); None where /proc is not."""
+    """VmRSS or VmHWM of this process: its memory now, or its peak (proc_pid_status(5)); None without /proc."""
     try:
         with open("/proc/self/status", encoding="ascii", errors="replace") as status:  # noqa: PTH123 - pathlib: 8 ms
             found = [each.split() for each in status if each.startswith(f"{line}:")]

@@ -1,4 +1,4 @@
-"""A queue of bytes that keeps a bound of them in memory and the rest in a file: first in, first out."""
+"""A queue of bytes, first in, first out: up to a limit they are in memory, the rest is in a file."""
 
 import os
 import tempfile
@@ -9,14 +9,15 @@ IN_MEMORY = 1 << 20
 """Bytes; beyond it the file takes over."""
 
 PIECE = 1 << 16
-"""Bytes that go out in one call, however small they came in. A reader's kernel charges each small segment with its
-bookkeeping. Flooded with them it takes back window that it has offered, drops what comes beyond and, since Linux 6.17,
-the acknowledgments in it: then its own data are never acknowledged, and all stands still although this server reads.
+"""Bytes that go out in one call, even if they came in small. A reader's kernel charges each small segment with its own
+overhead. Flooded with small segments, it takes back window that it has offered. It drops what comes beyond the window
+and, since Linux 6.17, the acknowledgments in it. Then its own data are never acknowledged, and nothing moves although
+this server reads.
 """
 
 
 class Spool:
-    """What was put comes out again in order. The file is made when it is needed, and has no name."""
+    """What was put in comes out in the same order. The file is made when it is needed, and has no name."""
 
     def __init__(self, in_memory: int = IN_MEMORY) -> None:
         self._in_memory = in_memory
@@ -54,11 +55,11 @@ class Spool:
             view = view[written:]
 
     def front(self) -> memoryview:
-        """What has to go out next."""
+        """What goes out next."""
         return memoryview(self._pieces[0])[self._offset :]
 
     def drop(self, count: int) -> None:
-        """So many bytes of the front have gone out."""
+        """This many bytes of the front have gone out."""
         self._offset += count
         if self._offset < len(self._pieces[0]):
             return
@@ -75,7 +76,7 @@ class Spool:
 
 
 def nameless_file() -> int:
-    """A descriptor on disk; in memory where there is no writable folder, as in a container that is read-only."""
+    """A descriptor of a file on disk; in memory if no folder is writable, as in a read-only container."""
     try:
         with tempfile.TemporaryFile(buffering=0) as file:
             return os.dup(file.fileno())

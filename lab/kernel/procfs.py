@@ -3,7 +3,12 @@
 import contextlib
 import os
 import re
+import time
 from pathlib import Path
+
+PF_KTHREAD = 0x00200000
+INITIAL_PID_NAMESPACE = "pid:[4026531836]"
+"""PROC_PID_INIT_INO of linux/proc_ns.h."""
 
 
 def text_of(path: str | Path) -> str:
@@ -12,8 +17,14 @@ def text_of(path: str | Path) -> str:
 
 
 def newest() -> str:
-    """The number of the thread that was made last (proc_loadavg(5)): who has the same one has missed none. 10 us."""
-    return text_of("/proc/loadavg").rpartition(" ")[2]
+    """The number of the thread that was made last (proc_loadavg(5)): if it is the same, none was made since. 10 us.
+
+    Another one each time where /proc does not show it (systemd's ProcSubset).
+    """
+    try:
+        return text_of("/proc/loadavg").rpartition(" ")[2]
+    except FileNotFoundError:
+        return str(time.monotonic_ns())
 
 
 def descendants(pid: int) -> list[int]:
@@ -38,17 +49,21 @@ def children_of(pid: int) -> list[int]:
     return found
 
 
-def end_signal_of(pid: int) -> int:
-    """What its parent gets when it ends: SIGCHLD, or what clone(2) was told; 0 if nothing, or if it has ended."""
+def end_signal_of(pid: int) -> int | None:
+    """What its parent gets when it ends: SIGCHLD, or what clone(2) was told; 0 if nothing, or if it has ended.
+
+    None if /proc hides it.
+    """
     fields = _stat(pid)
-    return int(fields[35]) if fields else 0
+    return None if fields is None else int(fields[35]) if fields else 0
 
 
 def traced() -> dict[int, set[int]]:
     """By the thread that traces (ptrace(2)), the processes of which it traces one: 15 us a thread of this host."""
     found: dict[int, set[int]] = {}
     for name in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        # What /proc hides from us (hidepid) is not searched: the unread tables qualify every proof.
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             for task in os.listdir(f"/proc/{name}/task"):
                 tracer = re.search(r"^TracerPid:\s*(\d+)", text_of(f"/proc/{name}/task/{task}/status"), re.MULTILINE)
                 if tracer and tracer[1] != "0":
@@ -94,12 +109,13 @@ def is_alive(pid: int, start: int) -> bool:
         return False
     except PermissionError:
         pass
-    return start_of(pid) in (None, start) and _stat(pid)[:1] != ["Z"]
+    return start_of(pid) in (None, start) and (_stat(pid) or [])[:1] != ["Z"]
 
 
 def has_ended(pid: int) -> bool:
-    """Whether there is no such process, or a zombie of it: one that /proc would not hide (hidepid) from us."""
-    return _stat(pid)[:1] in ([], ["Z"])
+    """Whether there is no such process, or a zombie of it; one that /proc hides from us (hidepid) has not ended."""
+    fields = _stat(pid)
+    return fields is not None and fields[:1] in ([], ["Z"])
 
 
 def start_of(pid: int) -> int | None:
@@ -132,9 +148,40 @@ def stat_of(folder: str) -> list[str]:
     return text_of(f"{folder}/stat").rpartition(")")[2].split()
 
 
-def _stat(pid: int) -> list[str]:
-    """Empty if there is no such process."""
+def is_kernel_thread(pid: int) -> bool:
+    """One that /proc hides is taken for a program."""
+    fields = _stat(pid)
+    return fields == [] or (fields is not None and bool(int(fields[6]) & PF_KTHREAD))
+
+
+def shows_all_processes() -> bool:
+    """Whether /proc lists every process of this host to us.
+
+    In a container it lists the container's, unless that has `pid: host`; hidepid and systemd's ProtectProc hide those
+    of other users.
+    """
+    try:
+        return os.readlink("/proc/self/ns/pid") == INITIAL_PID_NAMESPACE and bool(stat_of("/proc/1"))
+    except OSError:
+        return False
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Empty if there is no such process; None if /proc hides it: then it is alive, and nothing is known of it."""
     try:
         return stat_of(f"/proc/{pid}")
+    except PermissionError:
+        return None
     except (FileNotFoundError, ProcessLookupError):
-        return []
+        return [] if _kill_finds_none(pid) else None
+
+
+def _kill_finds_none(pid: int) -> bool:
+    """kill(2) knows the processes that /proc hides."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,4 +1,4 @@
-"""Where the claims are measured: the namespace of the caller, and two throw-away hosts with the same sysctls."""
+"""Where the claims are measured: the caller's namespace, and two temporary hosts with the same sysctls."""
 
 import os
 import socket
@@ -8,19 +8,19 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from lab.errors import EnvironmentLacksError
-from lab.kernel import link, sysctl
-from lab.kernel.netns import Namespace, become_root_of_a_user_namespace
+from lab.kernel.place import link, sysctl
+from lab.kernel.place.netns import Namespace, become_root_of_a_user_namespace
 from lab.spec import Triple
 
 CLIENT, SERVER = "198.18.20.20", "198.18.20.10"
 PUMP_S = 2.0
-"""How long autotuning is given; it needs 0.1 s here."""
+"""The time limit for autotuning, which took 0.1 s where it was measured."""
 BURST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Two throw-away hosts, joined by a veth pair, with the sysctls of here."""
+    """Two temporary hosts, joined by a veth pair, with the sysctls of the caller's namespace."""
 
     client: Namespace
     server: Namespace
@@ -30,7 +30,7 @@ class Link:
     def connection(
         self, rmem: Triple | None = None, wmem: Triple | None = None, rcvbuf: int | None = None
     ) -> Iterator[tuple[socket.socket, socket.socket]]:
-        """A connection under these triples; the sysctls of here come back after it."""
+        """A connection under these triples; afterwards the hosts have the caller's sysctls again."""
         triples = {"tcp_rmem": rmem, "tcp_wmem": wmem}
         wanted = {key: str(triple) for key, triple in triples.items() if triple}
         with ExitStack() as stack:
@@ -50,8 +50,8 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where it is measured."""
+class MeasuringPlace:
+    """The caller's namespace, and the two hosts if they could be made."""
 
     here: Namespace
     pair: Link | None
@@ -59,7 +59,7 @@ class Place:
     why_no_pair: str = ""
 
     def asked(self, option: int, size: int | None) -> int:
-        """What a new TCP socket of here reports, after it has asked for `size`."""
+        """What a new TCP socket in the caller's namespace reports after it has asked for `size`."""
         with self.here.call(socket.socket) as made:
             if size is not None:
                 made.setsockopt(socket.SOL_SOCKET, option, size)
@@ -69,17 +69,17 @@ class Place:
         """The second number of tcp_rmem or tcp_wmem."""
         return int(sysctl.read(self.here, (key,))[key].split()[1])
 
-    def most(self, key: str) -> int:
-        """The third."""
+    def maximum(self, key: str) -> int:
+        """The third number."""
         return int(sysctl.read(self.here, (key,))[key].split()[2])
 
     def known(self, key: str) -> int | None:
-        """A key of net.core."""
+        """The value of a key of net.core; None if this namespace does not show it."""
         return int(self.core[key]) if key in self.core else None
 
 
 @contextmanager
-def place_of(here: Namespace) -> Iterator[Place]:
+def place_of(here: Namespace) -> Iterator[MeasuringPlace]:
     core = sysctl.read_core()
     with ExitStack() as stack:
         try:
@@ -88,14 +88,14 @@ def place_of(here: Namespace) -> Iterator[Place]:
             client, server = (stack.enter_context(Namespace.create()) for _ in range(2))
             link.lay(client, server, (f"{CLIENT}/24", f"{SERVER}/24"))
         except EnvironmentLacksError as error:
-            yield Place(here, None, core, str(error))
+            yield MeasuringPlace(here, None, core, str(error))
             return
         own = sysctl.read(here, ("tcp_rmem", "tcp_wmem", "tcp_moderate_rcvbuf"))
-        yield Place(here, Link(client, server, own), core)
+        yield MeasuringPlace(here, Link(client, server, own), core)
 
 
 def pumped(client: socket.socket, server: socket.socket, enough: int, limit_s: float = PUMP_S) -> int:
-    """The server's receive buffer after it has read whatever came, until it is `enough` or the time is over."""
+    """Send and read at full speed until the server's receive buffer is `enough`, or the time is over; its size then."""
     client.setblocking(False)
     server.setblocking(False)
     deadline, data, grown = time.monotonic() + limit_s, bytes(BURST), 0
@@ -107,7 +107,7 @@ def pumped(client: socket.socket, server: socket.socket, enough: int, limit_s: f
 
 
 def _attempt(call: Callable[[], int | bytes]) -> None:
-    """Again and again, until it would block."""
+    """Call again and again, until it would block."""
     try:
         for _ in range(1 << 12):
             call()
@@ -116,7 +116,7 @@ def _attempt(call: Callable[[], int | bytes]) -> None:
 
 
 def fill(client: socket.socket) -> None:
-    """Until the client's buffer takes no more: the server's is full by then."""
+    """Send until the client's buffer takes no more; the server's buffer is full by then."""
     client.settimeout(0.2)
     data = bytes(BURST)
     try:

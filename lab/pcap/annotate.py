@@ -1,4 +1,4 @@
-"""A copy of a capture as pcapng, with comments on the frames that matter: opens in Wireshark, where they can be seen.
+"""Copies a capture to pcapng, with comments on the frames that matter, for Wireshark.
 
 Frames, link layers and interfaces stay as they are; times become nanoseconds. Format: draft-ietf-opsawg-pcapng.
 """
@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lab.errors import BadInputError, StoreError
-from lab.pcap.bulk import Bulk, Chunk, Interface
+from lab.pcap.bulk import Bulk
+from lab.pcap.chunk import Chunk, Interface
 from lab.pcap.pcapng import APPLICATION, COMMENT, END, NANOSECONDS, RESOLUTION, Block, block, option, section
-from lab.pcap.source import Source
+from lab.pcap.source import CaptureSource
 
 
-def annotate(source: Source, out: Path, comments: Mapping[int, str]) -> None:
-    """Write the copy, whole or not at all; of a damaged capture, what stands before the damage. Raises StoreError."""
+def annotate(source: CaptureSource, out: Path, comments: Mapping[int, str]) -> None:
+    """Writes the copy, whole or not at all. A damaged capture is copied up to the damage. Raises StoreError."""
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:
         try:
@@ -28,7 +29,7 @@ def annotate(source: Source, out: Path, comments: Mapping[int, str]) -> None:
         raise StoreError(f"cannot write {out}: {error.strerror}") from None
 
 
-def _copy(source: Source, stream: BinaryIO, comments: Mapping[int, str]) -> None:
+def _copy(source: CaptureSource, stream: BinaryIO, comments: Mapping[int, str]) -> None:
     stream.write(section(option(APPLICATION, b"zero-window lab")))
     source.rewind()
     known: dict[Interface, int] = {}

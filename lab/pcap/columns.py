@@ -1,7 +1,7 @@
-"""From packets as columns to TCP segments as columns: what `lab.tcp.frame` does for one frame, for a chunk at once.
+"""From packets as columns to TCP segments as columns: for a chunk what `lab.tcp.frame` does for one frame.
 
-Link layers: Ethernet with VLAN and QinQ tags, Linux cooked v1 and v2, raw IP, BSD loopback. A segment whose first 16
-bytes of TCP header were captured is one; lengths are the IP header's word.
+Link layers: Ethernet with VLAN and QinQ tags, Linux cooked v1 and v2, raw IP, BSD loopback. A segment needs the first
+16 bytes of its TCP header; payload lengths come from the IP header.
 """
 
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lab.pcap.bulk import Chunk, Integers, rows_at
+from lab.pcap.chunk import Chunk, Integers, rows_at, words
 from lab.pcap.walk import Offsets
 from lab.tcp.frame import DESTINATION, FRAGMENT, HOP_BY_HOP, IPV4, IPV6, ROUTING, TCP, VLAN_TAGS
 
@@ -24,7 +24,7 @@ NULL, ETHERNET, RAW_BSD, RAW_OPENBSD, RAW, LOOP, COOKED, ONLY_IPV4, ONLY_IPV6, C
 
 
 class _Link(NamedTuple):
-    """Where the EtherType and the packet stand. No type: the packet's own first four bits tell its version."""
+    """Offsets of the EtherType and of the packet. No type: the first four bits of the packet are its IP version."""
 
     kind: int | None
     packet: int
@@ -40,16 +40,15 @@ LINKS = {
 }
 
 TAGS = np.array(sorted(VLAN_TAGS), np.int64)
-MOST_TAGS = 4
-MOST_EXTENSIONS = 8
+MAX_TAGS = 4
+MAX_EXTENSIONS = 8
 
 
 @dataclass(slots=True)
 class Segments:
-    """TCP segments as columns. `index` is the packet's in its chunk, `tcp` where its header lies in the data.
+    """TCP segments as columns. `index` counts packets in the chunk; `network` and `tcp` are where the headers start.
 
-    `source` and `destination` are numbers that stand for address and port: the 48 bits themselves for IPv4, a hash of
-    them for IPv6.
+    `source` and `destination` are numbers for address and port: the 48 bits themselves for IPv4, a hash for IPv6.
     """
 
     index: Integers
@@ -69,7 +68,7 @@ class Segments:
 
 
 def segments(chunk: Chunk, hashing: tuple[int, int]) -> Segments:
-    """The segments of a chunk; `hashing` are two odd numbers of 64 bits, drawn anew each time."""
+    """The segments of a chunk; `hashing` are two random odd numbers of 64 bits."""
     data, end = chunk.data, chunk.start + chunk.captured
     network, version = _networks(chunk)
     index: Integers = np.flatnonzero(version)
@@ -129,15 +128,15 @@ def _segments(
 def _ends(
     top: npt.NDArray[np.uint8], ports: npt.NDArray[np.uint16], six: Mask, hashing: tuple[int, int]
 ) -> tuple[Words, Words]:
-    words = top.view(">u4").reshape(-1, 15)
+    quads = top.view(">u4").reshape(-1, 15)
     ends = []
     for side in (0, 1):
         port = ports[:, side].astype(np.uint64)
-        end = words[:, 3 + side].astype(np.uint64) << np.uint64(16) | port
+        end = quads[:, 3 + side].astype(np.uint64) << np.uint64(16) | port
         if six.any():
             mixed = port[six]
             for word in range(2 + 4 * side, 6 + 4 * side):
-                mixed = (mixed ^ words[six, word].astype(np.uint64)) * np.uint64(hashing[0])
+                mixed = (mixed ^ quads[six, word].astype(np.uint64)) * np.uint64(hashing[0])
                 mixed ^= mixed >> np.uint64(29)
             end[six] = mixed
         ends.append(end)
@@ -145,7 +144,7 @@ def _ends(
 
 
 def _networks(chunk: Chunk) -> tuple[Offsets, Integers]:
-    """Where each packet's IP header starts, and which version it is: 0 for none, or not enough of it."""
+    """Where each packet's IP header starts, and its version. 0: no IP header, or too little of it was captured."""
     if len({each.link for each in chunk.interfaces}) == 1:
         return _network(chunk, chunk.start, chunk.captured, chunk.interfaces[0].link if chunk.interfaces else -1)
     network, version = np.zeros_like(chunk.start), np.zeros_like(chunk.start)
@@ -166,7 +165,7 @@ def _network(chunk: Chunk, start: Offsets, captured: Integers, link: int) -> tup
         version = (data[network] >> 4).astype(np.int64)
         version[(version != 4) & (version != 6)] = 0
     else:
-        shorts = np.ndarray((len(chunk.data) - 1,), ">u2", chunk.data, strides=(1,))
+        shorts = words(chunk.data, ">u2")
         kind = shorts[start + at.kind].astype(np.int64)
         plain = kind == IPV4
         if plain.all():
@@ -178,9 +177,9 @@ def _network(chunk: Chunk, start: Offsets, captured: Integers, link: int) -> tup
     return np.minimum(network, len(chunk.data) - 64), version
 
 
-def _untag(shorts: npt.NDArray[np.uint16], kind: Integers, network: Offsets, end: Offsets) -> Offsets:
-    """Step over VLAN tags: `kind` is changed to what stands behind them."""
-    for _ in range(MOST_TAGS):
+def _untag(shorts: npt.NDArray[np.integer], kind: Integers, network: Offsets, end: Offsets) -> Offsets:
+    """Skips VLAN tags. Changes `kind` to the EtherType behind them, and returns where the packet starts."""
+    for _ in range(MAX_TAGS):
         tagged = np.isin(kind, TAGS) & (network + 4 <= end)
         if not tagged.any():
             break
@@ -193,14 +192,14 @@ def _untag(shorts: npt.NDArray[np.uint16], kind: Integers, network: Offsets, end
 def _carried_by_4(
     chunk: Chunk, index: Integers, network: Offsets, top: npt.NDArray[np.uint8]
 ) -> tuple[Offsets, Integers]:
-    """Where TCP starts (0: it does not) and how long its segment is, header included."""
+    """Where TCP starts (0: nowhere), and the length of its segment, header included."""
     shorts = top.view(">u2").reshape(-1, 30)
     first = top[:, 0]
     header = (first & 0x0F).astype(np.int64) * 4
     good = (first >> 4 == 4) & (header >= 20) & (top[:, 9] == TCP) & (shorts[:, 3] & 0x1FFF == 0)
     total = shorts[:, 1].astype(np.int64)
     if not total.all():
-        # BIG TCP, as in lab.tcp.frame: the length on the wire stands in.
+        # BIG TCP, as in lab.tcp.frame: the length on the wire tells.
         bare = total == 0
         total[bare] = (chunk.wire[index] + chunk.start[index] - network)[bare]
     return np.where(good, network + header, 0), total - header
@@ -214,7 +213,7 @@ def _carried_by_6(
     ending = np.where(length > 0, at + length, chunk.start[index] + chunk.wire[index])
     at = np.where(top[:, 0] >> 4 == 6, at, 0)
     data = np.frombuffer(chunk.data, np.uint8)
-    for _ in range(MOST_EXTENSIONS):
+    for _ in range(MAX_EXTENSIONS):
         more = (following != TCP) & (at > 0)
         if not more.any():
             break

@@ -1,8 +1,8 @@
 """Judges every connection of a capture, in two readings.
 
 The first screens all packets by the column, which is enough for connections whose windows never closed. The second
-follows the others segment by segment, and reads only those chunks of the file that they have a segment in. Both end in
-the same facts and the same rules.
+follows the others segment by segment, and reads only the stretches of the file that hold a segment of theirs. Both end
+in the same facts and the same rules.
 """
 
 from collections.abc import Iterator
@@ -14,47 +14,50 @@ import numpy.typing as npt
 
 from lab.errors import BadInputError
 from lab.pcap.annotate import annotate
-from lab.pcap.bulk import Bulk, Chunk, Integers, Place, Progress
+from lab.pcap.bulk import Bulk, ReadProgress
+from lab.pcap.chunk import Chunk, ChunkStart, Integers
 from lab.pcap.columns import LINKS, Mask, Segments, segments
-from lab.pcap.flows import EMPTY, SYN, Flows
+from lab.pcap.flows import EMPTY, Flows
 from lab.pcap.source import opened
 from lab.pcap.walk import Offsets
-from lab.proof.chains import chained
-from lab.proof.packets import Facts, PacketWitness
-from lab.proof.stalls import Judged, judge_packets
 from lab.spec import Pair
+from lab.tcp.address import guess_client
 from lab.tcp.frame import bits_of, window_scale
-from lab.tcp.segment import Segment
+from lab.tcp.segment import SYN, Segment
+from lab.wire.chains import chained
+from lab.wire.judge import PacketJudgement, judge_packets
+from lab.wire.packets import ConnectionFacts, PacketWitness
 
 STRETCH = 256
-"""Packets a stretch. Which flows have a packet in it is kept, 8 bytes each: a flow is in few of them at a time."""
+"""Packets in a stretch. For each stretch the flows that have a packet in it are kept, at 8 bytes each."""
 
 
 @dataclass(slots=True)
-class Judgement:
-    """What a capture came to; `errors` says what of it could not be read."""
+class CaptureJudgement:
+    """The judgement on every connection; `errors` says what could not be read."""
 
-    stalled: list[Judged]
+    stalled: list[PacketJudgement]
     """The connections that were followed segment by segment."""
-    others: Iterator[Judged]
-    """All others, made as they are asked for: there may be very many."""
+    others: Iterator[PacketJudgement]
+    """All others, made one by one as they are read: there may be very many."""
     errors: list[str]
 
 
 @dataclass(slots=True)
 class _Part:
-    """One chunk, for the second reading: the offsets in the file between its stretches, and the flows in them."""
+    """One chunk, for the second reading."""
 
-    place: Place
+    place: ChunkStart
     borders: Offsets
+    """Where in the file its stretches start, and where the last one ends."""
     stretch: npt.NDArray[np.int32]
     flow: npt.NDArray[np.int32]
-    """Pairs: this flow has a packet in this stretch."""
+    """`stretch` and `flow` are pairs: this flow has a packet in this stretch."""
 
 
 @dataclass(slots=True)
 class _Screened:
-    """What the first reading leaves."""
+    """What the first reading has found."""
 
     flows: Flows = field(default_factory=Flows)
     parts: list[_Part] = field(default_factory=list)
@@ -64,12 +67,12 @@ class _Screened:
 
 
 def judge_capture(
-    path: Path, progress: Progress | None = None, *, annotated: Path | None = None, screening: bool = True
-) -> Judgement:
-    """Every connection in it. Raises BadInputError for what is no capture at all.
+    path: Path, progress: ReadProgress | None = None, *, annotated: Path | None = None, screening: bool = True
+) -> CaptureJudgement:
+    """Every connection of the file. Raises BadInputError if it is no capture.
 
-    `annotated` is where a copy with comments is to be written. With `screening=False` every connection is followed
-    segment by segment: slower, and the same.
+    A copy with comments is written to `annotated`. With `screening=False` every connection is followed segment by
+    segment: the result is the same, but slower.
     """
     with opened(path) as source:
         bulk = Bulk(source, progress) if progress else Bulk(source)
@@ -88,17 +91,17 @@ def judge_capture(
     errors = [f"{path}: {_unreadable(link)}" for link in sorted(screened.unknown_links)]
     if screened.error:
         errors.append(screened.error)
-    return Judgement(stalled, _others(screened), errors)
+    return CaptureJudgement(stalled, _others(screened), errors)
 
 
-def _others(screened: _Screened) -> Iterator[Judged]:
+def _others(screened: _Screened) -> Iterator[PacketJudgement]:
     flows = screened.flows
     for number in np.flatnonzero(~flows.exact[: len(flows)]).tolist():
         yield judge_packets(_plain(flows, number), screened.end_ns)
 
 
-def _comments(stalled: list[Judged]) -> dict[int, str]:
-    """By frame number; a frame belongs to one connection."""
+def _comments(stalled: list[PacketJudgement]) -> dict[int, str]:
+    """By frame number."""
     comments: dict[int, list[str]] = {}
     for each in stalled:
         for note in each.evidence:
@@ -107,9 +110,9 @@ def _comments(stalled: list[Judged]) -> dict[int, str]:
 
 
 def every_segment(path: Path, before: int = 0) -> Iterator[Segment]:
-    """All TCP segments of a capture, one by one. Raises BadInputError, after what stands before a damage.
+    """All TCP segments of a capture, one by one. Raises BadInputError, of a damaged file after the good segments.
 
-    `before` is the number of the frame before its first: of the file that it continues.
+    `before` is the number of the frame before the first: the last frame of the file that this one continues.
     """
     with opened(path) as source:
         flows = Flows()
@@ -160,11 +163,11 @@ def _links(chunk: Chunk) -> set[int]:
     return {chunk.interfaces[number].link for number in np.unique(chunk.interface).tolist()}
 
 
-def _follow(bulk: Bulk, screened: _Screened) -> list[Facts]:
+def _follow(bulk: Bulk, screened: _Screened) -> list[ConnectionFacts]:
     """The facts of all connections that have to be followed segment by segment."""
     flows, witnesses = screened.flows, dict[int, PacketWitness]()
     wanted = flows.exact[: len(flows)]
-    facts: list[Facts] = []
+    facts: list[ConnectionFacts] = []
     for part in screened.parts:
         touched = np.unique(part.stretch[wanted[part.flow]])
         if not len(touched):
@@ -210,21 +213,21 @@ def _segments(
 
 
 def _scale(chunk: Chunk, tcp: int, index: int) -> int | None:
-    """The window scale option of a SYN, as far as it was captured."""
+    """The window scale option of a SYN. None: absent, or not captured."""
     end = int(chunk.start[index] + chunk.captured[index])
     header = (chunk.data[tcp + 12] >> 4) * 4
     return window_scale(bytes(chunk.data[tcp + 20 : min(tcp + header, end)]))
 
 
-def _plain(flows: Flows, number: int) -> Facts:
+def _plain(flows: Flows, number: int) -> ConnectionFacts:
     """The facts of a connection that was only screened."""
     low, high = flows.ends[number]
     first, second = (high, low) if flows.first_from[number] else (low, high)
     syn = int(flows.syn_from[number])
-    client = (low, high)[syn - 1] if syn else max(first, second, key=_port)
+    client = (low, high)[syn - 1] if syn else guess_client(first, second)
     bits = flows.bits[number].tolist()
     ours, theirs = bits if client == low else reversed(bits)
-    return Facts(
+    return ConnectionFacts(
         ends=Pair(client, high if client == low else low),
         roles_seen=bool(syn),
         frames=int(flows.packets[number]),
@@ -233,7 +236,3 @@ def _plain(flows: Flows, number: int) -> Facts:
         payload_ns=int(flows.payload_ns[number]) or None,
         bits=Pair(ours, theirs),
     )
-
-
-def _port(end: str) -> int:
-    return int(end.rpartition(":")[2])

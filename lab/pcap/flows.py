@@ -1,7 +1,8 @@
-"""The table of flows: from a segment's two ends to a small number, for a whole chunk at once, and what is kept of each.
+"""The table of flows: numbers the connections of a capture, a whole chunk at once, and keeps a few facts of each.
 
-Open addressing with linear probing on a 64-bit hash that is drawn anew for each reading, so that no capture can be
-made to collide. The hash stands for the flow: among a million flows two share one with a chance of 1 to 40 million.
+It is a hash table with open addressing and linear probing. The 64-bit hash has random parameters for each reading, so
+that no capture can be made to collide. The hash alone stands for the flow: among a million flows the chance that two
+share one is 1 in 40 million.
 """
 
 import secrets
@@ -10,29 +11,28 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lab.pcap.bulk import Chunk, Integers
+from lab.pcap.chunk import Chunk, Integers
 from lab.pcap.columns import Segments, Words
-from lab.tcp.frame import endpoint
-from lab.tcp.segment import ControlBits
-
-FIN, SYN, RST, ACK = (int(bit) for bit in (ControlBits.FIN, ControlBits.SYN, ControlBits.RST, ControlBits.ACK))
+from lab.tcp.address import endpoint
+from lab.tcp.segment import ACK, FIN, RST, SYN
 
 EMPTY = -1
+"""No flow."""
 
 
-class Ends(NamedTuple):
-    """The addresses of a flow, `ip:port`; `low` is the one with the smaller number in `Segments`."""
+class FlowEnds(NamedTuple):
+    """The two ends of a flow; `low` is the one with the smaller number in `Segments`."""
 
     low: str
     high: str
 
 
 class Flows:
-    """What is kept of every flow: columns that grow. Sides are 0 for `low`, 1 for `high`."""
+    """What is kept of every flow: columns that grow. A side is 0 for `low`, 1 for `high`."""
 
     def __init__(self) -> None:
         self.hashing = (secrets.randbits(64) | 1, secrets.randbits(64) | 1)
-        self.ends: list[Ends] = []
+        self.ends: list[FlowEnds] = []
         self._keys = np.zeros(1 << 12, np.uint64)
         self._flows = np.full(1 << 12, EMPTY, np.int32)
         self._grow(1 << 10)
@@ -63,18 +63,18 @@ class Flows:
     first_ns: Integers
     last_ns: Integers
     payload_ns: Integers
-    """Of the last segment with payload or a FIN; 0: there was none."""
+    """When a segment last carried payload or a FIN; 0: never."""
     first_frame: Integers
     bits: npt.NDArray[np.uint8]
     """All control bits that a side has sent."""
     syn_from: npt.NDArray[np.int8]
-    """Who is the client: 1 + side, 0 for not known."""
+    """The client by the SYN: 1 + its side; 0: no SYN was seen."""
     first_from: npt.NDArray[np.int8]
     """The side of the first segment."""
     syns: npt.NDArray[np.bool_]
     """Whether a SYN without ACK was seen."""
     exact: npt.NDArray[np.bool_]
-    """Whether it has to be followed segment by segment: a window closed, or its ports were used again."""
+    """Whether it must be followed segment by segment: a window closed, or its ports were used again."""
 
     def number(self, segments: Segments) -> tuple[Integers, npt.NDArray[np.bool_]]:
         """The flow of each segment, EMPTY for one not in the table, and whether `high` sent it."""
@@ -86,7 +86,7 @@ class Flows:
         return self._find(keys), from_high
 
     def note(self, chunk: Chunk, segments: Segments) -> Integers:
-        """Put a chunk's segments into the books; the flow of each."""
+        """Notes the segments of a chunk. Returns the flow of each."""
         from_high = segments.source > segments.destination
         low = np.where(from_high, segments.destination, segments.source)
         keys = self._key(low, np.where(from_high, segments.source, segments.destination))
@@ -128,7 +128,7 @@ class Flows:
         return mixed * one | np.uint64(1)
 
     def _find(self, keys: Words) -> Integers:
-        """Every key's flow; EMPTY where it is new."""
+        """The flow of each key; EMPTY if it is new."""
         mask = np.uint64(len(self._keys) - 1)
         slots = (keys >> np.uint64(20)) & mask
         found = self._keys[slots]
@@ -158,15 +158,15 @@ class Flows:
             self._rehash(4 * len(self.ends))
         self._insert(keys[firsts], np.arange(old, len(self.ends), dtype=np.int32))
 
-    def _rehash(self, least: int) -> None:
-        full = self._flows != EMPTY
-        keys, flows = self._keys[full], self._flows[full]
-        size = 1 << (least - 1).bit_length()
+    def _rehash(self, minimum: int) -> None:
+        used = self._flows != EMPTY
+        keys, flows = self._keys[used], self._flows[used]
+        size = 1 << (minimum - 1).bit_length()
         self._keys, self._flows = np.zeros(size, np.uint64), np.full(size, EMPTY, np.int32)
         self._insert(keys, flows)
 
     def _insert(self, keys: Words, flows: npt.NDArray[np.int32]) -> None:
-        """Distinct new keys: all that want an empty slot take it, one each; the others move on by one."""
+        """Adds distinct new keys. Each round, one key takes each empty slot, and all others try the next slot."""
         mask = np.uint64(len(self._keys) - 1)
         slots = (keys >> np.uint64(20)) & mask
         while len(keys):
@@ -179,7 +179,7 @@ class Flows:
             slots = (slots[~settled] + np.uint64(1)) & mask
 
 
-def _ends(chunk: Chunk, segments: Segments, which: Integers, from_high: npt.NDArray[np.bool_]) -> list[Ends]:
+def _ends(chunk: Chunk, segments: Segments, which: Integers, from_high: npt.NDArray[np.bool_]) -> list[FlowEnds]:
     data, found = chunk.data, []
     for at, tcp, six, swapped in zip(
         segments.network[which].tolist(),
@@ -191,5 +191,5 @@ def _ends(chunk: Chunk, segments: Segments, which: Integers, from_high: npt.NDAr
         first, size = (at + 8, 16) if six else (at + 12, 4)
         source = endpoint(bytes(data[first : first + size]), data[tcp] << 8 | data[tcp + 1])
         destination = endpoint(bytes(data[first + size : first + 2 * size]), data[tcp + 2] << 8 | data[tcp + 3])
-        found.append(Ends(destination, source) if swapped else Ends(source, destination))
+        found.append(FlowEnds(destination, source) if swapped else FlowEnds(source, destination))
     return found

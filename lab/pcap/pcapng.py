@@ -1,7 +1,7 @@
-"""Writes frames to pcapng as they come: the format that holds nanoseconds and a comment for each packet.
+"""Writes frames to pcapng as they come: that format has nanoseconds, and a comment for each packet.
 
-Format: draft-ietf-opsawg-pcapng. A file ends with a whole record whatever happens: every write is of whole records, and
-what a full disk has cut is taken back.
+Format: draft-ietf-opsawg-pcapng. A file always ends with a whole block: only whole blocks are written, and a block that
+a full disk has cut is removed.
 """
 
 import os
@@ -22,7 +22,7 @@ NANOSECONDS = b"\x09"
 """if_tsresol: times count 10^-9 s."""
 
 BYTE_ORDER = 0x1A2B3C4D
-"""What a section header says in its own byte order."""
+"""The magic number of a section header, in the byte order of its section."""
 
 
 class Block(IntEnum):
@@ -37,7 +37,7 @@ END, COMMENT, HARDWARE, SYSTEM, APPLICATION, NAME, RESOLUTION = 0, 1, 2, 3, 4, 2
 """Option codes: opt_endofopt, opt_comment, shb_hardware, shb_os, shb_userappl, if_name, if_tsresol."""
 
 TAIL = 8 << 20
-"""How many bytes before the end of a file a frame can lie to be given a comment after it was written."""
+"""A frame can be given a comment later if it starts within this many bytes before the end of the file."""
 
 _PACKET = struct.Struct("<7I")
 """Type, length, interface, time (high, low), captured, wire."""
@@ -47,10 +47,10 @@ _IS_PACKET = int(Block.PACKET)
 
 
 class Writer:
-    """A capture file that grows as frames come. One that would outgrow `size` bytes goes on in `wire.1.pcapng`."""
+    """A capture file that grows as frames come. Before it exceeds `size` bytes, it continues in `wire.1.pcapng`."""
 
     def __init__(self, path: Path, interface: str, snaplen: int = 0, size: int | None = None) -> None:
-        """`snaplen` is the length in bytes that frames were cut at, 0 for not at all. Raises StoreError."""
+        """`snaplen`: frames were cut at this many bytes; 0: not at all. Raises StoreError."""
         self._path, self._size = path, size
         self._header = _header(interface, snaplen)
         self.files: list[Path] = []
@@ -61,7 +61,7 @@ class Writer:
         self._begin()
 
     def write(self, frames: Iterable[Frame], comments: Mapping[int, str]) -> None:
-        """Append the frames, those whose number has a comment with it. Raises StoreError, and the file ends whole."""
+        """Appends the frames, with the comments for their numbers. Raises StoreError; the file still ends whole."""
         blocks: list[bytes] = []
         end = self._end
         for frame in frames:
@@ -75,9 +75,9 @@ class Writer:
         self._append(blocks)
 
     def remark(self, text: str, chosen: Callable[[Frame], bool]) -> None:
-        """Give a comment to the last frame that is chosen, if there is one within TAIL. Raises StoreError.
+        """Adds a comment to the last frame that is chosen, if one lies within TAIL. Raises StoreError.
 
-        Nothing is to be written after it.
+        Write nothing afterwards.
         """
         for path in reversed(self.files):
             try:
@@ -117,7 +117,7 @@ class Writer:
         self.frames += len(blocks)
 
     def _take_back(self, blocks: list[bytes]) -> None:
-        """Cut the file behind the last of these blocks that is there as a whole."""
+        """Cuts the file after the last of these blocks that was written whole."""
         there = os.fstat(self._descriptor).st_size
         for block in blocks:
             if self._end + len(block) > there:
@@ -128,12 +128,12 @@ class Writer:
 
 
 def nth(path: Path, number: int) -> Path:
-    """The file that a capture goes on in: `wire.pcapng`, `wire.1.pcapng`, `wire.2.pcapng` ..."""
+    """The files of a capture in order: `wire.pcapng`, `wire.1.pcapng`, `wire.2.pcapng` ..."""
     return path.with_suffix(f".{number}{path.suffix}") if number else path
 
 
 def files(path: Path) -> list[Path]:
-    """All files of a capture, in order; the first whether it is there or not."""
+    """All files of a capture, in order. The first is listed even if it does not exist."""
     found = [path]
     for number in count(1):
         following = nth(path, number)
@@ -144,7 +144,7 @@ def files(path: Path) -> list[Path]:
 
 
 def packet(frame: Frame, comment: str | None = None) -> bytes:
-    """An enhanced packet block of the section's first interface."""
+    """An enhanced packet block of the first interface in the section."""
     _, ticks, wire, data = frame
     captured = len(data)
     options = b"" if comment is None else option(COMMENT, comment.encode()) + option(END)
@@ -182,7 +182,7 @@ def _put(descriptor: int, data: bytes) -> None:
 
 
 def _remark(path: Path, text: str, chosen: Callable[[Frame], bool]) -> bool:
-    """Blocks tell their length at their end too, so the file is walked backwards; what follows the frame moves back."""
+    """Walks the file backwards, for a block has its length at its end too. Moves what follows the chosen frame."""
     with os.fdopen(os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC), "r+b") as stream:
         size = stream.seek(0, os.SEEK_END)
         start = max(0, size - TAIL)
@@ -196,10 +196,10 @@ def _remark(path: Path, text: str, chosen: Callable[[Frame], bool]) -> bool:
                 return False
             frame, options = _unpacked(tail, at)
             if chosen(frame):
-                # What stood there ends with an end of options already; otherwise there were none.
+                # Options that are there already have an end; else one is added.
                 comment = option(COMMENT, text.encode()) + (b"" if options < length - _LENGTH.size else option(END))
                 longer = length + len(comment)
-                # Room first: a full disk must not cut what is there.
+                # Reserve the space first, so that a full disk cuts nothing.
                 os.posix_fallocate(stream.fileno(), size, len(comment))
                 stream.seek(start + at)
                 stream.write(

@@ -1,7 +1,7 @@
-"""Where a capture's bytes come from: a file, one that is compressed with gzip or zstd, or standard input; read twice.
+"""The bytes of a capture: from a file, plain or compressed with gzip or zstd, or from standard input.
 
-A capture is read once to find the connections that matter and once more to follow those, so standard input is kept in
-a temporary file meanwhile: on disk, not in memory.
+A capture is read twice: to find the connections that matter, and to follow those. So standard input is first copied to
+a temporary file, on disk, not in memory.
 """
 
 import shutil
@@ -20,14 +20,14 @@ STDIN = Path("-")
 GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 LARGEST_ZSTD_WINDOW = 128 << 20
-"""Bytes: what `zstd --long` makes, and the most memory that a file may ask for."""
+"""Bytes: the window of `zstd --long`, and the maximum of memory that a file may ask for."""
 
 ZSTD_PIECE = 512
-"""Bytes given to zstd at a time: 4 of them may stand for 128 KiB, and it gives all at once."""
+"""Bytes given to zstd at a time: 4 of them may expand to 128 KiB, which come all at once."""
 
 
-class Source:
-    """An open capture. `read_into` fills a buffer; `skip_to` goes to an offset, in bytes as they are uncompressed."""
+class CaptureSource:
+    """An open capture. `read_into` fills a buffer; `skip_to` goes to an offset of the uncompressed bytes."""
 
     def __init__(self, path: Path, raw: BinaryIO) -> None:
         self.path = path
@@ -44,9 +44,9 @@ class Source:
         self.offset = 0
         self.compressed = magic[:2] == GZIP or magic == ZSTD
         if magic[:2] == GZIP:
-            self._stream: _Unpacked | BinaryIO = _Unpacked(self._raw, _gzip, 1 << 16)
+            self._stream: _Decompressed | BinaryIO = _Decompressed(self._raw, _gzip, 1 << 16)
         elif magic == ZSTD:
-            self._stream = _Unpacked(self._raw, _zstd, ZSTD_PIECE)
+            self._stream = _Decompressed(self._raw, _zstd, ZSTD_PIECE)
         else:
             self._stream = self._raw
 
@@ -55,7 +55,7 @@ class Source:
         return self._raw.tell()
 
     def read_into(self, room: memoryview) -> int:
-        """How many bytes came: less than there is room for only at the end. Raises BadInputError."""
+        """Returns the number of bytes read: fewer than there is room for only at the end. Raises BrokenError."""
         filled = 0
         try:
             while filled < len(room):
@@ -81,7 +81,7 @@ class Source:
 
 
 class BrokenError(Exception):
-    """The source gave `filled` bytes more, and then failed."""
+    """The source gave `filled` more bytes, and then failed."""
 
     def __init__(self, filled: int, why: str) -> None:
         super().__init__(why)
@@ -89,7 +89,7 @@ class BrokenError(Exception):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Source]:
+def opened(path: Path) -> Iterator[CaptureSource]:
     """The capture at `path`, `-` for standard input. Raises BadInputError."""
     with ExitStack() as stack:
         try:
@@ -98,7 +98,7 @@ def opened(path: Path) -> Iterator[Source]:
                 shutil.copyfileobj(sys.stdin.buffer, raw, 1 << 20)
             else:
                 raw = stack.enter_context(path.open("rb"))
-            source = Source(path, raw)
+            source = CaptureSource(path, raw)
         except OSError as error:
             raise BadInputError(f"cannot read {path}: {error.strerror}") from None
         yield source
@@ -114,39 +114,39 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-class _Unpacked:
-    """What a compressed stream holds, as far as it goes; one frame or member may follow another."""
+class _Decompressed:
+    """A decompressed stream; one gzip member or zstd frame may follow another."""
 
     def __init__(self, raw: BinaryIO, start: Callable[[], _Decompressor], piece: int) -> None:
         self._raw, self._start, self._piece = raw, start, piece
         self._frame: _Decompressor | None = None
-        self._packed = b""
+        self._compressed = b""
         self._ready = memoryview(b"")
 
     def readinto(self, room: memoryview) -> int:
         while not self._ready:
-            if not self._packed:
-                self._packed = self._raw.read(self._piece)
-            if not self._packed:
+            if not self._compressed:
+                self._compressed = self._raw.read(self._piece)
+            if not self._compressed:
                 if self._frame is not None:
                     raise BrokenError(0, "the compressed file is cut short")
                 return 0
-            self._ready = memoryview(self._unpack())
+            self._ready = memoryview(self._decompress())
         count = min(len(room), len(self._ready))
         room[:count] = self._ready[:count]
         self._ready = self._ready[count:]
         return count
 
-    def _unpack(self) -> bytes:
+    def _decompress(self) -> bytes:
         frame = self._frame or self._start()
         try:
-            data = frame.decompress(self._packed)
+            data = frame.decompress(self._compressed)
         except Exception as error:
-            # zlib.error, and zstandard's own, which is not to be imported for the sake of its name.
+            # zlib.error, or the error of zstandard, which is not imported only to name it.
             if type(error).__name__ not in ("error", "ZstdError"):
                 raise
             raise BrokenError(0, f"the compressed file is damaged ({error})") from None
-        self._packed = frame.unused_data if frame.eof else b""
+        self._compressed = frame.unused_data if frame.eof else b""
         self._frame = None if frame.eof else frame
         return data
 

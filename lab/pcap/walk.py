@@ -1,9 +1,9 @@
-"""Where the records of a chunk start, found many at a time.
+"""Finds where the records of a chunk start, many at a time.
 
-A record's place is known only from the length of the one before, so a plain walk is a step of Python a packet. Here the
-chunk is cut into lanes; each lane starts at a guess of where a record begins, and one step of numpy moves all of them.
-A guess is never trusted: a lane counts only if the lane before it ended exactly at its start, and the first starts at a
-true record. Where a guess was wrong, the records up to the next right one are walked one by one.
+The start of a record is known only from the length of the one before, so a plain walk takes a step of Python for each
+packet. Here the chunk is cut into lanes. Each lane starts where a record is guessed to start, and one step of numpy
+advances all lanes. No guess is trusted: a lane counts only if the lane before it ended exactly at its start, and the
+first lane starts at a true record. Where a guess was wrong, records are walked one by one up to the next right one.
 """
 
 from typing import NamedTuple, Protocol
@@ -14,32 +14,32 @@ import numpy.typing as npt
 Offsets = npt.NDArray[np.int64]
 
 LANE = 16384
-"""Bytes a lane, about a hundred records of a capture cut at 128: below that, guessing costs more than it saves."""
+"""Bytes in a lane, about a hundred records of a capture cut at 128: with fewer, guessing costs more than it saves."""
 
-MOST_LANES = 512
+MAX_LANES = 512
 
 STUCK = 1 << 62
-"""Where the next record starts if nobody knows: beyond any limit."""
+"""In place of the start of the next record, if it is not known: beyond any limit."""
 
 
 class Layout(Protocol):
     """How records follow each other in one file format."""
 
     header: int
-    """Bytes that tell the length of a record. This many may be read beyond the limit."""
+    """Bytes of a record up to the end of its length. This many may be read beyond the limit."""
 
     def following(self, at: Offsets) -> Offsets:
-        """Where the next record starts; STUCK where the length is nonsense."""
+        """Where the record after each of these starts; STUCK if the length makes no sense."""
 
     def follows(self, at: int) -> int:
-        """The same for one."""
+        """The same for one record."""
 
     def guess(self, at: int, limit: int) -> int:
-        """The first place from `at` on that looks like the start of a record; STUCK if none is near."""
+        """The first place from `at` on that looks like the start of a record; STUCK if there is none nearby."""
 
 
 class Walked(NamedTuple):
-    """The starts of the whole records, and where the next one starts that is not whole or, if `stuck`, is nonsense."""
+    """The starts of all whole records; `end` is the start of the next, which is cut or, if `stuck`, makes no sense."""
 
     starts: Offsets
     end: int
@@ -49,7 +49,7 @@ class Walked(NamedTuple):
 def walk(layout: Layout, start: int, limit: int) -> Walked:
     """All records between `start`, a true start, and `limit`."""
     lanes = [start]
-    wanted = min((limit - start) // LANE, MOST_LANES)
+    wanted = min((limit - start) // LANE, MAX_LANES)
     for number in range(1, wanted):
         guess = layout.guess(max(start + (limit - start) * number // wanted, lanes[-1] + 1), limit)
         if lanes[-1] < guess < STUCK:
@@ -63,7 +63,7 @@ def walk(layout: Layout, start: int, limit: int) -> Walked:
 
 
 def _joined(layout: Layout, lanes: list[int], steps: Offsets, finals: Offsets, limit: int) -> Walked:
-    """Lane by lane, for some guess was wrong: that lane is dropped, and the gap walked one by one."""
+    """Lane by lane, for some guess was wrong: such a lane is dropped, and its records are walked one by one."""
     pieces: list[Offsets] = []
     at, lane = lanes[0], 0
     while lane < len(lanes):
@@ -73,7 +73,7 @@ def _joined(layout: Layout, lanes: list[int], steps: Offsets, finals: Offsets, l
         while following < len(lanes) and lanes[following] < at:
             following += 1
         if following < len(lanes) and lanes[following] != at:
-            alone, at, following = _plod(layout, at, limit, lanes, following)
+            alone, at, following = _walk_one_by_one(layout, at, limit, lanes, following)
             pieces.append(alone)
         if following == len(lanes):
             break
@@ -84,14 +84,17 @@ def _joined(layout: Layout, lanes: list[int], steps: Offsets, finals: Offsets, l
 
 
 def _finished(layout: Layout, pieces: list[Offsets], at: int, limit: int) -> Walked:
-    """What is left behind the last lane, and whether it ends in nonsense."""
-    alone, at, _ = _plod(layout, at, limit, [], 0)
+    """Walks what is left after the last lane."""
+    alone, at, _ = _walk_one_by_one(layout, at, limit, [], 0)
     stuck = at + layout.header <= limit and layout.follows(at) == STUCK
     return Walked(np.concatenate([*pieces, alone]), at, stuck)
 
 
 def run(layout: Layout, starts: Offsets, ends: Offsets, limit: int) -> tuple[Offsets, Offsets]:
-    """Every lane to its end: the records passed, a column a lane (-1: none), and where each lane came to a stand."""
+    """Advances every lane to its end.
+
+    Returns the records passed, one column for each lane (-1: none), and where each lane stopped.
+    """
     finals = starts.copy()
     steps: list[Offsets] = []
     lanes = np.arange(len(starts))
@@ -112,8 +115,8 @@ def run(layout: Layout, starts: Offsets, ends: Offsets, limit: int) -> tuple[Off
     return (np.array(steps) if steps else np.empty((0, len(starts)), np.int64)), finals
 
 
-def _plod(layout: Layout, at: int, limit: int, lanes: list[int], lane: int) -> tuple[Offsets, int, int]:
-    """One record after the other, until a lane starts where the last one ended: these, that place, and that lane."""
+def _walk_one_by_one(layout: Layout, at: int, limit: int, lanes: list[int], lane: int) -> tuple[Offsets, int, int]:
+    """Walks one by one until a record ends where a lane starts. Returns the records, that place, and that lane."""
     found = []
     while at + layout.header <= limit:
         while lane < len(lanes) and lanes[lane] < at:

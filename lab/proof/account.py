@@ -13,30 +13,18 @@ right sides from the other ends. The kernel counts in sequence numbers, so SYN a
 The sums hold when nothing is in motion. The records are taken one after the other, so a moving pair misses them.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from lab.evidence import Evidence, Snapshot, SocketSample
+from lab.reason import Reason, Why, because
 from lab.spec import Answer, Role
+from lab.verdict import Account
 
 FIN_UNACKNOWLEDGED = frozenset({"FIN-WAIT-1", "CLOSING", "LAST-ACK"})
 FIN_ACKNOWLEDGED = frozenset({"FIN-WAIT-2"})
 FIN_RECEIVED = frozenset({"CLOSE-WAIT", "CLOSING", "LAST-ACK"})
 COUNTED = frozenset({"ESTABLISHED"}) | FIN_UNACKNOWLEDGED | FIN_ACKNOWLEDGED | FIN_RECEIVED
 """States whose record has counters. TIME-WAIT is a mini-socket without any, and so is FIN-WAIT-2 under its timer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Payload bytes; None is not known. `in_hand` is None too where the server answers nothing: it holds nothing."""
-
-    client_accepted: int | None = None
-    client_send_queue: int | None = None
-    server_receive_queue: int | None = None
-    server_processed: int | None = None
-    in_hand: int | None = None
-    server_send_queue: int | None = None
-    client_receive_queue: int | None = None
-    client_processed: int | None = None
 
 
 def account(evidence: Evidence) -> Account:
@@ -46,7 +34,7 @@ def account(evidence: Evidence) -> Account:
     if snapshot is None or client is None or server is None:
         return Account()
     processed = snapshot.progress.server.received if snapshot.progress.server else None
-    answers = evidence.spec.scenario.load.answer is not Answer.NOTHING
+    answers = evidence.spec is not None and evidence.spec.scenario.load.answer is not Answer.NOTHING
     return Account(
         client_accepted=_acknowledged(client) + _send_queue(client),
         client_send_queue=_send_queue(client),
@@ -93,15 +81,15 @@ def last_with_both(evidence: Evidence) -> Snapshot | None:
     return next(whole, None)
 
 
-def imbalances(account: Account, snapshot: Snapshot | None = None, *, starved: bool = False) -> tuple[str, ...]:
-    """Each sum that is violated, in words with its figures; a sum with an unknown term is not checked.
+def imbalances(account: Account, snapshot: Snapshot | None = None, *, starved: bool = False) -> tuple[Reason, ...]:
+    """Each sum that is violated, with its figures; a sum with an unknown term is not checked.
 
     Given the snapshot that the account was drawn from, it tells when the surplus is just what the receiver has and the
     sender still keeps as unacknowledged. Such bytes lie in two queues: their acknowledgment is on its way, or the
     sender refuses it for good (ACK starvation). Of a `starved` pair, where it is the latter, that is no violation.
     """
     figures: dict[str, int | None] = asdict(account)
-    texts = []
+    found = []
     for sender, (total, parts) in SUMS.items():
         terms = [figures[part] for part in parts]
         left, right = figures[total], sum(term for term in terms if term is not None)
@@ -110,30 +98,31 @@ def imbalances(account: Account, snapshot: Snapshot | None = None, *, starved: b
         explained = _explained(right - left, sender, snapshot)
         if starved and explained:
             continue
-        words = " + ".join(f"{part} {term}" for part, term in zip(parts, terms, strict=True))
-        texts.append(f"{total} {left} is not {words} = {right}{explained}")
+        sum_of = " + ".join(f"{part} {term}" for part, term in zip(parts, terms, strict=True))
+        found.append(because(Why.SUM_VIOLATED, total, left, sum_of, right, explained or ""))
     if account.in_hand is not None and account.in_hand < 0:
-        texts.append(f"in_hand {account.in_hand}: the server has answered more than it has read")
-    return tuple(texts)
+        found.append(because(Why.IN_HAND_NEGATIVE, account.in_hand))
+    return tuple(found)
 
 
-def refuted_ends(evidence: Evidence) -> tuple[str, ...]:
+def refuted_ends(evidence: Evidence) -> tuple[Reason, ...]:
     """Where a program that says it has ended well is refuted: by what it had to move, or by its own socket since."""
-    load, texts = evidence.spec.scenario.load, []
+    if evidence.spec is None:
+        return ()  # only the lab's own programs say how they ended
+    load, found = evidence.spec.scenario.load, []
     back = 0 if load.answer is Answer.NOTHING else load.payload
     for end in filter(None, evidence.ended):
         due = (load.payload, back) if end.role is Role.CLIENT else (end.sent, load.payload)
         if (end.sent, end.received) != due:
-            texts.append(f"the {end.role} says it wrote {end.sent} and read {end.received}, of {due[0]} and {due[1]}")
+            found.append(because(Why.SAID_OF_DUE, end.role, end.sent, end.received, *due))
         socket = evidence.snapshots[-1].sockets[end.role] if evidence.snapshots else None
         if socket is None or not _is_counted(socket) or socket.time_ns < end.time_ns:
             continue
         wrote = _acknowledged(socket) + _send_queue(socket)
         read = _received(socket) - _receive_queue(socket)
         if wrote < end.sent or read < end.received:
-            said = f"the {end.role} says it wrote {end.sent} and read {end.received}"
-            texts.append(f"{said}, by its socket {wrote} and {read}")
-    return tuple(texts)
+            found.append(because(Why.SAID_OF_SOCKET, end.role, end.sent, end.received, wrote, read))
+    return tuple(found)
 
 
 SUMS = {
@@ -143,15 +132,12 @@ SUMS = {
 """By whose bytes are followed: the total, and where they must lie."""
 
 
-def _explained(surplus: int, sender: Role, snapshot: Snapshot | None) -> str:
+def _explained(surplus: int, sender: Role, snapshot: Snapshot | None) -> Reason | None:
     source = snapshot.sockets[sender] if snapshot else None
     target = snapshot.sockets[sender.peer] if snapshot else None
     if source is None or target is None or not 0 < surplus == _received(target) - _acknowledged(source):
-        return ""
-    return (
-        f": {surplus} bytes are counted twice, the {sender.peer} has received them and the {sender} keeps them as "
-        "unacknowledged (the acknowledgment is on its way, or refused: ACK starvation)"
-    )
+        return None
+    return because(Why.COUNTED_TWICE, surplus, sender.peer, sender)
 
 
 def _is_counted(socket: SocketSample | None) -> bool:

@@ -5,14 +5,14 @@ No thread of it is blocked, so no graph of waits shows it. The program itself co
 
 from collections.abc import Sequence
 
-from lab.evidence import Snapshot, SocketSample
+from lab.evidence import Snapshot
 from lab.spec import Role
 
 
 def futile_sends(snapshots: Sequence[Snapshot], role: Role) -> int | None:
     """How many sends were refused in the last stretch in which no sequence of either socket changed.
 
-    None if that is not known: no counter, or no two looks at the same state.
+    None if that is not known: no counter, or no two samples of the same state.
     """
     stretch = _still(snapshots)
     counts = [progress.refused for snapshot in stretch if (progress := snapshot.progress[role])]
@@ -23,15 +23,11 @@ def _still(snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """The last snapshots that show the same sequences, first to last."""
     stretch: list[Snapshot] = []
     for snapshot in reversed(snapshots):
-        if stretch and _sequences(snapshot) != _sequences(stretch[-1]):
+        if stretch and _progress(snapshot) != _progress(stretch[-1]):
             break
         stretch.append(snapshot)
     return stretch[::-1]
 
 
-def _sequences(snapshot: Snapshot) -> list[tuple[int, ...] | None]:
-    return [_of(socket) if socket else None for socket in snapshot.sockets]
-
-
-def _of(socket: SocketSample) -> tuple[int, ...]:
-    return socket.bytes_acked, socket.wqueue, socket.bytes_received, socket.rqueue
+def _progress(snapshot: Snapshot) -> list[object]:
+    return [socket and (socket.app_progress, socket.tcp_progress) for socket in snapshot.sockets]

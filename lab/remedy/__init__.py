@@ -1,7 +1,7 @@
-"""What cures the freeze, moves it, ends it with an error or only hides it: one remedy a module, with a constant REMEDY.
+"""What cures the freeze, moves it, ends it with an error or only hides it: one module a remedy, with a constant REMEDY.
 
-A remedy is a pure function from a scenario that freezes to the scenario with the remedy in it. What a learner would
-copy is the program that it names, in `lab.endpoint`. `trial` says from runs what a remedy is worth.
+A remedy is a pure function: it takes a scenario that freezes and returns the scenario with the remedy in it. It names
+the program in `lab.endpoint` that a learner would copy. `trial` finds the class of a remedy from its runs.
 """
 
 import importlib
@@ -14,7 +14,7 @@ from lab.errors import SpecError
 from lab.spec import Outcome, Pair, Role, Scenario, Spec
 
 PAYLOAD = 16 << 20
-"""Bytes that a cured scenario sends at most unless the user says otherwise: a round trip a message takes its time."""
+"""The maximum payload of a cured scenario unless the user asks for more: one round trip per message is slow."""
 
 
 class Effect(StrEnum):
@@ -23,11 +23,11 @@ class Effect(StrEnum):
     CURES = "cures"
     """Any payload goes through."""
     MOVES = "moves"
-    """A payload that would freeze goes through, a larger one freezes."""
+    """A payload that would freeze goes through, but a larger one freezes."""
     ABORTS = "aborts"
-    """An error instead of a freeze: the data do not arrive."""
+    """An error comes instead of the freeze: the data do not arrive."""
     HIDES = "hides"
-    """It is as frozen as before, and looks different."""
+    """It is as frozen as before, but looks different."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Remedy:
     changes: str
     """What the programs had to change, in a few words."""
     expected: Effect
-    """What the runs must show; `lab.remedy.trial` finds out."""
+    """The class that the runs must show; `lab.remedy.trial` finds it."""
     apply: Callable[[Scenario], Scenario]
 
     def on(self, scenario: Scenario) -> Scenario:
@@ -47,7 +47,7 @@ class Remedy:
         return self.apply(scenario)
 
     def to(self, spec: Spec) -> Spec:
-        """The spec with the remedy in it: it starts from the buffers that were asked for, of each side."""
+        """The spec with the remedy in it. A remedy that changes buffers starts from those that each side asked for."""
         sides = [self.on(_with_buffers_of(spec, role)) for role in Role]
         if spec.testbed == "loopback" and any(side.buffers != spec.buffers.client for side in sides):
             raise SpecError(
@@ -69,7 +69,7 @@ def _with_buffers_of(spec: Spec, role: Role) -> Scenario:
 
 
 def cured(scenario: Scenario, *, client: str | None = None, server: str | None = None) -> Scenario:
-    """With another program, so that it completes."""
+    """The scenario with another program, so that it completes."""
     return replace(
         scenario,
         client=client or scenario.client,
@@ -80,7 +80,7 @@ def cured(scenario: Scenario, *, client: str | None = None, server: str | None =
 
 
 def catalogue() -> dict[str, Remedy]:
-    """By name, in order of the alphabet."""
+    """Every remedy by its name, in alphabetical order."""
     modules = [importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
     found: list[Remedy] = [module.REMEDY for module in modules if hasattr(module, "REMEDY")]
     return {remedy.name: remedy for remedy in sorted(found, key=lambda each: each.name)}

@@ -1,4 +1,4 @@
-"""The reader thread without a thread: asyncio runs the reader while drain() keeps the writer waiting."""
+"""A reader task instead of a reader thread: asyncio runs it while the writer waits in drain()."""
 
 from lab.remedy import Effect, Remedy, cured
 

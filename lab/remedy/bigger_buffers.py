@@ -1,4 +1,4 @@
-"""Four times the buffers: what freezes today goes through, and what grows freezes later. The cliff has only moved."""
+"""Four times the buffers: today's payload goes through, and a larger one freezes. The cliff has only moved."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ from lab.spec import MAX_BUFFER, Buffers, Scenario, SocketOptions, Triple
 
 TIMES = 4
 UNKNOWN = Triple(4096, 16 << 20, 16 << 20)
-"""Where the kernel's own sizes would be used: default and most the same, so that nothing waits for autotuning."""
+"""Used where no size was asked for. Default and maximum are the same, so that nothing waits for autotuning."""
 
 
 def _bigger(triple: Triple | None) -> Triple:
@@ -23,7 +23,7 @@ def _apply(scenario: Scenario) -> Scenario:
 
 
 def _of(buffers: Buffers, options: SocketOptions) -> Buffers:
-    """A buffer that is asked for by a socket option follows no sysctl."""
+    """The buffers, four times as large. A buffer that a socket option asks for follows no sysctl."""
     return replace(
         buffers,
         tcp_rmem=buffers.tcp_rmem if options.so_rcvbuf else _bigger(buffers.tcp_rmem),

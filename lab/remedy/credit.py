@@ -1,4 +1,4 @@
-"""A window of the application's own, smaller than what the buffers hold: an answer is credit for another message."""
+"""Flow control in the application: its window is smaller than the buffers, and an answer is credit for a message."""
 
 from lab.remedy import Effect, Remedy, cured
 

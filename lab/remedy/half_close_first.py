@@ -1,4 +1,4 @@
-"""One request, then one answer: neither ever writes while the other does. The server's memory pays."""
+"""One request, then one answer: the two programs never write at the same time. It costs the server memory."""
 
 from lab.remedy import Effect, Remedy, cured
 

@@ -1,4 +1,4 @@
-"""Non-blocking sockets alone: the freeze goes on as a loop that runs, where no list of blocked threads shows it."""
+"""Non-blocking sockets alone: the pair is frozen in a busy loop, so no list of blocked threads shows it."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""One thread that waits for both directions at once: what libpq, rsync and every event loop do."""
+"""One thread waits for both directions at once, as libpq, rsync and every event loop do."""
 
 from lab.remedy import Effect, Remedy, cured
 

@@ -1,4 +1,4 @@
-"""The second published cure: send less than the buffers hold, and beyond it in batches that are drained in between."""
+"""The second published cure: send no more than the buffers hold, then read all answers before the next batch."""
 
 from lab.remedy import Effect, Remedy, cured
 

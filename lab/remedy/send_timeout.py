@@ -1,4 +1,4 @@
-"""An error instead of a hang, on one side. The connection still stands, and the other side stays in its send."""
+"""An error instead of a hang, on one side. The connection stays open, and the other side stays in its send."""
 
 from dataclasses import replace
 

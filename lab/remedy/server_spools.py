@@ -1,4 +1,4 @@
-"""The server reads on whatever its client does, as one must that serves strangers. Its disk pays."""
+"""The server keeps reading whatever its client does, as a server of unknown clients must. It costs disk space."""
 
 from lab.remedy import Effect, Remedy, cured
 

@@ -1,4 +1,4 @@
-"""The third published cure: somebody always reads, for reading has a thread of its own."""
+"""The third published cure: a thread of its own always reads."""
 
 from lab.remedy import Effect, Remedy, cured
 

@@ -1,29 +1,29 @@
-"""What a remedy is worth, from its runs alone: what it was expected to do is not looked at."""
+"""The class of a remedy, from its runs alone. What was expected of it plays no part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.proof.account import Account
 from lab.remedy import Effect, Remedy
 from lab.spec import Outcome, Pair, Role
+from lab.verdict import Account
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One run of a remedied scenario."""
+    """One run of a scenario with a remedy."""
 
     payload: int
     outcome: Outcome
     seconds: float
     """From the connection to the end of the later program, or to the verdict."""
     memory: Pair[int | None]
-    """Bytes by which each program's resident memory grew at its most."""
+    """Bytes: the largest growth of each program's resident memory."""
     fullest: Account
-    """Where payload lay at the instant when the most of it was under way."""
+    """Where the payload was at the instant when most of it was in the buffers."""
     zero_windows: Pair[int | None]
     errors: tuple[str, ...]
     frozen: tuple[Role, ...]
-    """Whose program had not ended."""
+    """The sides whose program had not ended."""
 
     @property
     def bytes_per_s(self) -> float | None:
@@ -31,8 +31,8 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """A remedy and its runs, the smallest payload first; the last is the one that decided."""
+class RemedyResult:
+    """A remedy and its runs, smallest payload first. The last run decides."""
 
     remedy: Remedy
     trials: tuple[Trial, ...]
@@ -47,11 +47,11 @@ class Tried:
 
 
 STUCK = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.ONE_SIDED_STALL, Outcome.LIVELOCK, Outcome.BLACKHOLE})
-"""Nothing moves. A blackhole between living hosts is TCP's own stall (ACK starvation), and no less stuck for that."""
+"""Outcomes in which nothing moves. A blackhole between two live hosts is ACK starvation: it is stuck as well."""
 
 
 def effect_of(outcomes: Sequence[Outcome]) -> Effect | None:
-    """Of the runs with ascending payloads, the first of which freezes without a remedy. None: they do not tell."""
+    """The class that these outcomes show, or None. Payloads ascend; the first must freeze without a remedy."""
     if not outcomes:
         return None
     if all(outcome is Outcome.COMPLETED for outcome in outcomes):
@@ -64,13 +64,16 @@ def effect_of(outcomes: Sequence[Outcome]) -> Effect | None:
 
 
 def ladder(cliff: int, payload: int, moved_cliff: int | None) -> tuple[int, int]:
-    """The two payloads to play: the least that freezes for certain without a remedy; and ten times that, or `payload`
-    if it is more, or what must freeze where the cliff has only moved. `cliff` is the forecast's high bound."""
+    """The two payloads to play. `cliff` is the forecast's high bound without a remedy, `moved_cliff` with it.
+
+    The first is the smallest that must freeze without a remedy. The second is ten times that; or `payload`, or the
+    smallest that must freeze with the remedy, if that is larger.
+    """
     return cliff + 1, max(10 * cliff, payload, (moved_cliff or 0) + 1)
 
 
-def relative_speed(each: Tried, tried: Sequence[Tried]) -> float | None:
-    """Throughput relative to the fastest of all that completed, from 0 to 1."""
+def relative_speed(each: RemedyResult, tried: Sequence[RemedyResult]) -> float | None:
+    """Throughput divided by that of the fastest remedy that completed, from 0 to 1."""
     fastest = max((speed for other in tried if (speed := other.last.bytes_per_s)), default=None)
     own = each.last.bytes_per_s
     return own / fastest if own and fastest else None

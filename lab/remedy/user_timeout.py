@@ -1,4 +1,4 @@
-"""An error on both sides: the kernel gives up a connection whose window stays shut, though every probe is answered."""
+"""An error on both sides: the kernel gives up a connection whose window stays closed, although probes are answered."""
 
 from dataclasses import replace
 

@@ -1,11 +1,16 @@
-"""Everything that a person reads: pure values in, text for a terminal out. Nothing is decided here, only told.
+"""Everything that a person reads: values in, text for a terminal out. Nothing is decided here.
 
-* `text`: one run. `conclusion`, `picture`, `witnesses`: its first line, the four buffers, the three witnesses.
-* `live`: a run while it plays. `judged`: many verdicts. `forecast`, `catalogue`, `checks`: what `lab forecast`,
-  `lab list` and `lab doctor` say.
-* `page`: how it is printed: under 100 columns, in colour only on a terminal, and never with a byte that a program sent.
-* `escape`: what such a byte is spelled as, there and wherever the door quotes what is not its own.
+* `text`: one run. Its parts: `conclusion`, the first line; `picture`, the four buffers; `witnesses`, the three
+  witnesses; `side`, one end of the connection; `forecast`, the forecast beside what was measured.
+* `live`: a run while it plays.
+* `judged`, `watched`: many verdicts, of `lab judge` and of `lab watch`.
+* `remedies`, `limits`, `catalogue`, `checks`, `forecast`: `lab remedies`, `lab limits`, `lab list`, `lab doctor` and
+  `lab forecast`.
+* `swept`, `cliff`: a sweep while it plays and its result; its picture.
+* `reasons`: every reason in words. `contract`: a verdict as the JSON contract has it.
+* `page`: how all of it is printed: under 100 columns, in colour only on a terminal, control characters escaped.
+* `escape`: how they are escaped, here and wherever else text of other programs is quoted.
 
-rich costs 20 ms to import, so `live` imports it only if there is a terminal to draw on, and the others are imported
-when they are needed.
+rich takes 20 ms to import, so `live` imports it only if there is a terminal to draw on, and the commands import the
+other modules when they need them.
 """

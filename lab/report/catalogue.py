@@ -1,4 +1,4 @@
-"""What can be played, where, and what cures it: the text of `lab list`."""
+"""The text of `lab list`: what can be played, where, and what cures it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
@@ -10,7 +10,7 @@ from rich.text import Text
 from lab.report import page
 
 Entries = Sequence[Mapping[str, str]]
-"""Each with `name` and `summary`, and scenarios with `expected`: as in the JSON of `lab list`."""
+"""Each has `name` and `summary`, a scenario also `expected`: as in the JSON of `lab list`."""
 
 
 def show(
@@ -20,7 +20,7 @@ def show(
 
 
 def _pieces(kinds: Mapping[str, Entries]) -> Iterator[RenderableType]:
-    """One table for all, so that the summaries stand below each other."""
+    """One table for all, so that the summaries are aligned."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
     table.add_column()
     table.add_column(ratio=1)

@@ -1,4 +1,4 @@
-"""What works here and what does not, each with what to do: the text of `lab doctor`."""
+"""The text of `lab doctor`: what works here, what does not, and what to do about it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TextIO
@@ -8,10 +8,11 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.report import page
+from lab.report.escape import plain
 
 
-class Check(Protocol):
-    """One question to this machine; `remedy` says what to do, and may be there for a check that is well."""
+class ShownCheck(Protocol):
+    """The answer to one question about this machine; `remedy` says what to do, and may be set for a good answer too."""
 
     @property
     def name(self) -> str: ...
@@ -23,12 +24,14 @@ class Check(Protocol):
     def remedy(self) -> str | None: ...
 
 
-def show(checks: Sequence[Check], *, may_run: bool, stream: TextIO | None = None, width: int | None = None) -> None:
-    """`may_run`: whether `lab run` works here, for all that is not well."""
+def show(
+    checks: Sequence[ShownCheck], *, may_run: bool, stream: TextIO | None = None, width: int | None = None
+) -> None:
+    """`may_run`: whether `lab run` works here, whatever else does not."""
     page.show(_pieces(checks, may_run), stream, width)
 
 
-def _pieces(checks: Sequence[Check], may_run: bool) -> Iterator[RenderableType]:
+def _pieces(checks: Sequence[ShownCheck], may_run: bool) -> Iterator[RenderableType]:
     bad, many = sum(not check.ok for check in checks), page.several(len(checks), "check")
     works, colour = ("lab run works here", "yellow") if may_run else ("lab run cannot work here", "bold red")
     if bad:
@@ -45,9 +48,9 @@ def _pieces(checks: Sequence[Check], may_run: bool) -> Iterator[RenderableType]:
     yield table
 
 
-def _found(check: Check) -> Text:
-    """What is there, and on a line of its own what to do about it."""
-    text = Text(page.plain(check.found))
+def _found(check: ShownCheck) -> Text:
+    """What was found, and on a line of its own what to do about it."""
+    text = Text(plain(check.found))
     if check.remedy and not check.ok:
-        text.append(f"\n{page.plain(check.remedy)}", "yellow")
+        text.append(f"\n{plain(check.remedy)}", "yellow")
     return text

@@ -1,7 +1,7 @@
-"""The cliff: payload against buffers, each outcome in its colour, over the band that the forecast leaves open.
+"""The picture of a sweep: payload against buffers, each outcome in its colour, over the band between the forecasts.
 
-Below the band a point must complete, above it must freeze; what lies on the wrong side is drawn large, and counted.
-altair costs a second, so this is imported only when a sweep has ended.
+A point below the band must complete, a point above it must freeze; points on the wrong side are drawn large and
+counted. altair takes a second to import, so this module is imported only when a sweep has ended.
 """
 
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ COLOURS = {
     Outcome.LIVELOCK: "#f0e442",
     Outcome.BLACKHOLE: "#000000",
 }
-"""Okabe and Ito's: told apart by the colour-blind too."""
+"""The palette of Okabe and Ito, which the colour-blind can tell apart."""
 OTHERWISE, GREY = "#009e73", "#555555"
 
 WIDTH, HEIGHT = 640, 380
-"""Pixels of the frame: the PNG has some 130 KB."""
+"""Pixels of the frame; the PNG has some 130 KB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,45 +38,45 @@ class Dot:
     outcome: str
     points: int
     wrong: int
-    """How many of them the forecast had excluded."""
+    """How many of them the forecast excludes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What the forecast says for these buffers, in bytes; of several settings the least and the greatest."""
+class CliffBounds:
+    """The payloads, in bytes, that the forecast leaves open for these buffers: the widest band of several settings."""
 
     buffers: int
     low: int
     high: int
 
 
-def write(dots: Sequence[Dot], bounds: Sequence[Bounds], html: Path, png: Path) -> None:
-    """One drawing, twice: interactive, with all its scripts inside, and as an image that no browser was needed for."""
-    chart = drawing(dots, bounds)
-    actions = {"export": True, "source": False, "compiled": False, "editor": False}  # the editor is somebody's site
+def write(dots: Sequence[Dot], bands: Sequence[CliffBounds], html: Path, png: Path) -> None:
+    """Saves one drawing as an interactive page that contains all its scripts, and as an image. Needs no browser."""
+    chart = drawing(dots, bands)
+    actions = {"export": True, "source": False, "compiled": False, "editor": False}  # the editor is an external site
     chart.save(html, inline=True, embed_options={"actions": actions})
     chart.save(png)
 
 
-def drawing(dots: Sequence[Dot], bounds: Sequence[Bounds]) -> alt.LayerChart:
+def drawing(dots: Sequence[Dot], bands: Sequence[CliffBounds]) -> alt.LayerChart:
     points, wrong = sum(dot.points for dot in dots), sum(dot.wrong for dot in dots)
     title = alt.TitleParams(
         f"{points:,} points, {wrong:,} on the wrong side of the forecast",
         subtitle="below the band every byte must come back; above it the two must freeze; within it either may happen",
         anchor="start",
     )
-    return alt.LayerChart(layer=[*_band(bounds), _dots(dots)], title=title, width=WIDTH, height=HEIGHT)
+    return alt.LayerChart(layer=[*_band(bands), _dots(dots)], title=title, width=WIDTH, height=HEIGHT)
 
 
-def _band(bounds: Sequence[Bounds]) -> list[alt.Chart]:
-    chart = alt.Chart(_data(bounds)).encode(x="buffers:Q")
-    # An area has no width where all points have the same buffers: there the rule shows.
+def _band(bands: Sequence[CliffBounds]) -> list[alt.Chart]:
+    chart = alt.Chart(_data(bands)).encode(x="buffers:Q")
+    # If all points have the same buffers, the area has no width; the rule still shows.
     filled = [
         chart.mark_area(opacity=0.16, color=GREY).encode(y="low:Q", y2="high:Q"),
         chart.mark_rule(opacity=0.16, color=GREY, strokeWidth=3).encode(y="low:Q", y2="high:Q"),
     ]
     edges = [chart.mark_line(color=GREY, strokeWidth=1).encode(y=edge) for edge in ("low:Q", "high:Q")]
-    return [*filled, *edges] if bounds else []
+    return [*filled, *edges] if bands else []
 
 
 def _dots(dots: Sequence[Dot]) -> alt.Chart:
@@ -92,16 +92,16 @@ def _dots(dots: Sequence[Dot]) -> alt.Chart:
             color=alt.Color("outcome:N", scale=alt.Scale(domain=seen, range=colours)),
             shape=alt.Shape("outcome:N", scale=alt.Scale(domain=seen)),
             size=alt.condition("datum.wrong > 0", alt.value(200), alt.value(26)),
-            tooltip=[f"{name}:{kind}" for name, kind in _TOLD],
+            tooltip=[f"{name}:{kind}" for name, kind in _TOOLTIP],
         )
     )
     return chart
 
 
-_TOLD = (("payload", "Q"), ("buffers", "Q"), ("outcome", "N"), ("points", "Q"), ("wrong", "Q"))
+_TOOLTIP = (("payload", "Q"), ("buffers", "Q"), ("outcome", "N"), ("points", "Q"), ("wrong", "Q"))
 
 
-def _data(values: Sequence[Dot] | Sequence[Bounds]) -> alt.Data:
+def _data(values: Sequence[Dot] | Sequence[CliffBounds]) -> alt.Data:
     return alt.Data(values=[asdict(each) for each in values])  # type: ignore[no-untyped-call]
 
 

@@ -1,9 +1,11 @@
-"""The first line of every report: what it came to, in plain words, and for a suspicion that it is one."""
+"""The first line of every report: the outcome in plain words, and whether it is proven."""
 
 from lab.evidence import Evidence
-from lab.proof.verdict import Verdict
-from lab.report.page import count, cut, duration, plain, several
+from lab.report.escape import plain
+from lab.report.page import count, cut, duration, several
+from lab.report.reasons import words
 from lab.spec import Answer, Grade, Outcome
+from lab.verdict import Verdict
 
 STUCK = {
     Outcome.READ_READ: "read-read deadlock: both programs wait to read, and nothing is on its way to either",
@@ -14,7 +16,7 @@ STUCK = {
     Outcome.SUSPENDED: "suspended, no deadlock: a program is stopped, and may go on when it is continued",
     Outcome.MOVING: "moving: bytes still went to and fro when this was judged",
 }
-"""Outcomes whose sentence needs no figure."""
+"""Outcomes whose sentence needs no figures."""
 
 COLOURS = {
     Outcome.DEADLOCK: "bold red",
@@ -55,13 +57,13 @@ def _sentence(verdict: Verdict, evidence: Evidence) -> str:
 
 
 def began_ns(evidence: Evidence) -> int:
-    """When the connection began: its first captured segment; else the run."""
+    """When the connection began: at its first captured segment; else at the start of the run."""
     return evidence.wire.began.time_ns if evidence.wire.began else evidence.started_ns
 
 
 def _deadlock(verdict: Verdict) -> str:
     if verdict.grade is not Grade.CONSISTENT:
-        qualified = f"; but for: {plain(verdict.qualifiers[0])}" if verdict.qualifiers else ""
+        qualified = f"; but for: {plain(words(verdict.qualifiers[0]))}" if verdict.qualifiers else ""
         return f"deadlock ({verdict.grade}): each program waits to write until the other reads{qualified}"
     if verdict.missing:
         decides = "what was not observed would decide"
@@ -77,7 +79,7 @@ def _completed(evidence: Evidence) -> str:
     if client is None or server is None:
         return "completed: all data verified"
     took = duration((max(client.time_ns, server.time_ns) - began_ns(evidence)) / 1e9)
-    if evidence.spec.scenario.load.answer is Answer.NOTHING:
+    if evidence.spec and evidence.spec.scenario.load.answer is Answer.NOTHING:
         return f"completed: {count(server.received)} bytes went, verified, in {took}; this server answers nothing"
     return f"completed: {count(client.sent)} bytes went and {count(client.received)} came back, verified, in {took}"
 
@@ -93,13 +95,13 @@ def _aborted(evidence: Evidence) -> str:
 
 def _inconclusive(verdict: Verdict) -> str:
     if verdict.contradictions:
-        return f"inconclusive, the witnesses disagree: {plain(verdict.contradictions[0])}"
-    first = f": {plain(verdict.missing[0])}" if verdict.missing else ""
+        return f"inconclusive, the witnesses disagree: {plain(words(verdict.contradictions[0]))}"
+    first = f": {plain(words(verdict.missing[0]))}" if verdict.missing else ""
     return f"inconclusive, {several(len(verdict.missing), 'fact')} not observed{first}"
 
 
 def explanation(verdict: Verdict) -> str | None:
-    """Two sentences for whoever sees such a freeze for the first time."""
+    """Two sentences for a reader who sees such a freeze for the first time."""
     age = "" if verdict.age_s is None else f" For {duration(verdict.age_s)} no byte has been accepted."
     match verdict.outcome:
         case Outcome.DEADLOCK:

@@ -1,7 +1,6 @@
 """Where the freeze must come, in figures: the text of `lab forecast`, and the forecast beside what a run measured."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import TextIO
 
 from rich.console import RenderableType
@@ -10,13 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.evidence import Evidence
-from lab.forecast import Forecast, Range, forecast
-from lab.proof.verdict import Verdict
+from lab.forecast import Forecast, Range
 from lab.report import page
+from lab.report.escape import plain
 from lab.spec import Outcome, Spec
+from lab.verdict import Verdict
 
 BOUNDED = ("written by the client", "read by the server")
-"""What `client_accepted` and `server_processed` are to a reader."""
+"""What a reader calls `client_accepted` and `server_processed`."""
 
 
 def show(
@@ -32,23 +32,20 @@ def show(
 
 
 def against(verdict: Verdict, evidence: Evidence) -> Iterator[RenderableType]:
-    """The forecast beside the measured bytes, where the pair froze; else what it says of this scenario."""
-    if not evidence.spec.scenario.freezes:
+    """The forecast beside the measured bytes if the pair froze, else in words."""
+    if evidence.spec is None or not evidence.spec.scenario.freezes:
         return
-    told = forecast(evidence.spec, evidence.settings, evidence.core)
-    seen = replace(
-        told, client_accepted=verdict.forecast.client_accepted, server_processed=verdict.forecast.server_processed
-    )
+    foretold = verdict.forecast
     yield Text("")
     if verdict.outcome is Outcome.DEADLOCK:
-        yield _table(seen, (verdict.account.client_accepted, verdict.account.server_processed))
-        yield Padding(Text(page.plain(seen.reason), "dim"), (0, 0, 0, 1))
+        yield _table(foretold, (verdict.account.client_accepted, verdict.account.server_processed))
+        yield Padding(Text(plain(foretold.reason), "dim"), (0, 0, 0, 1))
     else:
-        yield Padding(Text.assemble(("forecast: ", "dim"), _in_words(seen)), (0, 0, 0, 1))
+        yield Padding(Text.assemble(("forecast: ", "dim"), _in_words(foretold)), (0, 0, 0, 1))
 
 
 def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:
-    """Where what was measured refutes the forecast: then one of the two is wrong, and either is ours."""
+    """Where a measurement refutes the forecast: one of the two is wrong, and both are the lab's."""
     if verdict.outcome is Outcome.DEADLOCK:
         measured = (verdict.account.client_accepted, verdict.account.server_processed)
         bounds = (verdict.forecast.client_accepted, verdict.forecast.server_processed)
@@ -57,8 +54,10 @@ def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:
             for what, number, each in zip(BOUNDED, measured, bounds, strict=True)
             if _within(number, each) is False
         )
+    if verdict.outcome is not Outcome.COMPLETED or evidence.spec is None or evidence.spec.remedy is not None:
+        return ()
     most, payload = verdict.forecast.client_accepted.high, evidence.spec.scenario.load.payload
-    if verdict.outcome is Outcome.COMPLETED and evidence.spec.remedy is None and most is not None and payload > most:
+    if most is not None and payload > most:
         return (f"{payload:,} bytes went through, and the forecast promised that no more than {most:,} can",)
     return ()
 
@@ -66,24 +65,24 @@ def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:
 def _alone(spec: Spec, seen: Forecast, may_be: Sequence[Outcome]) -> Iterator[RenderableType]:
     payload, name = spec.scenario.load.payload, spec.scenario.name
     yield Text(f"{name} with {payload:,} bytes: {' or '.join(may_be)}", "bold")
-    yield Text(_in_words(seen) if seen.client_accepted.low is not None else page.plain(seen.reason))
+    yield Text(_in_words(seen) if seen.client_accepted.low is not None else plain(seen.reason))
     if seen.client_accepted.low is None:
         return
     yield Text("")
     yield _table(seen, None)
     yield Text("")
-    yield Padding(Text(page.plain(seen.reason)), (0, 0, 0, 1))
+    yield Padding(Text(plain(seen.reason)), (0, 0, 0, 1))
 
 
 def _in_words(seen: Forecast) -> str:
     bounds = seen.client_accepted
     if bounds.low is None or bounds.high is None:
-        return page.plain(seen.reason)
+        return plain(seen.reason)
     return f"up to {bounds.low:,} bytes this can never freeze; beyond {bounds.high:,} it never completes"
 
 
 def _table(seen: Forecast, measured: tuple[int | None, ...] | None) -> Table:
-    """Low, point and high, and what was measured where a run is at hand."""
+    """Low, point and high, and beside them the measured bytes of a run, if there is one."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column(" forecast in bytes", overflow="fold")
     for heading in ("at least", "likely", "at most", *(("measured", "") if measured else ())):

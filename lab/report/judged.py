@@ -1,4 +1,4 @@
-"""Many verdicts in one table, those that froze first: the text of `lab judge`."""
+"""The text of `lab judge`: many verdicts in one table, those that froze first."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,14 +10,16 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lab.proof.stalls import Judged as Story
-from lab.proof.verdict import Verdict
 from lab.report import page
 from lab.report.conclusion import colour
+from lab.report.escape import plain
+from lab.report.reasons import all_words
 from lab.spec import Grade, Outcome, Pair
+from lab.verdict import Verdict
+from lab.wire.judge import PacketJudgement
 
-Judged = tuple[str | None, Verdict]
-"""Where a connection was found (None: alive on this machine), and what was said of it."""
+FoundVerdict = tuple[str | None, Verdict]
+"""The file or run in which a connection was found (None: alive on this machine), and its verdict."""
 
 URGENCY = (
     Outcome.DEADLOCK,
@@ -29,38 +31,39 @@ URGENCY = (
     Outcome.INCONCLUSIVE,
     Outcome.ABORTED,
 )
-"""What a reader looks for first; the others follow as they came."""
+"""What a reader looks for first; all other outcomes follow in the order of their connections."""
 
-MOST_STALLED, MOST_HEALTHY, MOST_STORIES = 100, 20, 10
-"""What is shown: of each outcome that a reader looks for, of all others together, and in detail."""
+MAX_STALLED, MAX_HEALTHY, MAX_DETAILED = 100, 20, 10
+"""Connections shown: of each outcome in URGENCY, of all other outcomes together, and in detail."""
 
 WIRESHARK = "; Wireshark calls"
-"""What a note says behind this is for a reader of Wireshark."""
+"""The rest of a note is for a reader of Wireshark, and is not shown."""
 
 LEGEND = Text("zero windows and probes: the client's, the server's", "dim")
 
 
-class Page:
-    """Takes connections as they come, and keeps those that a reader can take in."""
+class VerdictPage:
+    """Takes connections as they come, and keeps as many as a reader can use."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO | None = None, width: int | None = None) -> None:
+        self._stream, self._width = stream, width
         self._counts: Counter[Outcome] = Counter()
-        self._kept: list[Judged] = []
-        self._stories: list[tuple[str, Story]] = []
+        self._kept: list[FoundVerdict] = []
+        self._detailed: list[tuple[str, PacketJudgement]] = []
 
-    def add(self, path: str | None, verdict: Verdict, story: Story | None) -> None:
+    def add(self, path: str | None, verdict: Verdict, found: PacketJudgement | None) -> None:
         self._counts[verdict.outcome] += 1
         if verdict.outcome in URGENCY:
-            keeps = self._counts[verdict.outcome] <= MOST_STALLED
+            keeps = self._counts[verdict.outcome] <= MAX_STALLED
         else:
-            keeps = sum(count for outcome, count in self._counts.items() if outcome not in URGENCY) <= MOST_HEALTHY
+            keeps = sum(count for outcome, count in self._counts.items() if outcome not in URGENCY) <= MAX_HEALTHY
         if keeps:
             self._kept.append((path, verdict))
-            if story is not None and story.ended is not None and len(self._stories) < MOST_STORIES:
-                self._stories.append((path or "", story))
+            if found is not None and found.ended is not None and len(self._detailed) < MAX_DETAILED:
+                self._detailed.append((path or "", found))
 
     def close(self, errors: Sequence[tuple[str, str]]) -> None:
-        page.show(self._pieces(errors), None, None)
+        page.show(self._pieces(errors), self._stream, self._width)
 
     def _pieces(self, errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
         unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in self._kept)
@@ -71,35 +74,16 @@ class Page:
         left_out = self._counts.total() - len(self._kept)
         if left_out:
             yield Text(f"and {page.several(left_out, 'connection')} more: --format json lists all", "dim")
-        for path, story in sorted(self._stories, key=lambda each: _urgency((each[0], each[1].verdict))):
-            yield from _story(path, story)
+        for path, found in sorted(self._detailed, key=lambda each: _urgency((each[0], each[1].verdict))):
+            yield from _detail(path, found)
         yield from _errors(errors)
-
-
-def show(
-    verdicts: Sequence[Judged],
-    errors: Sequence[tuple[str, str]],
-    *,
-    stream: TextIO | None = None,
-    width: int | None = None,
-) -> None:
-    page.show(_pieces(verdicts, errors), stream, width)
-
-
-def _pieces(verdicts: Sequence[Judged], errors: Sequence[tuple[str, str]]) -> Iterator[RenderableType]:
-    unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in verdicts)
-    yield conclusion(Counter(verdict.outcome for _, verdict in verdicts), unproven, len(errors))
-    if verdicts:
-        yield _table(sorted(verdicts, key=_urgency))
-        yield LEGEND
-    yield from _errors(errors)
 
 
 def _errors(errors: Sequence[tuple[str, str]]) -> Iterator[Text]:
     for path, message in errors:
         # Most messages begin with their path already.
-        told = message if message.startswith(path) else f"{path}: {message}"
-        yield Text.assemble(("not judged: ", "bold red"), page.plain(told))
+        named = message if message.startswith(path) else f"{path}: {message}"
+        yield Text.assemble(("not judged: ", "bold red"), plain(named))
 
 
 def conclusion(counts: Counter[Outcome], unproven: int, errors: int) -> Text:
@@ -114,25 +98,25 @@ def conclusion(counts: Counter[Outcome], unproven: int, errors: int) -> Text:
     return text
 
 
-def _story(path: str, story: Story) -> Iterator[Text]:
-    """Since when, how it ended, on which frames, and what would settle it."""
-    verdict = story.verdict
-    since = "" if story.since_ns is None else f" since {page.clock(story.since_ns)}"
-    until = "" if story.until_ns is None else f" until {page.clock(story.until_ns)}"
+def _detail(path: str, found: PacketJudgement) -> Iterator[Text]:
+    """One connection in detail: since when it stalled, how that ended, on which frames, and what would settle it."""
+    verdict = found.verdict
+    since = "" if found.since_ns is None else f" since {page.clock(found.since_ns)}"
+    until = "" if found.until_ns is None else f" until {page.clock(found.until_ns)}"
     yield Text.assemble(
         "\n",
         (f"{verdict.client} and {verdict.server}: {verdict.outcome}", colour(verdict.outcome)),
-        f" ({page.plain(_near(path))}){since}{until}, {story.ended}",
+        f" ({plain(str(page.near(Path(path))))}){since}{until}, {found.ended}",
     )
-    for note in story.evidence:
+    for note in found.evidence:
         yield Text(f"  frame {note.frame:<8,} {note.says.partition(WIRESHARK)[0]}")
-    for leg in story.chain:
+    for leg in found.chain:
         yield Text(f"  chain          {leg}")
-    for missing in verdict.missing:
+    for missing in all_words(verdict.missing):
         yield Text(f"  not known      {missing}", "yellow")
 
 
-def _urgency(judged: Judged) -> int:
+def _urgency(judged: FoundVerdict) -> int:
     return rank(judged[1].outcome)
 
 
@@ -140,7 +124,7 @@ def rank(outcome: Outcome) -> int:
     return URGENCY.index(outcome) if outcome in URGENCY else len(URGENCY)
 
 
-def _table(verdicts: Sequence[Judged]) -> Table:
+def _table(verdicts: Sequence[FoundVerdict]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     table.add_column("path", overflow="fold")
     table.add_column("client\nserver", no_wrap=True)
@@ -150,7 +134,7 @@ def _table(verdicts: Sequence[Judged]) -> Table:
     table.add_column("probes", justify="right")
     for path, verdict in verdicts:
         table.add_row(
-            "" if path is None else page.plain(_near(path)),
+            "" if path is None else plain(str(page.near(Path(path)))),
             f"{verdict.client or '?'}\n{verdict.server or '?'}",
             Text(f"{verdict.outcome}\n{verdict.grade or ''}", colour(verdict.outcome)),
             page.duration(verdict.age_s) if verdict.age_s is not None and verdict.outcome in URGENCY else "",
@@ -158,12 +142,6 @@ def _table(verdicts: Sequence[Judged]) -> Table:
             _both(verdict.wire.probes),
         )
     return table
-
-
-def _near(path: str) -> str:
-    """A directory of runs may lie deep: as seen from here, if it lies below."""
-    place, here = Path(path), Path.cwd()
-    return str(place.relative_to(here)) if place.is_absolute() and place.is_relative_to(here) else path
 
 
 def _both(numbers: Pair[int | None]) -> str:

@@ -1,4 +1,4 @@
-"""The published table of buffers beside what was measured: the text of `lab limits`, and the same in Markdown."""
+"""The text of `lab limits`: the published table of buffers beside what was measured; also in Markdown."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TextIO
@@ -8,10 +8,11 @@ from rich.padding import Padding
 from rich.text import Text
 
 from lab.report import page
+from lab.report.escape import plain
 
 
-class Limit(Protocol):
-    """One claim of the text, and what became of it; None is not measured."""
+class ShownLimit(Protocol):
+    """One published claim, and what was measured; None: not measured."""
 
     @property
     def claim(self) -> str: ...
@@ -30,11 +31,11 @@ class Limit(Protocol):
 WORDS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("?", "yellow")}
 
 
-def show(limits: Sequence[Limit], stream: TextIO | None = None, width: int | None = None) -> None:
+def show(limits: Sequence[ShownLimit], stream: TextIO | None = None, width: int | None = None) -> None:
     page.show(_pieces(limits), stream, width)
 
 
-def markdown(limits: Sequence[Limit]) -> str:
+def markdown(limits: Sequence[ShownLimit]) -> str:
     lines = ["| claim | published | measured here | true here | scope | why |", "|---|---|---|---|---|---|"]
     for limit in limits:
         cells = (
@@ -49,7 +50,7 @@ def markdown(limits: Sequence[Limit]) -> str:
     return "\n".join(lines)
 
 
-def _pieces(limits: Sequence[Limit]) -> Iterator[RenderableType]:
+def _pieces(limits: Sequence[ShownLimit]) -> Iterator[RenderableType]:
     counted = {holds: sum(limit.holds is holds for limit in limits) for holds in WORDS}
     unseen = f", {counted[None]} could not be measured" if counted[None] else ""
     yield Text(f"{counted[True]} of {len(limits)} claims hold on this kernel, {counted[False]} do not{unseen}", "bold")
@@ -59,4 +60,4 @@ def _pieces(limits: Sequence[Limit]) -> Iterator[RenderableType]:
         yield Text.assemble((f"{word:5}", style), (limit.claim, "bold"), (f"  ({limit.scope})", "dim"))
         published = "" if limit.published is None else f"published {limit.published}, "
         yield Padding(Text(f"{published}measured {limit.measured or 'nothing'}"), (0, 0, 0, 5))
-        yield Padding(Text(page.plain(limit.why), "dim"), (0, 0, 0, 5))
+        yield Padding(Text(plain(limit.why), "dim"), (0, 0, 0, 5))

@@ -1,6 +1,6 @@
-"""A run while it plays: both programs' counters climbing, then still, and the windows. Silent where nobody watches.
+"""A run while it plays: the counters of both programs, and the windows. Silent if stderr is no terminal.
 
-No thread draws it, so that a process may still enter a user namespace: each `show` draws once, in 1 ms.
+No thread draws it: a process with threads may not enter a user namespace. Each `show` draws once, in 1 ms.
 """
 
 import os
@@ -11,32 +11,32 @@ from lab.evidence import Evidence, Snapshot
 from lab.spec import Role
 
 if TYPE_CHECKING:
-    from rich.live import Live as Display
+    from rich.live import Live
     from rich.text import Text
 
 FRAMES = "|/-\\"
-"""Of the spinner; a terminal that knows no more than ASCII can draw them."""
+"""Of the spinner, in ASCII for every terminal."""
 STILL_S = 0.1
-"""Shown as still from here on: two looks in a row may well see the same bytes of a pair that moves."""
+"""A pair is shown as still after this time: of a pair that moves, two snapshots in a row may show the same bytes."""
 
 
-class Live:
-    """On `stream` (standard error), if that is a terminal; leaves nothing behind."""
+class ProgressDisplay:
+    """On `stream` (standard error), if that is a terminal; wiped at the end."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._display: Display | None = None
+        self._display: Live | None = None
         self._shown = 0
         self._moved: object = None
         self._moved_ns = 0
 
-    def __enter__(self) -> "Live":
+    def __enter__(self) -> "ProgressDisplay":
         if self._stream.isatty() and os.environ.get("TERM") != "dumb":
             from rich.console import Console  # noqa: PLC0415 - 20 ms, which a run without a terminal does not pay
-            from rich.live import Live as Display  # noqa: PLC0415
+            from rich.live import Live  # noqa: PLC0415
 
             console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
-            self._display = Display(console=console, auto_refresh=False, transient=True)
+            self._display = Live(console=console, auto_refresh=False, transient=True)
             self._display.start()
         return self
 
@@ -44,14 +44,14 @@ class Live:
         self.close()
 
     def show(self, evidence: Evidence) -> None:
-        """Draw the last cut. To be called about ten times a second."""
+        """Draws the last snapshot. To be called about ten times a second."""
         if self._display is None or not evidence.snapshots:
             return
         self._shown += 1
         self._display.update(self._drawn(evidence.snapshots[-1]), refresh=True)
 
     def close(self) -> None:
-        """Wipe the display; the report takes its place."""
+        """Wipes the display; the report takes its place."""
         if self._display is not None:
             self._display.stop()
             self._display = None
@@ -74,7 +74,7 @@ class Live:
 
 
 def _counters(snapshot: Snapshot, role: Role) -> str:
-    """What the program has written and read, and the window that its peer grants it."""
+    """What the program has written and read, and the window that its peer offers."""
     progress, socket = snapshot.progress[role], snapshot.sockets[role]
     wrote, read = (f"{progress.sent:,}", f"{progress.received:,}") if progress else ("?", "?")
     window = "?" if socket is None or socket.snd_wnd is None else f"{socket.snd_wnd:,}"

@@ -1,35 +1,34 @@
-"""The paper that every report is printed on: its width, its characters, its numbers; what programs say is escaped."""
+"""How every report is printed: its width, its characters, its numbers. Text of other programs is escaped."""
 
 import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
-from lab.report.escape import escaped, plain
+from lab.report.escape import escaped
 
-__all__ = ["clock", "columns", "count", "cut", "duration", "figure", "plain", "several", "show", "uncut"]
-
-MOST_COLUMNS = 99
+MAX_COLUMNS = 99
 
 _ASCII = str.maketrans("─│┌┐└┘╭╮╰╯━▶◀╳█░", "-|++++++++=><X#.")  # noqa: RUF001
 
 
 def show(pieces: Iterable[RenderableType], stream: TextIO | None = None, width: int | None = None) -> None:
-    """Print on `stream` (standard output): no colour unless it is a terminal, no line ends in blanks.
+    """Prints on `stream` (standard output): in colour only on a terminal, without blanks at the ends of lines.
 
-    A stream that cannot encode box characters gets the drawings in ASCII.
+    If the stream cannot encode box characters, drawings are in ASCII.
     """
     stream = sys.stdout if stream is None else stream
     console = Console(file=stream, width=width or columns(), highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
         for piece in pieces:
-            # Printed on its own, a Text loses its own word on wrapping.
+            # A Text that is printed alone loses its own setting for wrapping.
             uncut = isinstance(piece, Text) and piece.no_wrap
             console.print(_Guarded(piece), crop=False, no_wrap=uncut, overflow="ignore" if uncut else None)
     lines = [line.rstrip(" ") for line in captured.get().split("\n")]
@@ -38,7 +37,7 @@ def show(pieces: Iterable[RenderableType], stream: TextIO | None = None, width: 
 
 @dataclass(frozen=True, slots=True)
 class _Guarded:
-    """A piece whose texts, laid out, lose what a terminal acts on: the last of the guards, should a `plain` lack."""
+    """Escapes the text of a piece after its layout: the last guard, if a `plain` is missing."""
 
     piece: RenderableType
 
@@ -48,17 +47,23 @@ class _Guarded:
 
 
 def columns() -> int:
-    """Of the terminal or of COLUMNS, but always under 100."""
-    return min(MOST_COLUMNS, shutil.get_terminal_size((MOST_COLUMNS, 24)).columns)
+    """The width of the terminal, or COLUMNS, but always under 100."""
+    return min(MAX_COLUMNS, shutil.get_terminal_size((MAX_COLUMNS, 24)).columns)
+
+
+def near(path: Path) -> Path:
+    """Relative to the working directory, if the path lies below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path
 
 
 def cut(text: str) -> str:
-    """One line, whatever it holds; what was cut off has to stand elsewhere."""
-    return text if len(text) <= MOST_COLUMNS else f"{text[: MOST_COLUMNS - 4]} ..."
+    """Cut to one line. What is cut off must be shown elsewhere."""
+    return text if len(text) <= MAX_COLUMNS else f"{text[: MAX_COLUMNS - 4]} ..."
 
 
 def uncut(text: str, style: str = "") -> Text:
-    """A line to copy, such as a path: never wrapped, however narrow the terminal."""
+    """A line to copy, such as a path: never wrapped."""
     return Text(escaped(text), style, no_wrap=True, overflow="ignore")
 
 

@@ -1,4 +1,4 @@
-"""The four buffers and the two programs as a loop, with the bytes in each and what stops them on every step."""
+"""Draws the two programs and the four buffers as a loop, with the bytes in each buffer and what stops them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import TypeAlias
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
 
-from lab.proof.account import Account
 from lab.report.page import figure
-from lab.report.side import Side
+from lab.report.side import ShownSide
 from lab.spec import Outcome, Pair, Role
+from lab.verdict import Account
 
 STUCK, FRAME, FIGURE = "red", "cyan", "bold"
 CENTRES = {
@@ -22,7 +22,7 @@ CENTRES = {
 
 @dataclass(frozen=True, slots=True)
 class _Widths:
-    """Columns inside the program boxes and the queue boxes, and of the gaps between them."""
+    """Columns inside the program boxes and the queue boxes, and in the gaps between them."""
 
     program: int
     queue: int
@@ -37,7 +37,7 @@ class _Widths:
 WIDE, NARROW = _Widths(14, 17, 9, 10), _Widths(13, 11, 7, 8)
 BODY = 7
 """Lines inside a program's box: two lanes of four and the centre, less the box's own edges."""
-Segment: TypeAlias = tuple[str, str]
+Styled: TypeAlias = tuple[str, str]
 """Text and its style."""
 
 
@@ -52,7 +52,7 @@ class _Queue:
     title: str
     held: int | None
     charged: float | None
-    """The share of the buffer that the kernel charges for it: payload and bookkeeping."""
+    """The share of the buffer that the kernel charges for the queue: payload and bookkeeping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,10 @@ class _Lane:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A rich renderable. Needs 78 columns, and is a list where there are fewer."""
+    """A rich renderable. Needs 78 columns; with fewer it is a list."""
 
     account: Account
-    sides: Pair[Side]
+    sides: Pair[ShownSide]
     outcome: Outcome
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
@@ -85,7 +85,7 @@ class Picture:
             yield Text.assemble(" ", left, *row, right, no_wrap=True, overflow="ignore")
         yield _titles(w, back.receive.title, back.send.title)
 
-    def _centre(self, w: _Widths) -> Segment:
+    def _centre(self, w: _Widths) -> Styled:
         return CENTRES.get(self.outcome, "").center(w.whole - 2 * (w.program + 2)), "italic"
 
     def _list(self) -> Iterator[Text]:
@@ -118,16 +118,16 @@ class Picture:
 
 
 def answers(account: Account) -> bool:
-    """Whether the server has anything to say: one that answers nothing holds nothing in hand, which is its None."""
+    """Whether the server answers. If it does not, `in_hand` alone is None."""
     return account.in_hand is not None or account.server_processed is None
 
 
-def _writing(side: Side) -> _Step:
+def _writing(side: ShownSide) -> _Step:
     return _Step("no room", True) if side.sends else _Step("", False)
 
 
-def _flowing(side: Side) -> _Step:
-    """The peer's window, as this side's socket knows it."""
+def _flowing(side: ShownSide) -> _Step:
+    """The window of the peer, as the socket of this side knows it."""
     socket = side.socket
     if socket is None or socket.snd_wnd is None:
         return _Step("window ?", False)
@@ -136,17 +136,17 @@ def _flowing(side: Side) -> _Step:
     return _Step(f"open {_short(socket.snd_wnd)}", False)
 
 
-def _reading(side: Side, held: int | None) -> _Step:
+def _reading(side: ShownSide, held: int | None) -> _Step:
     if held:
         return _Step("unread", not side.receives)
     return _Step("empty" if held == 0 and side.receives else "", held == 0 and side.receives)
 
 
-def _charged_to_send(side: Side) -> float | None:
+def _charged_to_send(side: ShownSide) -> float | None:
     return side.socket.wmem_queued / side.socket.sndbuf if side.socket and side.socket.sndbuf else None
 
 
-def _charged_to_receive(side: Side) -> float | None:
+def _charged_to_receive(side: ShownSide) -> float | None:
     return side.socket.rmem_alloc / side.socket.rcvbuf if side.socket and side.socket.rcvbuf else None
 
 
@@ -155,7 +155,7 @@ def _short(window: int) -> str:
 
 
 def _titles(w: _Widths, left: str, right: str) -> Text:
-    """Centred on the boxes, and a little wider than they are; just the queue's name where there is no room for more."""
+    """The titles, centred on the boxes; without the role if there is too little room."""
     wider = 4
     field = w.queue + 2 + wider
     if max(len(left), len(right)) > field:
@@ -164,8 +164,8 @@ def _titles(w: _Widths, left: str, right: str) -> Text:
     return Text(f"{indent}{left:^{field}}{'':{w.between - wider}}{right:^{field}}", no_wrap=True, overflow="ignore")
 
 
-def _box(side: Side, counters: list[tuple[str, int | None]], width: int) -> list[Text]:
-    """A program: the call that it is in, and its two counters."""
+def _box(side: ShownSide, counters: list[tuple[str, int | None]], width: int) -> list[Text]:
+    """A program: the system call that it is in, and its counters."""
     thread = side.foremost
     if side.ended:
         doing, style = "has ended", ""
@@ -185,8 +185,8 @@ def _box(side: Side, counters: list[tuple[str, int | None]], width: int) -> list
     return [top, *body, bottom]
 
 
-def _rows(lane: _Lane, w: _Widths, *, backward: bool) -> Iterator[list[Segment]]:
-    """Four rows between the programs' boxes; a lane that runs backward has its parts in reverse."""
+def _rows(lane: _Lane, w: _Widths, *, backward: bool) -> Iterator[list[Styled]]:
+    """Four rows between the boxes of the programs; a lane that runs backward has its parts in reverse order."""
     gaps = (w.beside, w.between, w.beside)
     queues = [_queue_rows(queue, w.queue) for queue in (lane.send, lane.receive)]
     for row in range(4):
@@ -195,8 +195,8 @@ def _rows(lane: _Lane, w: _Widths, *, backward: bool) -> Iterator[list[Segment]]
         yield [segment for part in (reversed(parts) if backward else parts) for segment in part]
 
 
-def _gap(row: int, step: _Step, width: int, backward: bool) -> list[Segment]:
-    """Of the four rows of a lane: the label is beside the figure, and the arrow beside the bar."""
+def _gap(row: int, step: _Step, width: int, backward: bool) -> list[Styled]:
+    """One of the four rows of a gap: the label stands beside the figure, and the arrow beside the bar."""
     style = STUCK if step.stuck else ""
     texts = ("", step.label, _arrow(width, stuck=step.stuck, backward=backward), "")
     return [(f"{texts[row]:^{width}}", style)]
@@ -210,7 +210,7 @@ def _arrow(width: int, *, stuck: bool, backward: bool) -> str:
     return f"◀{shaft}" if backward else f"{shaft}▶"
 
 
-def _queue_rows(queue: _Queue, width: int) -> list[list[Segment]]:
+def _queue_rows(queue: _Queue, width: int) -> list[list[Styled]]:
     held = figure(queue.held)
     words = f"{held} bytes" if queue.held is not None and len(held) + 8 <= width else held
     full = 0 if queue.charged is None else round(min(1.0, queue.charged) * (width - 2))

@@ -1,4 +1,4 @@
-"""Every remedy side by side: the text of `lab remedies`, and the same as a table in Markdown."""
+"""The text of `lab remedies`: every remedy side by side; also as a table in Markdown."""
 
 from collections.abc import Iterator, Sequence
 from typing import TextIO
@@ -10,12 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.forecast import Forecast
-from lab.proof.account import Account
 from lab.remedy import Effect
-from lab.remedy.trial import Trial, Tried, relative_speed
+from lab.remedy.trial import RemedyResult, Trial, relative_speed
 from lab.report import page
 from lab.report.conclusion import colour
+from lab.report.escape import plain
 from lab.spec import Outcome
+from lab.verdict import Account
 
 COLOURS = {
     Effect.CURES: "bold green",
@@ -33,13 +34,15 @@ NOTES = (
 )
 
 
-def show(name: str, trial: Trial, forecast: Forecast, tried: Sequence[Tried], stream: TextIO | None = None) -> None:
-    """Print the tables; `trial` is the run without a remedy."""
+def show(
+    name: str, trial: Trial, forecast: Forecast, tried: Sequence[RemedyResult], stream: TextIO | None = None
+) -> None:
+    """Prints the tables; `trial` is the run without a remedy."""
     page.show(_pieces(name, trial, forecast, tried), stream)
 
 
-def markdown(name: str, trial: Trial, forecast: Forecast, tried: Sequence[Tried]) -> str:
-    """One table in Markdown, below the line on the run without a remedy."""
+def markdown(name: str, trial: Trial, forecast: Forecast, tried: Sequence[RemedyResult]) -> str:
+    """One table in Markdown, below a line about the run without a remedy."""
     headings = (*HEADINGS, *MEMORY, *PLACES, "what had to change")
     rows = [(*_row(each, tried), *_held(each), each.remedy.changes) for each in tried]
     lines = [_without(name, trial, forecast), ""]
@@ -47,10 +50,10 @@ def markdown(name: str, trial: Trial, forecast: Forecast, tried: Sequence[Tried]
     return "\n".join([*lines, "", NOTES, *(["", *differences] if (differences := _differences(tried)) else [])])
 
 
-def _pieces(name: str, trial: Trial, forecast: Forecast, tried: Sequence[Tried]) -> Iterator[RenderableType]:
+def _pieces(name: str, trial: Trial, forecast: Forecast, tried: Sequence[RemedyResult]) -> Iterator[RenderableType]:
     yield Text(_without(name, trial, forecast), colour(trial.outcome))
     for difference in _differences(tried):
-        yield Text(page.plain(difference), "bold red")
+        yield Text(plain(difference), "bold red")
     yield Text("")
     yield _table(tried)
     yield Text("")
@@ -63,12 +66,12 @@ def _pieces(name: str, trial: Trial, forecast: Forecast, tried: Sequence[Tried])
 
 def _without(name: str, trial: Trial, forecast: Forecast) -> str:
     number = trial.fullest.client_accepted if trial.outcome is Outcome.DEADLOCK else trial.payload
-    told = "after" if trial.outcome is Outcome.DEADLOCK else "with"
-    most = page.count(forecast.client_accepted.high)
-    return f"{name} without a remedy: {trial.outcome} {told} {page.count(number)} bytes (at most {most} fit)"
+    preposition = "after" if trial.outcome is Outcome.DEADLOCK else "with"
+    high = page.count(forecast.client_accepted.high)
+    return f"{name} without a remedy: {trial.outcome} {preposition} {page.count(number)} bytes (at most {high} fit)"
 
 
-def _differences(tried: Sequence[Tried]) -> list[str]:
+def _differences(tried: Sequence[RemedyResult]) -> list[str]:
     return [
         f"NOT AS EXPECTED: {each.remedy.name} {each.effect or 'is undecided'}, and was expected to: "
         f"{each.remedy.expected}" + (f" ({'; '.join(each.last.errors)})" if each.last.errors else "")
@@ -77,7 +80,7 @@ def _differences(tried: Sequence[Tried]) -> list[str]:
     ]
 
 
-def _table(tried: Sequence[Tried]) -> Table:
+def _table(tried: Sequence[RemedyResult]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading in HEADINGS[:3] else "right", no_wrap=True)
@@ -88,7 +91,7 @@ def _table(tried: Sequence[Tried]) -> Table:
     return table
 
 
-def _row(each: Tried, tried: Sequence[Tried]) -> tuple[str, ...]:
+def _row(each: RemedyResult, tried: Sequence[RemedyResult]) -> tuple[str, ...]:
     """The cells of `HEADINGS`."""
     last, speed = each.last, relative_speed(each, tried)
     return (
@@ -102,7 +105,7 @@ def _row(each: Tried, tried: Sequence[Tried]) -> tuple[str, ...]:
     )
 
 
-def _where(tried: Sequence[Tried]) -> Table:
+def _where(tried: Sequence[RemedyResult]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
     table.add_column("bytes kept where", no_wrap=True)
     for heading in (*MEMORY, *PLACES):
@@ -112,13 +115,13 @@ def _where(tried: Sequence[Tried]) -> Table:
     return table
 
 
-def _held(each: Tried) -> tuple[str, ...]:
+def _held(each: RemedyResult) -> tuple[str, ...]:
     """The cells of MEMORY and PLACES."""
     places = _places(each.last.fullest)
     return (*(size(grown) for grown in each.last.memory), *(page.figure(part) for part in places))
 
 
-def _changes(tried: Sequence[Tried]) -> Table:
+def _changes(tried: Sequence[RemedyResult]) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     table.add_column("what had to change", no_wrap=True)
     table.add_column("", ratio=1)
@@ -132,7 +135,7 @@ def _changes(tried: Sequence[Tried]) -> Table:
     return table
 
 
-def _moved(each: Tried) -> str | None:
+def _moved(each: RemedyResult) -> str | None:
     if each.effect is not Effect.MOVES:
         return None
     through, after = each.trials[0].payload, each.last.fullest.client_accepted

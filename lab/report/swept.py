@@ -1,4 +1,4 @@
-"""A sweep while it plays, and what came of it."""
+"""The text of `lab sweep`: a progress bar while it plays, and its result."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from lab.report import page
+from lab.report.escape import plain
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
-    """So many points came to the same."""
+class OutcomeCount:
+    """How many points came to the same outcome and grade."""
 
     outcome: str
     grade: str | None
@@ -23,20 +24,20 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """All the points of a table, those of earlier sweeps into it included."""
+    """All points of a table, with those of earlier sweeps into it."""
 
     points: int
-    counts: tuple[Count, ...]
+    counts: tuple[OutcomeCount, ...]
     failed: int
     """Points without an outcome."""
     first_failure: str | None
     wrong: int
-    """Points whose outcome the forecast had excluded."""
+    """Points whose outcome the forecast excludes."""
     files: tuple[str, ...]
 
 
 class Bar:
-    """A line that counts; drawn by whoever advances it, since a thread of its own would not survive a fork."""
+    """A progress bar. `advance` draws it: a thread that did would not survive a fork."""
 
     def __init__(self, progress: Progress, total: int, done: int) -> None:
         self._progress = progress
@@ -52,7 +53,7 @@ class Bar:
 
 @contextmanager
 def bar(total: int, done: int) -> Iterator[Bar]:
-    """On standard error, and only if it is a terminal."""
+    """On standard error, if that is a terminal."""
     console = Console(file=sys.stderr)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
     with Progress(
@@ -62,7 +63,7 @@ def bar(total: int, done: int) -> Iterator[Bar]:
 
 
 def show(swept: Swept, played: int, seconds: float) -> None:
-    """`played` of the points in `seconds`: the others were there already."""
+    """`played` points took `seconds`; the others were there already."""
     page.show(_lines(swept, played, seconds))
 
 
@@ -74,11 +75,11 @@ def _lines(swept: Swept, played: int, seconds: float) -> Sequence[Text]:
         grade = f" ({each.grade})" if each.grade else ""
         lines.append(Text(f" {each.points:9,}  {each.outcome}{grade}"))
     if swept.failed:
-        why = page.plain(swept.first_failure or "")
+        why = plain(swept.first_failure or "")
         lines.append(Text(f" {swept.failed:9,}  failed, and are played again by --resume; the first: {why}", "red"))
     lines += [
         Text(),
         Text(f" {swept.wrong:9,}  on the wrong side of the forecast", "red" if swept.wrong else ""),
         Text(),
     ]
-    return [*lines, *(page.uncut(f" {page.plain(path)}") for path in swept.files)]
+    return [*lines, *(page.uncut(f" {plain(path)}") for path in swept.files)]

@@ -1,4 +1,4 @@
-"""The report of one run: the conclusion, the picture, the witnesses, the forecast, and where to look next."""
+"""The report of one run: the conclusion, the picture, the witnesses, the forecast, and what to look at next."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -11,14 +11,17 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.evidence import Evidence
-from lab.proof.account import SUMS, Account
-from lab.proof.verdict import Verdict
+from lab.proof.account import SUMS
+from lab.reason import Why
 from lab.report import forecast, page
 from lab.report.conclusion import colour, conclusion, explanation
+from lab.report.escape import plain
 from lab.report.picture import Picture, answers
+from lab.report.reasons import all_words, words
 from lab.report.side import sides
 from lab.report.witnesses import witnesses
-from lab.spec import Grade, Outcome
+from lab.spec import Grade, Outcome, Spec
+from lab.verdict import Account, Verdict
 
 STANDING = frozenset(
     {
@@ -31,7 +34,7 @@ STANDING = frozenset(
         Outcome.INCONCLUSIVE,
     }
 )
-"""Outcomes of a pair that stands still: there is a state to be drawn."""
+"""Outcomes of a pair that stands still: its state can be drawn."""
 
 TERMS = {
     "client_accepted": "client wrote",
@@ -57,7 +60,7 @@ END = {
     Outcome.ONE_SIDED_STALL: "a read by the server, or the end of either program.",
 }
 LOG_LINES = 4
-"""Of the log of a program that failed."""
+"""Lines shown of the log of a program that failed."""
 
 
 def show(
@@ -69,7 +72,7 @@ def show(
     stream: TextIO | None = None,
     width: int | None = None,
 ) -> None:
-    """Print the report of one run; `expected` is empty where nothing was."""
+    """Prints the report of one run; `expected` is empty if nothing was expected."""
     page.show(_pieces(verdict, evidence, run, expected), stream, width)
 
 
@@ -96,7 +99,7 @@ def _pieces(
 
 
 def _warnings(verdict: Verdict, evidence: Evidence, expected: Sequence[Outcome]) -> Iterator[Text]:
-    """All that keeps the conclusion from being the whole truth, loudest first."""
+    """What limits the conclusion, the worst first."""
     for defect in forecast.defects(verdict, evidence):
         yield Text(f"DEFECT OF THE LAB: {defect}. Please report it, with the run directory.", "bold white on red")
     if expected and verdict.outcome not in expected:
@@ -107,23 +110,23 @@ def _warnings(verdict: Verdict, evidence: Evidence, expected: Sequence[Outcome])
         )
     live = verdict.live if verdict.outcome in STANDING else ()
     for heading, style, texts in (
-        ("contradiction", "bold red", verdict.contradictions),
-        ("not observed", "yellow", verdict.missing),
-        ("true but for", "yellow", verdict.qualifiers),
-        ("live thread", "yellow", tuple(f"{each.thread}, which waits in {each.waits_for}" for each in live)),
+        ("contradiction", "bold red", all_words(verdict.contradictions)),
+        ("not observed", "yellow", all_words(verdict.missing)),
+        ("true but for", "yellow", all_words(verdict.qualifiers)),
+        ("live thread", "yellow", tuple(f"{each.thread}, which waits in {words(each.waits_for)}" for each in live)),
     ):
         for text in texts:
-            yield Text.assemble((f"{heading}: ", style), page.plain(text))
+            yield Text.assemble((f"{heading}: ", style), plain(text))
 
 
 def what_ends(verdict: Verdict) -> str | None:
-    """In words. Time ends what holds until an instant only, and what TCP itself gives up."""
+    """What would end this state, in words. None: nothing is known."""
     if verdict.outcome is not Outcome.DEADLOCK:
         return END.get(verdict.outcome)
     if verdict.holds_until_ns is not None:
         until = f"a time limit that ends a wait, but not before {page.clock(verdict.holds_until_ns)}"
         return f"a read by either program, or the end of one; else {until}."
-    if any("tcp_retries2" in each for each in verdict.qualifiers):
+    if any(each.reason.why is Why.TCP_GIVES_UP for each in verdict.qualifiers):
         return "a read by either program, or the end of one; else TCP itself, after tcp_retries2."
     if verdict.grade is Grade.CONSISTENT:
         return "a read by either program, which is not ruled out, or the end of one. TCP itself does not end it."
@@ -131,17 +134,17 @@ def what_ends(verdict: Verdict) -> str | None:
 
 
 def _logs(evidence: Evidence) -> Iterator[RenderableType]:
-    """The last words of the programs that failed: their errors in full length, and the ends of their logs."""
+    """The errors of the programs that failed, in full, and the ends of their logs."""
     for end in evidence.ended:
         if end is None or end.error is None:
             continue
-        yield Text(f"  {end.role} error: {page.plain(end.error)}", "bold")
+        yield Text(f"  {end.role} error: {plain(end.error)}", "bold")
         for line in evidence.logs[end.role].splitlines()[-LOG_LINES:]:
-            yield Text(f"  {end.role} log: {page.plain(line)}", "dim")
+            yield Text(f"  {end.role} log: {plain(line)}", "dim")
 
 
 def _sums(account: Account) -> Table:
-    """The two identities of the account, with their figures."""
+    """The two sums of the account, with their figures."""
     figures: dict[str, int | None] = asdict(account)
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, show_header=False)
     for total, parts in SUMS.values():
@@ -159,19 +162,23 @@ def _sums(account: Account) -> Table:
 
 
 def _next(verdict: Verdict, evidence: Evidence, run: Path | None) -> Iterator[RenderableType]:
-    """What would end it, and where to look."""
+    """What would end it, and what to look at."""
     if end := what_ends(verdict):
         yield Text("")
         yield Padding(Text.assemble(("what ends it: ", "dim"), end), (0, 0, 0, 1))
     yield Text("")
-    spec = evidence.spec
-    cured = f" with {page.plain(spec.remedy)}" if spec.remedy else ""
-    yield page.uncut(f" played     {page.plain(spec.scenario.name)}{cured} on {page.plain(spec.testbed)}")
+    if evidence.spec is not None:
+        yield from _played(evidence.spec, evidence)
+    if run is not None:
+        yield from _places(verdict, evidence, page.near(run))
+
+
+def _played(spec: Spec, evidence: Evidence) -> Iterator[RenderableType]:
+    cured = f" with {plain(spec.remedy)}" if spec.remedy else ""
+    yield page.uncut(f" played     {plain(spec.scenario.name)}{cured} on {plain(spec.testbed)}")
     for key in spec.host_sysctls:
         now, before = evidence.core.get(key), evidence.core_before.get(key)
         yield page.uncut(f" host       net.core.{key} is {now} for this run, {before} without it")
-    if run is not None:
-        yield from _places(verdict, evidence, _near(run))
 
 
 def _places(verdict: Verdict, evidence: Evidence, run: Path) -> Iterator[RenderableType]:
@@ -186,9 +193,3 @@ def _places(verdict: Verdict, evidence: Evidence, run: Path) -> Iterator[Rendera
         yield page.uncut(f" filter     {FILTER}")
     if any(verdict.wire.probes):
         yield Padding(Text(KEEP_ALIVE, "dim"), (0, 0, 0, 12))
-
-
-def _near(run: Path) -> Path:
-    """As seen from here, if it lies below."""
-    here = Path.cwd()
-    return run.relative_to(here) if run.is_absolute() and run.is_relative_to(here) else run

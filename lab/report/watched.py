@@ -1,4 +1,4 @@
-"""What `lab watch` says: the table, and for each connection that stands who waits for whom, and what would end it."""
+"""The text of `lab watch`: a table, and for each connection that stands still who waits for whom and what ends it."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,22 +10,25 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lab.proof.verdict import Edge, Verdict
 from lab.report import judged, page
 from lab.report.conclusion import colour
+from lab.report.escape import plain
+from lab.report.reasons import WANTS, all_words, words
 from lab.report.text import what_ends
 from lab.spec import Grade, Outcome
+from lab.verdict import Edge, Verdict
 
-TOLD = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Outcome.SUSPENDED, Outcome.INCONCLUSIVE})
+DETAILED = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Outcome.SUSPENDED, Outcome.INCONCLUSIVE})
+"""Outcomes that are shown in detail."""
 
 
 def show(verdicts: Sequence[Verdict], *, stream: TextIO | None = None, width: int | None = None) -> None:
-    told = (piece for each in verdicts if each.outcome in TOLD for piece in _pieces(each))
-    page.show((*_overview(verdicts), *told), stream, width)
+    details = (piece for each in verdicts if each.outcome in DETAILED for piece in _pieces(each))
+    page.show((*_overview(verdicts), *details), stream, width)
 
 
 def _overview(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
-    """A line each, what stands first."""
+    """One line for each connection, those that stand still first."""
     unproven = sum(each.grade is Grade.CONSISTENT for each in verdicts)
     yield judged.conclusion(Counter(each.outcome for each in verdicts), unproven, 0)
     if not verdicts:
@@ -56,11 +59,11 @@ def _waits(verdict: Verdict) -> Iterator[str]:
     yield from (_edge(each, "waits for") for each in verdict.cycle)
     yield from (_edge(each, "hangs on, for") for each in verdict.tail)
     for each in verdict.live:
-        yield page.plain(f"live        {each.thread} waits for {each.waits_for}")
+        yield plain(f"live        {each.thread} waits for {words(each.waits_for)}")
 
 
 def _edge(edge: Edge, verb: str) -> str:
-    return page.plain(f"{edge.waiter} {verb} {edge.waits_for}: {edge.holder} would have to act")
+    return plain(f"{edge.waiter} {verb} {WANTS[edge.waits_for]}: {edge.holder} would have to act")
 
 
 def _buffers(verdict: Verdict) -> Iterator[str]:
@@ -78,11 +81,11 @@ def _buffers(verdict: Verdict) -> Iterator[str]:
 def _limits(verdict: Verdict) -> Iterator[str]:
     if verdict.holds_until_ns is not None:
         yield f"holds       until {page.clock(verdict.holds_until_ns)}, when a time limit ends a wait that it rests on"
-    for each in verdict.qualifiers:
-        yield page.plain(f"but for     {each}")
-    for each in verdict.missing:
-        yield page.plain(f"not seen    {each}")
-    for each in verdict.contradictions:
-        yield page.plain(f"but         {each}")
+    for each in all_words(verdict.qualifiers):
+        yield plain(f"but for     {each}")
+    for each in all_words(verdict.missing):
+        yield plain(f"not seen    {each}")
+    for each in all_words(verdict.contradictions):
+        yield plain(f"but         {each}")
     if end := what_ends(verdict):
         yield f"ends by     {end}"

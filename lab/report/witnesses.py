@@ -1,20 +1,21 @@
-"""The three witnesses side by side, told apart: what the programs, the kernel and the wire say of each end."""
+"""The three witnesses one below the other: what the programs, the kernel and the wire say of each end."""
 
 from collections.abc import Callable, Sequence
 
 from rich.table import Table
 from rich.text import Text
 
-from lab.evidence import Evidence, SocketSample, ThreadSample
-from lab.proof.verdict import Testimony, Verdict, Witness
-from lab.proof.wire import Kind, Moment
+from lab.evidence import Evidence, Moment, SocketSample, ThreadSample
 from lab.report.conclusion import began_ns
-from lab.report.page import count, duration, plain
-from lab.report.side import Side
+from lab.report.escape import plain
+from lab.report.page import count, duration
+from lab.report.side import ShownSide
 from lab.spec import Pair, Role
+from lab.tcp.connection import ProbeKind
+from lab.verdict import Testimony, Verdict, Witness
 
-Row = tuple[str, str, str]
-"""What it is, and what it is at the client and at the server."""
+WitnessRow = tuple[str, str, str]
+"""The name of a fact, and its value at the client and at the server."""
 
 SHOWN_THREADS = 4
 COLOURS = {
@@ -25,8 +26,8 @@ COLOURS = {
 }
 
 
-def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[Side], *, standing: bool) -> Table:
-    """Of a pair that does not stand still, only what outlasts the instant."""
+def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[ShownSide], *, standing: bool) -> Table:
+    """`standing`: the pair stands still. If it does not, facts that change from moment to moment are left out."""
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for heading in (" witness", "", f"client {verdict.client or ''}", f"server {verdict.server or ''}"):
         table.add_column(heading, overflow="fold")
@@ -37,8 +38,8 @@ def witnesses(verdict: Verdict, evidence: Evidence, sides: Pair[Side], *, standi
     return table
 
 
-def _add(table: Table, name: Witness, testimony: Testimony, rows: list[Row]) -> None:
-    """The witness' name stands on its first line, and its word on the second."""
+def _add(table: Table, name: Witness, testimony: Testimony, rows: list[WitnessRow]) -> None:
+    """The first line has the name of the witness, the second its testimony."""
     heads = [Text(f" {name}", "bold"), Text(f" {testimony}", COLOURS[testimony])]
     rows = rows + [("", "", "")] * (len(heads) - len(rows))
     for number, (what, client, server) in enumerate(rows):
@@ -46,7 +47,7 @@ def _add(table: Table, name: Witness, testimony: Testimony, rows: list[Row]) -> 
         table.add_row(head, Text(what, "dim"), Text(client), Text(server), end_section=number == len(rows) - 1)
 
 
-def _program_rows(sides: Pair[Side]) -> list[Row]:
+def _program_rows(sides: Pair[ShownSide]) -> list[WitnessRow]:
     columns = [_threads(side) for side in sides]
     height = max(len(column) for column in columns)
     client, server = ([*column, *[""] * (height - len(column))] for column in columns)
@@ -54,8 +55,8 @@ def _program_rows(sides: Pair[Side]) -> list[Row]:
     return list(zip(labels, client, server, strict=False))
 
 
-def _threads(side: Side) -> list[str]:
-    """Two lines a thread."""
+def _threads(side: ShownSide) -> list[str]:
+    """Two lines for each thread."""
     if side.ended:
         counted = f"wrote {count(side.ended.sent)}, read {count(side.ended.received)}"
         return ["has ended" if side.ended.error is None else f"failed: {counted}"]
@@ -65,13 +66,13 @@ def _threads(side: Side) -> list[str]:
     return texts or ["not known"]
 
 
-def _waiting(side: Side, thread: ThreadSample) -> tuple[str, str]:
+def _waiting(side: ShownSide, thread: ThreadSample) -> tuple[str, str]:
     where = " on this connection" if side.on_connection(thread) else ""
     number = "" if thread.pid == thread.tid else f", tid {thread.tid}"
     return f"{thread.syscall or 'not known'}{where}", f"{plain(thread.comm)}, pid {thread.pid}{number}"
 
 
-def _kernel_rows(sides: Pair[Side], *, standing: bool) -> list[Row]:
+def _kernel_rows(sides: Pair[ShownSide], *, standing: bool) -> list[WitnessRow]:
     momentary: dict[str, Callable[[SocketSample], str]] = {
         "state": lambda socket: socket.state,
         "Recv-Q, Send-Q": lambda socket: f"{socket.rqueue:,}, {socket.wqueue:,}",
@@ -82,12 +83,12 @@ def _kernel_rows(sides: Pair[Side], *, standing: bool) -> list[Row]:
     return rows + [_row(name, [_buffer(side, name) for side in sides]) for name in ("rcvbuf", "sndbuf")]
 
 
-def _row(what: str, ends: Sequence[str]) -> Row:
+def _row(what: str, ends: Sequence[str]) -> WitnessRow:
     client, server = ends
     return what, client, server
 
 
-def _of(side: Side, fact: Callable[[SocketSample], str]) -> str:
+def _of(side: ShownSide, fact: Callable[[SocketSample], str]) -> str:
     return fact(side.socket) if side.socket else "not known"
 
 
@@ -97,8 +98,8 @@ def _timer(socket: SocketSample) -> str:
     return f"{socket.timer}, backoff {socket.backoff}, in {socket.expires_ms} ms"
 
 
-def _buffer(side: Side, name: str) -> str:
-    """As getsockopt() gave it after connect() or accept(), and what autotuning has made of it since."""
+def _buffer(side: ShownSide, name: str) -> str:
+    """The size after connect() or accept(), by getsockopt(), and the size after autotuning if that is another."""
     first = getattr(side.connected, name) if side.connected else None
     last = getattr(side.socket, name) if side.socket else None
     if first is None or last is None or first == last:
@@ -106,7 +107,7 @@ def _buffer(side: Side, name: str) -> str:
     return f"{first:,} at first, now {last:,}"
 
 
-def _wire_rows(verdict: Verdict, evidence: Evidence, *, standing: bool) -> list[Row]:
+def _wire_rows(verdict: Verdict, evidence: Evidence, *, standing: bool) -> list[WitnessRow]:
     taken, wire = evidence.capture, verdict.wire
     if taken is None:
         return [("not captured", "", "")]
@@ -123,12 +124,12 @@ def _wire_rows(verdict: Verdict, evidence: Evidence, *, standing: bool) -> list[
 
 
 def _last_probes(evidence: Evidence) -> list[Moment | None]:
-    probes = [event for event in evidence.wire.events if event.kind is not Kind.FRAGMENT]
+    probes = [event for event in evidence.wire.events if event.kind is not ProbeKind.SILLY_WINDOW]
     return [next((event.moment for event in reversed(probes) if event.role is role), None) for role in Role]
 
 
 def _moment(moment: Moment | None, evidence: Evidence) -> str:
-    """By its number in Wireshark, and how long after the first packet of the connection."""
+    """Its number in Wireshark, and its time after the first packet of the connection."""
     if moment is None:
         return "none"
     return f"packet {moment.frame}, +{duration((moment.time_ns - began_ns(evidence)) / 1e9)}"

@@ -1,7 +1,7 @@
-"""A grid of specs, played and judged, one row each: here, or on a cluster.
+"""A grid of specs, played and judged, one row each: on this machine, or on a cluster.
 
-* `grid`: a TOML file and the points that it means. `row`: what became of a point.
-* `playing`: plays one point. `here`: plays many at once on this machine.
-* `cluster`: plays them on a Dask cluster. `there`: what a worker of it does with a point.
-* `table`: keeps the rows, whatever happens. `results`: writes the tables and the picture.
+* `grid`: a TOML file and its points. `row`: the result of one point.
+* `player`: plays one point. `local`: plays many at once on this machine.
+* `cluster`: plays them on a Dask cluster. `cluster_worker`: plays one point on a worker of that cluster.
+* `table`: keeps the rows on disk. `results`: writes the tables and the picture.
 """

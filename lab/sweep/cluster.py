@@ -1,8 +1,8 @@
-"""Plays the points of a sweep on a Dask cluster: each where a worker is free, and again elsewhere if that dies.
+"""Plays the points of a sweep on a Dask cluster: each on a free worker, and again on another if that worker dies.
 
-Dask does what a cluster needs: who plays what, who has died, what is played again, what has become superfluous. A point
-is one task (`there.play`), and a few for each thread of the workers are in flight. What comes back is kept here, by the
-same hand as a local sweep's, so either kind may go on with what the other began.
+Dask assigns tasks to workers, notices dead workers and repeats or cancels their tasks. A point is one task
+(`cluster_worker.play`); a few for each thread of the workers are in flight. The results are kept on this machine, as
+those of a local sweep are, so that either kind of sweep can resume the other.
 """
 
 import logging
@@ -23,38 +23,38 @@ from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
 from lab.errors import EnvironmentLacksError, LabError, SpecError, TestbedError
-from lab.kernel.netns import signals_held
-from lab.sweep import there
+from lab.kernel.place.netns import signals_held
+from lab.sweep import cluster_worker
 from lab.sweep.grid import Point, by_reach
-from lab.sweep.playing import failed
+from lab.sweep.player import failed
 from lab.sweep.row import Row
 
 HOST = "host"
-"""The resource of Dask's of which each host has one: who holds it may change what belongs to the whole host."""
+"""The Dask resource of which each host has one: a task that holds it may change settings of the whole host."""
 
 CONNECT_S = 10.0
 WORKERS_S = 30.0
-"""How long the scheduler may take to answer, and how long there may be no worker."""
+"""How long the scheduler may take to answer, and how long the cluster may be without a worker."""
 
 LOOK_S = 1.0
-"""Between two looks at the workers."""
+"""Between two queries of the workers."""
 
 AHEAD = 2
-"""Points in flight for each thread of the workers: one is played, and the next is there when it ends."""
+"""Points in flight for each thread of the workers: one is played, and the next one waits there."""
 
 RETRIES = 3
-"""Of a point whose player ended in mid-run. A point whose worker dies is played again as often as Dask's own
-`distributed.scheduler.allowed-failures` says, which is 3 as well."""
+"""How often a point is played again if its player ends in mid-run. If its worker dies, Dask's own setting
+`distributed.scheduler.allowed-failures` counts, which is 3 as well."""
 
 END_S = 5.0
-"""How long the scheduler may take to say good-bye."""
+"""How long the scheduler may take to close the connection."""
 
 
 def play_all(address: str, points: Iterable[Point], done: Callable[[Row], None]) -> None:
-    """Call `done` with each row as it comes, in this thread; in no particular order, and once for each point.
+    """Call `done` with the row of each point as it comes, in this thread and in no particular order.
 
-    Points that change what belongs to the whole host come last, one at a time on each host. Raises SpecError for an
-    address that is none, EnvironmentLacksError for a cluster that cannot play, TestbedError for one that breaks away.
+    Points that change settings of the whole host come last, one at a time on each host. Raises SpecError for a bad
+    address, EnvironmentLacksError for a cluster that cannot play, and TestbedError for one that breaks away.
     """
     shared, alone = by_reach(points)
     with _connected(address) as client:
@@ -73,12 +73,12 @@ def play_all(address: str, points: Iterable[Point], done: Callable[[Row], None])
 
 @contextmanager
 def _connected(address: str) -> Iterator[Client]:
-    """A client; whatever it has in flight at the end is cancelled. What Dask logs is silent: what matters is raised."""
+    """A client; tasks that are in flight at its end are cancelled. Dask's log is off: errors that matter are raised."""
     with ExitStack() as stack:
         logging.disable(logging.CRITICAL)
         stack.callback(logging.disable, logging.NOTSET)
-        stack.enter_context(warnings.catch_warnings(action="ignore"))  # of versions: those that matter are refused
-        with signals_held():  # a client that is interrupted while it is made would hang at exit
+        stack.enter_context(warnings.catch_warnings(action="ignore"))  # those about versions
+        with signals_held():  # a client that is interrupted while it connects would hang at exit
             client = _client(address)
             stack.callback(_close, client)
         yield client
@@ -100,12 +100,12 @@ def _client(address: str) -> Client:
 
 
 def _close(client: Client) -> None:
-    with suppress(OSError):  # the scheduler is gone, and what was in flight with it
+    with suppress(OSError):  # the scheduler has gone, and the tasks with it
         client.close(timeout=END_S)
 
 
 def _check_versions(client: Client, address: str) -> None:
-    """That all speak one Dask. Which lab a worker has, it says when it shall play: it may come later."""
+    """Refuse a cluster with another Dask. A worker may join later: its version of the lab is checked when it plays."""
     try:
         versions: Any = client.get_versions()
     except OSError:
@@ -125,7 +125,7 @@ def _dask(versions: Mapping[str, Mapping[str, str]]) -> str:
 
 
 class _Playing:
-    """Points under way."""
+    """Points that are in flight on the cluster."""
 
     def __init__(self, client: Client, address: str, sweep: str, resources: Mapping[str, int]) -> None:
         self._client = client
@@ -138,7 +138,7 @@ class _Playing:
         self._looked = self._worked = time.monotonic()
 
     def wait_for_workers(self) -> None:
-        """Raises EnvironmentLacksError when none comes that can play these points."""
+        """Raises EnvironmentLacksError if no worker joins that can play these points."""
         while not self._look():
             time.sleep(LOOK_S / 10)
 
@@ -155,11 +155,16 @@ class _Playing:
                 self._look()
 
     def _submit(self, point: Point) -> None:
-        # The key is the sweep's own: what an earlier one has cancelled may still be under way.
+        # The key has the sweep in it: a task that an earlier sweep has cancelled may still run.
         key = f"point-{self._sweep}-{point.key}"
         try:
             future = self._client.submit(
-                there.play, there.version(), pickle.dumps(point), key=key, resources=self._resources, retries=RETRIES
+                cluster_worker.play,
+                cluster_worker.version(),
+                pickle.dumps(point),
+                key=key,
+                resources=self._resources,
+                retries=RETRIES,
             )
         except ClosedClientError:
             raise _broken(self._address) from None
@@ -167,7 +172,7 @@ class _Playing:
         future.add_done_callback(self._landed.put)
 
     def _next_row(self) -> Row | None:
-        """What came of the next point that has ended; None if none has for LOOK_S."""
+        """The row of the next point that ends; None if none ends within LOOK_S."""
         try:
             future = self._landed.get(timeout=LOOK_S)
         except Empty:
@@ -185,10 +190,10 @@ class _Playing:
             said: bytes | str = future.result(timeout=LOOK_S)
         except KilledWorker as error:
             return failed(point, f"{error.allowed_failures + 1} workers died over it; --resume plays it again")
-        except there.PlayerLostError as error:
+        except cluster_worker.PlayerLostError as error:
             return failed(point, f"{error}, {RETRIES + 1} times; --resume plays it again")
-        except Exception as error:  # noqa: BLE001 - whatever a worker raised is told
-            if future.status != "error":  # not what the task raised
+        except Exception as error:  # noqa: BLE001 - whatever a worker raised is reported
+            if future.status != "error":  # raised by Dask, not by the task
                 raise error if isinstance(error, TimeoutError) else _broken(self._address) from None
             why = f"{type(error).__name__}: {error}"
             raise EnvironmentLacksError(
@@ -196,11 +201,11 @@ class _Playing:
             ) from None
         if isinstance(said, str):
             raise EnvironmentLacksError(f"{self._address}: a worker {said}")
-        row: Row = pickle.loads(said)  # noqa: S301 - whoever has the cluster may run anything there already
+        row: Row = pickle.loads(said)  # noqa: S301 - a user of the cluster may run any code there anyway
         return row
 
     def _look(self) -> int:
-        """How many points may be in flight, with the workers that there are now."""
+        """How many points may be in flight, with the present workers."""
         self._looked = time.monotonic()
         try:
             workers = self._client.scheduler_info()["workers"].values()

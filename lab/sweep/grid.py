@@ -1,7 +1,7 @@
-"""Reads a grid: a TOML file whose keys are flags of `lab run`, and the points that it means.
+"""Reads a grid, a TOML file whose keys are flags of `lab run`, and makes its points.
 
-A list is an axis; every combination of the axes is played `repetitions` times, or `sample` of all these at random.
-The points come shuffled by `seed`, so that a sweep which was interrupted covers its whole space thinly.
+A list is an axis. Every combination of the axes is played `repetitions` times; with `sample`, so many of these points
+are drawn at random. `seed` shuffles them, so that an interrupted sweep covers its whole space thinly.
 """
 
 import hashlib
@@ -17,36 +17,36 @@ from lab.errors import SpecError
 from lab.spec import Spec
 
 MAX_POINTS = 100_000
-"""A limit on everything: at 20 points a second these are an hour and a half."""
+"""At 20 points a second these take an hour and a half."""
 
 DEFAULTS = {"until": "proof"}
-"""What a sweep takes where its grid says nothing, and `lab run` something else: nobody waits for probes."""
+"""Defaults of a sweep that differ from those of `lab run`: it does not wait for probes."""
 
-Settings = Mapping[str, str]
-"""Flags of `lab run`, with underscores, and their values as text; the values of both sides joined by `;`."""
+FlagValues = Mapping[str, str]
+"""Values as text, by flag of `lab run` with underscores; the values of a repeated flag are joined by `;`."""
 
-Specify = Callable[[Settings], Spec]
-"""What the command line makes of such flags: handed in, so that a flag has one meaning in the house."""
+Specify = Callable[[FlagValues], Spec]
+"""What makes a spec of such flags. The command line passes it in, so that a flag has one meaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One experiment of a sweep. Plain data: pickles, and means the same on another host."""
+    """One experiment of a sweep: plain data that can be pickled and played on another host."""
 
     key: str
-    """The same for the same settings and repetition, in every sweep and on every host: a row is kept once by it."""
-    settings: Settings
+    """The same for the same settings and repetition in every sweep and on every host. The table has one row a key."""
+    settings: FlagValues
     repetition: int
     spec: Spec
 
     @property
     def host_global(self) -> bool:
-        """Whether it changes what belongs to the whole host: one such point at a time on a host."""
+        """Whether it changes settings of the whole host: a host plays one such point at a time."""
         return bool(self.spec.host_sysctls)
 
 
 def by_reach(points: Iterable[Point]) -> tuple[list[Point], list[Point]]:
-    """Those that may be played side by side, and those that change the whole host: to be played after them."""
+    """The points that may be played side by side, and those that change the whole host, which come after them."""
     shared: list[Point] = []
     alone: list[Point] = []
     for point in points:
@@ -56,7 +56,7 @@ def by_reach(points: Iterable[Point]) -> tuple[list[Point], list[Point]]:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """`axes` has the values of every flag that the file names, one or more."""
+    """`axes` has one value or more for every flag in the file."""
 
     axes: Mapping[str, tuple[str, ...]]
     repetitions: int
@@ -72,11 +72,11 @@ class Grid:
 
     @property
     def identity(self) -> str:
-        """The same for the same points: comments and the order of keys do not matter."""
+        """A hash that is the same for the same points, whatever the comments and the order of the keys."""
         return _digest([sorted(self.axes.items()), self.repetitions, self.seed, self.sample])
 
     def points(self, specify: Specify) -> Iterator[Point]:
-        """All of them, in the order of play. Raises SpecError for a combination that cannot be."""
+        """All points, in the order of play. Raises SpecError for an impossible combination."""
         total = self.combinations * self.repetitions
         for number in random.Random(self.seed).sample(range(total), len(self)):  # noqa: S311 - no secret
             which, repetition = divmod(number, self.repetitions)
@@ -85,7 +85,7 @@ class Grid:
             yield Point(key, settings, repetition, specify(DEFAULTS | settings))
 
     def _settings(self, which: int) -> dict[str, str]:
-        """The combination of this number: its digits, in a number system with one base an axis."""
+        """The combination of this number: its digits are the indices, and the lengths of the axes their bases."""
         settings = {}
         for key, values in self.axes.items():
             which, digit = divmod(which, len(values))
@@ -94,7 +94,7 @@ class Grid:
 
 
 def parse(text: str, known: Collection[str], specify: Specify) -> Grid:
-    """The grid of a TOML text. Raises SpecError with the line and an example; every single value is tried."""
+    """The grid of a TOML text. Tries every value, and raises SpecError with the line and an example."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -112,7 +112,7 @@ def parse(text: str, known: Collection[str], specify: Specify) -> Grid:
 
 
 _COUNTS = {"repetitions": (1, 25), "seed": (0, 7), "sample": (1, 500)}
-"""The keys that are no flags: the least value, and a good example."""
+"""The keys that are no flags: the minimum value, and a good example."""
 
 
 def _count(text: str, key: str, value: object) -> int:
@@ -133,7 +133,7 @@ def _axis(text: str, key: str, value: object) -> tuple[str, ...]:
 
 
 def _as_text(text: str, key: str, value: object) -> str:
-    """As it would stand on the command line."""
+    """The value as on the command line."""
     if isinstance(value, bool):
         return str(int(value))
     if isinstance(value, str | int | float):
@@ -144,7 +144,7 @@ def _as_text(text: str, key: str, value: object) -> str:
 
 
 def _try_each_value(text: str, grid: Grid, specify: Specify) -> None:
-    """Every value of every axis, alone and then beside the first values of the others: so the line is the right one."""
+    """Try every value of every axis, alone and then with the first values of the others: so an error has its line."""
     first = {key: values[0] for key, values in grid.axes.items()}
     scenario = {key: value for key, value in first.items() if key == "scenario"}
     for beside in (scenario, first):

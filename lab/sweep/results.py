@@ -1,14 +1,14 @@
-"""What a sweep leaves for people: the tables, the picture of the cliff, and a count of what came of it."""
+"""What a sweep leaves for people: the tables, the picture of the cliff, and a count of the outcomes."""
 
 from lab.errors import StoreError
-from lab.report.swept import Count, Swept
-from lab.sweep.table import CSV, PARQUET, Table
+from lab.report.swept import OutcomeCount, Swept
+from lab.sweep.table import CSV, PARQUET, RowTable
 
 HTML, PNG = "cliff.html", "cliff.png"
 
 
-def write(table: Table) -> Swept:
-    """Write all files anew, from what the table holds. Raises StoreError."""
+def write(table: RowTable) -> Swept:
+    """Write all files anew, from the rows of the table. Raises StoreError."""
     files = [table.folder / name for name in (CSV, PARQUET)]
     try:
         table.write()
@@ -23,11 +23,11 @@ def write(table: Table) -> Swept:
         "select count(*), count(error), count(*) filter (where not as_expected), first(error) filter (where error is "
         "not null) from points"
     )
-    return Swept(points, tuple(Count(*each) for each in counts), failed, first, wrong, tuple(map(str, files)))
+    return Swept(points, tuple(OutcomeCount(*each) for each in counts), failed, first, wrong, tuple(map(str, files)))
 
 
-def _draw(table: Table) -> bool:
-    """Whether there was something to draw: buffers that are known."""
+def _draw(table: RowTable) -> bool:
+    """Draw the picture, if a row has known buffers and an outcome; whether it was drawn."""
     from lab.report import cliff  # noqa: PLC0415 - altair: a second
 
     dots = [
@@ -38,7 +38,7 @@ def _draw(table: Table) -> bool:
         )
     ]
     bounds = [
-        cliff.Bounds(*each)
+        cliff.CliffBounds(*each)
         for each in table.select(
             "select buffers_most, min(client_accepted_low), max(client_accepted_high) from points "
             "where buffers_most is not null and client_accepted_low > 0 group by all order by all"

@@ -1,11 +1,11 @@
-"""What became of a point: one row of the table, flat and typed, the settings first."""
+"""The result of one point: one row of the table, flat and typed, the settings first."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """The fields are the columns. Sizes in bytes, `*_ns` since the epoch; None is unknown or does not apply."""
+    """The fields are the columns. Sizes are bytes, `*_ns` count from the epoch; None is unknown or not applicable."""
 
     key: str
     settings: str
@@ -22,7 +22,7 @@ class Row:
     client_nodelay: bool
     server_nodelay: bool
     client_congestion: str | None
-    """In force: the socket's own, else the namespace's."""
+    """The algorithm in force: the socket's own, else the namespace's."""
     server_congestion: str | None
     client_tcp_rmem: str | None
     """The four triples as read back from the two namespaces."""
@@ -30,13 +30,13 @@ class Row:
     server_tcp_rmem: str | None
     server_tcp_wmem: str | None
     client_so_rcvbuf: int | None
-    """The four SO_* as asked for."""
+    """The four socket options as asked for."""
     client_so_sndbuf: int | None
     server_so_rcvbuf: int | None
     server_so_sndbuf: int | None
     mtu: int | None
     buffers_most: int | None
-    """What the four buffers may hold together, as the kernels charge it: the forecast's."""
+    """What the forecast says that the four buffers can hold together, as the kernel charges it."""
 
     outcome: str | None
     grade: str | None
@@ -45,11 +45,11 @@ class Row:
     expected: str | None
     """What the forecast allows: one outcome, or two with ` or ` between."""
     as_expected: bool | None
-    """None for an end that no forecast speaks of: inconclusive, or another stall of a scenario that freezes."""
+    """None for an outcome that no forecast speaks of: inconclusive, or another stall of a scenario that freezes."""
     client_accepted: int | None
     server_processed: int | None
     client_rcvbuf: int | None
-    """The four buffers at the end: autotuning moves them."""
+    """The four buffers at the end: autotuning changes them."""
     client_sndbuf: int | None
     server_rcvbuf: int | None
     server_sndbuf: int | None
@@ -62,7 +62,7 @@ class Row:
 
     started_ns: int
     seconds: float | None
-    """From the namespaces to the verdict."""
+    """From the creation of the namespaces to the verdict."""
     seal_ns: int | None
     proved_ns: int | None
     kernel: str

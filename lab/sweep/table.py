@@ -1,10 +1,10 @@
-"""Keeps the rows of a sweep on disk, whatever happens to it, and writes them as tables for people and programs.
+"""Keeps the rows of a sweep on disk, even if the sweep is killed, and writes them as tables for people and programs.
 
     DIR/grid.toml                      the grid, as it was given
-    DIR/points.jsonl                   a row a line, appended as it comes: a killed sweep leaves whole rows behind
-    DIR/points.csv, points.parquet     each point once, typed; written anew whenever a sweep ends, however it ends
+    DIR/points.jsonl                   the log: one row a line, appended as it comes, so that a kill leaves whole rows
+    DIR/points.csv, points.parquet     one row a point, typed; written anew at the end of a sweep, however it ends
 
-Rows are never all in memory: DuckDB reads the log and writes the tables.
+The rows are never all in memory: DuckDB reads the log and writes the tables.
 """
 
 import fcntl
@@ -25,32 +25,32 @@ from lab.sweep.row import Row
 GRID, LOG, CSV, PARQUET = "grid.toml", "points.jsonl", "points.csv", "points.parquet"
 
 LOCK_S = 3.0
-"""How long the sweep before, if it was killed an instant ago, may take to let go."""
+"""How long to wait for the lock: a sweep that was just killed may hold it for a moment."""
 
 INSTALL = "lab sweep needs duckdb, altair and vl-convert-python: scripts/setup --venv sweep installs them"
 
 
-class Table:
-    """The rows of one sweep, each kept once by its key. One process holds it at a time."""
+class RowTable:
+    """The rows of one sweep, one for each key. Only one process can have it open."""
 
     def __init__(self, folder: Path, grid: str, is_same: Callable[[str], bool], *, resume: bool) -> None:
-        """`grid` is the text of the grid; `is_same` tells whether another text means the same points.
+        """`grid` is the text of the grid; `is_same` says whether another text means the same points.
 
-        Raises SpecError for a folder with results of another grid, or of this one unless they shall be gone on with.
+        Raises SpecError for a folder with results of another grid; without `resume` for any results.
         """
         self.folder = folder
         self._claim(grid, is_same)
         self._log = os.open(folder / LOG, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._lock()
         self.played: set[str] = set()
-        """The keys of the points that need not be played again: all that did not fail."""
+        """The keys of the points that need not be played again, since they did not fail."""
         found = self._read()
         if found and not resume:
             self.close()
             raise SpecError(f"{folder} has results of this grid already: --resume goes on with them, or another --out")
 
     def _claim(self, grid: str, is_same: Callable[[str], bool]) -> None:
-        """See that the folder is for this grid: before any row is in it, its grid is."""
+        """Write the grid into a new folder; refuse a folder with another grid."""
         path = self.folder / GRID
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ class Table:
                 return
 
     def _read(self) -> int:
-        """Take in what an earlier sweep has left, and how many rows that are; half a line at the end is cut off."""
+        """Read the rows of an earlier sweep, and return their number. Half a line at the end is cut off."""
         number = 0
         with (self.folder / LOG).open("rb") as log:
             whole = 0
@@ -102,7 +102,7 @@ class Table:
         return number
 
     def add(self, row: Row) -> None:
-        """Keep it: once this returns, a kill -9 does not lose it. Raises StoreError."""
+        """Append the row to the log. After this a kill -9 does not lose it. Raises StoreError."""
         line = msgspec.json.encode(row) + b"\n"
         try:
             written = os.write(self._log, line)
@@ -117,7 +117,7 @@ class Table:
         os.close(self._log)
 
     def write(self) -> None:
-        """`points.csv` and `points.parquet`, each whole or as it was before. Raises StoreError."""
+        """Write `points.csv` and `points.parquet`: each is complete, or as it was before. Raises StoreError."""
         import duckdb  # noqa: PLC0415
 
         with _connected(self.folder) as database:
@@ -130,23 +130,23 @@ class Table:
                 partial.replace(path)
 
     def select(self, query: str) -> list[tuple[Any, ...]]:
-        """What an SQL query of the view `points` gives."""
+        """The result of an SQL query on the view `points`."""
         with _connected(self.folder) as database:
             rows: list[tuple[Any, ...]] = database.sql(query).fetchall()
             return rows
 
 
 def check_installed() -> None:
-    """Before anything is played. Raises EnvironmentLacksError."""
+    """Check that the packages of a sweep are there. Raises EnvironmentLacksError."""
     if not all(map(find_spec, ("duckdb", "altair", "vl_convert"))):
         raise EnvironmentLacksError(INSTALL)
 
 
 def _connected(folder: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - duckdb is imported here
-    """A database of nothing but the view `points`: each point once, an outcome before a failure, in order of start."""
+    """A database with the view `points`: one row a point, an outcome rather than a failure, in order of start."""
     import duckdb  # noqa: PLC0415 - 60 ms
 
-    # Nothing is fetched from anywhere: JSON and Parquet are built in.
+    # DuckDB must download nothing: JSON and Parquet are built in.
     database = duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False})
     columns = ", ".join(f"'{name}': '{kind}'" for name, kind in _columns())
     names = ", ".join(name for name, _ in _columns())

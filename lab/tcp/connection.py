@@ -1,192 +1,213 @@
-"""A connection's books by RFC 9293: what each side has sent, acknowledged and allowed, and what probes a closed window.
+"""The sequence variables of both ends of a connection (RFC 9293 section 3.3.1), as far as their segments show them.
 
-The words: SND.UNA of a side is the highest acknowledgment that its peer has sent; the edge is that plus the peer's last
-window. A window is closed when the last one advertised is 0, which is 0 under any scale. Constant memory.
+What each segment is follows from them: new data, an acknowledgment, a window that reopens, a probe of a closed window.
+Only the last segments are kept, so memory is constant.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from lab.tcp.marks import LARGEST_SHIFT, Analysis, Mark
-from lab.tcp.segment import ControlBits, Segment
+from lab.tcp.marks import MAX_SHIFT, Mark, WiresharkAnalysis
+from lab.tcp.segment import ACK, FIN, RST, SYN, Segment
 from lab.tcp.seq import HALF, MODULUS, before, distance, forward
 
 SILENCE_NS = 190_000_000
 """The persist timer waits 200 ms or more (TCP_RTO_MIN of Linux); a jiffy at HZ=250 and the capture take up to 8 ms."""
 
-_SYN, _FIN, _RST, _ACK = (int(bit) for bit in (ControlBits.SYN, ControlBits.FIN, ControlBits.RST, ControlBits.ACK))
 
-
-class Kind(StrEnum):
-    """What makes a segment matter. Each value is its comment in Wireshark, before the number of bytes is put in."""
+class ProbeKind(StrEnum):
+    """A segment sent into a closed or silly window. The value is its comment in Wireshark, with `bytes` to fill in."""
 
     PROBE = "0 bytes at SND.UNA-1 into a zero window; Wireshark calls this Keep-Alive"
     RETRANSMISSION = "{bytes} bytes sent again at SND.UNA into a zero window; Wireshark calls this Retransmission"
     BYTE = "1 new byte at the edge of a zero window; Wireshark calls this ZeroWindowProbe"
-    FRAGMENT = "{bytes} new bytes that fill a silly window to its edge, sent by the persist timer; no probe"
+    SILLY_WINDOW = "{bytes} new bytes that fill a silly window to its edge, sent by the persist timer; no probe"
 
 
-PROBES = frozenset((Kind.PROBE, Kind.RETRANSMISSION, Kind.BYTE))
+PROBES = frozenset((ProbeKind.PROBE, ProbeKind.RETRANSMISSION, ProbeKind.BYTE))
+"""The kinds sent into a closed window: no byte of them can be accepted."""
 
 
-class Marks(NamedTuple):
-    """What one segment is: to Wireshark, and to us. `moved`: a new byte, sent or acknowledged, or a window reopened."""
+class SegmentFacts(NamedTuple):
+    """What one segment is to its connection."""
 
-    analysis: Mark
-    kind: Kind | None
+    marks: Mark
+    """Wireshark's."""
+    probe: ProbeKind | None
     moved: bool
+    """It sends or acknowledges a byte (or a FIN) that is new, or it reopens a window."""
     reopened: bool
+    """It reopens the window of its sender."""
 
 
 NO_MARK = Mark(0)
-NOTHING = Marks(NO_MARK, None, False, False)
-MOVED = Marks(NO_MARK, None, True, False)
+MOVED = SegmentFacts(NO_MARK, None, True, False)
 
 
 @dataclass(slots=True)
-class Side:
-    """What one side has said so far. `next` is its SND.NXT; `acked` and `wnd` are what it grants to its peer."""
+class Tcb:
+    """What the segments show of one end's transmission control block. None: no segment has shown it yet.
+
+    The SND.UNA of one end is the RCV.NXT of the other.
+    """
 
     address: str
-    next: int | None = None
-    acked: int | None = None
-    wnd: int | None = None
-    scale: int | None = None
-    syn: bool = False
-    longest: int = 0
-    sent_ns: int | None = None
+    snd_nxt: int | None = None
+    """After the highest byte that it has sent, or that its peer has acknowledged."""
+    rcv_nxt: int | None = None
+    """Its highest acknowledgment."""
+    rcv_wnd: int | None = None
+    """The window in the segment of its highest acknowledgment, the latest such; as sent, not scaled."""
+    rcv_wscale: int | None = None
+    """The window scale option of its SYN."""
+    syn_seen: bool = False
+    max_payload: int = 0
+    """The largest payload of a segment so far."""
+    data_sent_ns: int | None = None
+    """When it last sent payload."""
 
     @property
     def closed(self) -> bool | None:
-        """Whether the last window advertised is 0. None: the side has advertised none."""
-        return None if self.wnd is None else self.wnd == 0
+        """Whether the last window that it advertised is 0, which is 0 under any scale. None: it advertised none."""
+        return None if self.rcv_wnd is None else self.rcv_wnd == 0
 
 
-class Connection:
-    """The two sides between `one` and `other`. With `analysis=False` Wireshark's marks are left out: half the time."""
+class TcpConnection:
+    """Both ends, `one` and `other`. With `marks=False` Wireshark's marks are left out, which halves the time."""
 
-    def __init__(self, one: str, other: str, *, analysis: bool = True) -> None:
-        self.sides = {one: Side(one), other: Side(other)}
+    def __init__(self, one: str, other: str, *, marks: bool = True) -> None:
+        self.tcbs = {one: Tcb(one), other: Tcb(other)}
         self.moved_ns: int | None = None
-        self._analysis = Analysis(one, other) if analysis else None
+        """When a segment last moved something."""
+        self._analysis = WiresharkAnalysis(one, other) if marks else None
 
     def restarts(self, segment: Segment) -> bool:
-        """Whether this is the SYN of another connection between the same ports: not to be fed."""
+        """Whether this SYN begins another connection between the same ports: do not feed it to this one."""
         return self._analysis is not None and self._analysis.restarts(segment)
 
-    def feed(self, segment: Segment) -> Marks:
-        """Note the next segment, in captured order, of this connection."""
-        sender, peer, bits = self.sides[segment.source], self.sides[segment.destination], int(segment.bits)
-        if self._analysis is None and bits == _ACK and _only_acknowledges(segment, sender, peer):
+    def feed(self, segment: Segment) -> SegmentFacts:
+        """Takes the next segment of this connection, in captured order."""
+        sender, peer, bits = self.tcbs[segment.source], self.tcbs[segment.destination], int(segment.bits)
+        if self._analysis is None and bits == ACK and _only_acknowledges(segment, sender, peer):
             self.moved_ns = segment.time_ns
             return MOVED
-        analysis = self._analysis.mark(segment) if self._analysis else NO_MARK
-        if bits & _RST:
-            return Marks(analysis, None, False, False)
-        if bits & _SYN:
-            _greet(segment, sender, bits)
-            return Marks(analysis, None, False, False)
+        marks = self._analysis.mark(segment) if self._analysis else NO_MARK
+        if bits & RST:
+            return SegmentFacts(marks, None, False, False)
+        if bits & SYN:
+            _note_syn(segment, sender, bits)
+            return SegmentFacts(marks, None, False, False)
         still = self.moved_ns is not None and segment.time_ns - self.moved_ns >= SILENCE_NS
-        kind = _kind(segment, sender, peer, still)
-        moved = kind not in PROBES and _sends(segment, sender, bits & _FIN)
+        probe = _probe_kind(segment, sender, peer, still)
+        moved = probe not in PROBES and _note_data(segment, sender, bits & FIN)
         reopened = False
-        if bits & _ACK:
+        if bits & ACK:
             reopened = _reopens(segment, sender)
-            moved |= _grants(segment, sender, peer) or reopened
+            moved |= _note_acknowledgment(segment, sender, peer) or reopened
         if segment.length:
-            sender.sent_ns = segment.time_ns
+            sender.data_sent_ns = segment.time_ns
         if moved:
             self.moved_ns = segment.time_ns
-        return Marks(analysis, kind, moved, reopened)
+        return SegmentFacts(marks, probe, moved, reopened)
 
 
-def _only_acknowledges(segment: Segment, sender: Side, peer: Side) -> bool:
-    """Whether the segment is one of the thousands in a row that do no more, while its window was open; then noted.
+def _only_acknowledges(segment: Segment, sender: Tcb, peer: Tcb) -> bool:
+    """Notes a segment that does nothing but acknowledge new data with an open window. False: it does more or less.
 
-    What follows for others comes to the same with it, at four times the cost: a blast is captured beside its programs.
+    Bulk transfers have thousands of these in a row. The general way has the same result at four times the cost, and
+    the live capture shares the CPU with the two programs.
     """
     _, _, _, _, seq, ack, wnd, length, _, _ = segment
-    if length or seq != sender.next or not sender.wnd:
+    if length or seq != sender.snd_nxt or not sender.rcv_wnd:
         return False
-    assert sender.acked is not None, "it came with the window"
-    if not 0 < (ack - sender.acked) % MODULUS < HALF:
+    assert sender.rcv_nxt is not None, "it came with the window"
+    if not 0 < (ack - sender.rcv_nxt) % MODULUS < HALF:
         return False
-    sender.acked, sender.wnd = ack, wnd
-    if peer.next is None or 0 < (ack - peer.next) % MODULUS <= HALF:
-        peer.next = ack
+    sender.rcv_nxt, sender.rcv_wnd = ack, wnd
+    if peer.snd_nxt is None or 0 < (ack - peer.snd_nxt) % MODULUS <= HALF:
+        peer.snd_nxt = ack
     return True
 
 
-def _greet(segment: Segment, sender: Side, bits: int) -> None:
-    """A SYN's own window is never scaled (RFC 7323), and says nothing that matters here."""
-    sender.syn, sender.scale = True, segment.scale
-    sender.next = forward(segment.seq, 1 + segment.length)
-    if bits & _ACK:
-        sender.acked = segment.ack
+def _note_syn(segment: Segment, sender: Tcb, bits: int) -> None:
+    """The window of a SYN is never scaled (RFC 7323 section 2.2), and is not noted."""
+    sender.syn_seen, sender.rcv_wscale = True, segment.scale
+    sender.snd_nxt = forward(segment.seq, 1 + segment.length)
+    if bits & ACK:
+        sender.rcv_nxt = segment.ack
 
 
-def _kind(segment: Segment, sender: Side, peer: Side, still: bool) -> Kind | None:
-    """What the segment is to a peer whose window is closed or silly. None: nothing of note.
+def _probe_kind(segment: Segment, sender: Tcb, peer: Tcb, still: bool) -> ProbeKind | None:
+    """What the segment is to a peer whose window is closed or silly. None: nothing special.
 
-    A keep-alive into a closed window with nothing unsent is the same byte for byte as a probe of Linux, and counts as
-    one; only its constant period would tell.
+    A keep-alive of a sender without unsent data equals a probe byte for byte, and counts as one here; only its constant
+    period tells it apart (`lab.wire.persist_timer`).
     """
-    if peer.wnd is None or peer.acked is None:
+    if peer.rcv_wnd is None or peer.rcv_nxt is None:
         return None
-    if peer.wnd:
-        return Kind.FRAGMENT if segment.length and _fills_silly_window(segment, sender, peer) else None
-    offset = distance(peer.acked, segment.seq)
-    if offset == -1 and not segment.length and not segment.bits & _FIN:
-        return Kind.PROBE
+    if peer.rcv_wnd:
+        return ProbeKind.SILLY_WINDOW if segment.length and _fills_silly_window(segment, sender, peer) else None
+    offset = distance(peer.rcv_nxt, segment.seq)
+    if offset == -1 and not segment.length and not segment.bits & FIN:
+        return ProbeKind.PROBE
     if offset or not segment.length:
         return None
-    if sender.next is not None and before(segment.seq, sender.next):
-        return Kind.RETRANSMISSION
+    if sender.snd_nxt is not None and before(segment.seq, sender.snd_nxt):
+        return ProbeKind.RETRANSMISSION
     if segment.length == 1:
-        return Kind.BYTE
-    # New to us only: the original went out on an open window, which mode `proof` does not keep. That the peer's window
-    # opened unseen instead is out of the question, for the sender's is closed: the peer could not send, and did not.
-    return Kind.RETRANSMISSION if still and sender.wnd == segment.wnd == 0 and sender.acked == segment.ack else None
+        return ProbeKind.BYTE
+    # These bytes are new to the capture, and yet may be a retransmission: capture mode `proof` does not keep data sent
+    # into an open window. The other explanation is that the peer has reopened its window on a data segment, which that
+    # mode does not keep either. It is excluded if the sender's own window is closed and its acknowledgment unchanged:
+    # then the peer has sent no data.
+    again = still and sender.rcv_wnd == segment.wnd == 0 and sender.rcv_nxt == segment.ack
+    return ProbeKind.RETRANSMISSION if again else None
 
 
-def _fills_silly_window(segment: Segment, sender: Side, peer: Side) -> bool:
+def _fills_silly_window(segment: Segment, sender: Tcb, peer: Tcb) -> bool:
     """New bytes that end exactly at the edge, shorter than what the side sends otherwise, after a timer's silence."""
-    if peer.acked is None or peer.wnd is None or not (peer.syn and sender.syn) or sender.sent_ns is None:
+    if peer.rcv_nxt is None or peer.rcv_wnd is None or sender.data_sent_ns is None:
         return False
-    shift = min(peer.scale, LARGEST_SHIFT) if peer.scale is not None and sender.scale is not None else 0
+    if not (peer.syn_seen and sender.syn_seen):
+        return False
+    scaled = peer.rcv_wscale is not None and sender.rcv_wscale is not None
+    shift = min(peer.rcv_wscale or 0, MAX_SHIFT) if scaled else 0
     return (
-        forward(segment.seq, segment.length) == forward(peer.acked, peer.wnd << shift)
-        and (sender.next is None or not before(segment.seq, sender.next))
-        and segment.length < sender.longest
-        and segment.time_ns - sender.sent_ns >= SILENCE_NS
+        forward(segment.seq, segment.length) == forward(peer.rcv_nxt, peer.rcv_wnd << shift)
+        and (sender.snd_nxt is None or not before(segment.seq, sender.snd_nxt))
+        and segment.length < sender.max_payload
+        and segment.time_ns - sender.data_sent_ns >= SILENCE_NS
     )
 
 
-def _sends(segment: Segment, sender: Side, fin: int) -> bool:
-    """Note what the segment sends; whether any of it is new, a FIN included."""
-    sender.longest = max(sender.longest, segment.length)
-    end = forward(segment.seq, segment.length + fin)  # The FIN bit is 1, and takes one number.
-    if sender.next is not None and not before(sender.next, end):
+def _note_data(segment: Segment, sender: Tcb, fin: int) -> bool:
+    """Notes what the segment sends. True: some of it is new, a FIN included."""
+    sender.max_payload = max(sender.max_payload, segment.length)
+    end = forward(segment.seq, segment.length + fin)  # A FIN takes one number, and `fin` is its bit, 1.
+    if sender.snd_nxt is not None and not before(sender.snd_nxt, end):
         return False
-    sender.next = end
+    sender.snd_nxt = end
     return end != segment.seq
 
 
-def _reopens(segment: Segment, sender: Side) -> bool:
-    return sender.wnd == 0 and segment.wnd != 0 and not _is_older(segment, sender)
+def _reopens(segment: Segment, sender: Tcb) -> bool:
+    return sender.rcv_wnd == 0 and segment.wnd != 0 and not _is_older(segment, sender)
 
 
-def _grants(segment: Segment, sender: Side, peer: Side) -> bool:
-    """Note what the segment acknowledges and allows; whether it acknowledges anew. An older one says nothing."""
+def _note_acknowledgment(segment: Segment, sender: Tcb, peer: Tcb) -> bool:
+    """Notes what the segment acknowledges, and its window. True: it acknowledges something new.
+
+    A segment with an older acknowledgment was overtaken, and its window is out of date: nothing is noted.
+    """
     if _is_older(segment, sender):
         return False
-    moved = sender.acked is not None and sender.acked != segment.ack
-    sender.acked, sender.wnd = segment.ack, segment.wnd
-    if peer.next is None or before(peer.next, segment.ack):
-        peer.next = segment.ack
+    moved = sender.rcv_nxt is not None and sender.rcv_nxt != segment.ack
+    sender.rcv_nxt, sender.rcv_wnd = segment.ack, segment.wnd
+    if peer.snd_nxt is None or before(peer.snd_nxt, segment.ack):
+        peer.snd_nxt = segment.ack
     return moved
 
 
-def _is_older(segment: Segment, sender: Side) -> bool:
-    return sender.acked is not None and before(segment.ack, sender.acked)
+def _is_older(segment: Segment, sender: Tcb) -> bool:
+    return sender.rcv_nxt is not None and before(segment.ack, sender.rcv_nxt)

@@ -1,9 +1,9 @@
-"""Segments as people write them: one line each, in tcpdump's words, for flow files and for messages.
+"""Segments as text, one line each, much as tcpdump prints them: for flow files and for messages.
 
     0.012 > P. 1:1001(1000) ack 1 win 250
 
 Time in seconds, `>` from the client or `<` from the server, control bits (`.` is ACK), first:next(length) of sequence
-numbers counted from each side's own first, ack, win as sent, and `wscale` on a SYN. What follows a `#` is left alone.
+numbers relative to the initial one of each side, ack, win as sent, and `wscale` on a SYN. A `#` begins a comment.
 """
 
 import re
@@ -24,7 +24,7 @@ LINE = re.compile(
 
 
 def parse(text: str, client: str, server: str, isns: tuple[int, int] = (0, 0)) -> Iterator[Segment]:
-    """The segments of the lines; `isns` are the client's and the server's first sequence numbers. Raises ValueError."""
+    """The segments of the lines; `isns` are the initial sequence numbers of client and server. Raises ValueError."""
     number = 0
     for line in text.splitlines():
         bare = line.partition("#")[0].strip()
@@ -52,7 +52,7 @@ def parse(text: str, client: str, server: str, isns: tuple[int, int] = (0, 0)) -
 
 
 def lines(segments: Iterable[Segment], client: str) -> Iterator[str]:
-    """The lines of one connection's segments, times from the first one on."""
+    """One line for each segment of one connection; times count from the first."""
     began_ns: int | None = None
     first: dict[str, int] = {}
     for segment in segments:

@@ -1,7 +1,13 @@
 """Where a spec is played: the only room that starts, stops or names containers, namespaces and programs.
 
-A testbed is one module with a constant TESTBED, found by `catalogue`. It raises a site (two hosts, each with an
+A testbed is one module with a constant TESTBED, found by `catalogue`. It creates a site (two hosts, each with an
 endpoint that waits at the barrier) and takes it down again whatever happens.
+
+* `compose`, `netns`, `loopback`: the testbeds.
+* `barrier`: holds a program before socket() until it gets its job. `messages`: what a program says, checked.
+* `process`: programs as processes of this machine. `services`: services of compose.yaml, for a run.
+* `engine`: the Docker engine. `containers`: containers of other people, only read.
+* `leftovers`: what killed labs left behind.
 """
 
 import importlib
@@ -9,13 +15,18 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import ParamSpec, TypeVar
 
-from lab.kernel import hostsettings
-from lab.kernel.aside import Aside
-from lab.kernel.hostsettings import Say
-from lab.kernel.netns import Namespace
+from lab.kernel.place import host_settings
+from lab.kernel.place.helper_process import HelperProcess
+from lab.kernel.place.host_settings import Say
+from lab.kernel.place.link import Interface
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Spec
 from lab.testbed.barrier import Program
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def nothing() -> None:
@@ -23,16 +34,20 @@ def nothing() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Aid:
-    """What a caller in a hurry gives to a testbed."""
+class Startup:
+    """What a caller may give to a testbed to make it start faster."""
 
     meanwhile: Callable[[], object] = nothing
-    """What it has to do anyway, called once, while it would only wait for the hosts to come up."""
-    aside: Aside | None = None
-    """One that was begun early: it stays the caller's."""
+    """Work that the caller has to do anyway. It is called once, while the testbed only waits for its hosts."""
+    helper: HelperProcess | None = None
+    """One that was started early. The caller closes it."""
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """`function`'s result, from the helper process if there is one: it has imported what is slow to import."""
+        return self.helper.call(function, *args, **kwargs) if self.helper else function(*args, **kwargs)
 
 
-ALONE = Aid()
+ALONE = Startup()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +57,16 @@ class Site:
     namespaces: Pair[Namespace]
     programs: Pair[Program]
     addresses: Pair[str]
-    interfaces: Pair[str]
+    interfaces: Pair[Interface]
     """Where the frames of each pass, in its namespace."""
     private_sysctls: bool = True
     """Whether each host has sysctls of its own that may be written."""
     standing: str = ""
-    """How to look at the pair while it stands, in words."""
+    """What a person can type to look at the pair while it stands."""
     notes: Mapping[str, str] = field(default_factory=dict)
-    """What the manifest should say of this place."""
-    aside: Aside | None = None
-    """Makes calls for the experiment, if it is there."""
+    """Facts about this place, for the manifest."""
+    helper: HelperProcess | None = None
+    """The caller's, if it has one: it makes calls for the experiment."""
     core_before: Mapping[str, str] = field(default_factory=dict)
     """`net.core.*` of the host before the spec's `host_sysctls` were written; empty if it has none."""
 
@@ -60,17 +75,17 @@ class Site:
 class Testbed:
     name: str
     summary: str
-    hosts: Callable[[Spec, Aid], AbstractContextManager[Site]]
-    """The two hosts alone, with the settings that are their own."""
+    hosts: Callable[[Spec, Startup], AbstractContextManager[Site]]
+    """The two hosts alone, without the settings of the whole machine."""
 
     @contextmanager
-    def site(self, spec: Spec, say: Say = hostsettings.silently, aid: Aid = ALONE) -> Iterator[Site]:
-        """The two hosts, and around them the settings that the spec wishes of the whole machine, for so long.
+    def site(self, spec: Spec, say: Say = host_settings.silently, startup: Startup = ALONE) -> Iterator[Site]:
+        """The two hosts. While they stand, the whole machine has the settings that the spec asks for.
 
         `say` gets a line for a person about those settings, such as that another lab has them and is waited for.
         """
-        with hostsettings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec, aid) as site:
-            yield replace(site, core_before=before, aside=aid.aside)
+        with host_settings.applied(spec.host_sysctls, say=say) as before, self.hosts(spec, startup) as site:
+            yield replace(site, core_before=before, helper=startup.helper)
 
 
 def find(name: str) -> Testbed:

@@ -1,8 +1,8 @@
-"""The controller's side of the start barrier: each program is held before socket() until it is given its job.
+"""The controller's side of the start barrier: each program is held before socket() until it gets its job.
 
-The other side is `lab.endpoint`. They meet on an abstract Unix socket, which belongs to the network namespace: no
-volume, no frame on the wire, no TCP socket; whoever may enter the namespace reaches it. So who stands there is asked of
-the kernel, and whatever comes from there is taken for a stranger's: it cannot make the controller wait, grow or fall.
+The other side is `lab.endpoint`. They meet on an abstract Unix socket, which belongs to the network namespace. It takes
+no volume, no frame on the wire and no TCP socket. Whoever may enter the namespace can listen there. So the controller
+asks the kernel which process listens, and trusts no message: none can make the controller wait, grow or fail.
 """
 
 import contextlib
@@ -17,24 +17,24 @@ from collections.abc import Mapping
 
 from lab.errors import SpecError, TestbedError
 from lab.evidence import Connected, Ended, Progress
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
 from lab.kernel.procfs import has_ended
-from lab.kernel.sockdiag import join_address
+from lab.kernel.sockets.sock_diag import join_address
 from lab.spec import Role
-from lab.testbed.reports import Exited, Listening, NoReportError, Refused, parse
+from lab.testbed.messages import Exited, Listening, NotAMessageError, Refused, parse
 
 PAGE_SIZE = 4096
 LOG_SIZE = 1 << 20
-"""A log ends there: a program's has three lines, and its memory would outlive it."""
+"""The maximum of a log. A program logs three lines, and the memory of its log would outlive it."""
 _COUNTERS = struct.Struct("<QQQQQ")  # magic, sent, received, stamp_ns, refused
 MOST_COUNTED = 1 << 62
-"""No program has moved so many bytes."""
+"""More bytes than any program moves."""
 MAX_LINE = 1 << 16
-MAX_REPORTS = 256
-"""A program makes three; a server two more for each stranger that connects to it."""
+MAX_MESSAGES = 256
+"""A program sends three. A server sends two more for each stranger that connects to it."""
 RETRY_S = 0.005
 SO_PASSRIGHTS = 83
-"""Since Linux 6.16 (asm-generic/socket.h): whether descriptors may be sent to this socket at all."""
+"""Since Linux 6.16 (asm-generic/socket.h): whether this socket accepts descriptors at all."""
 
 
 def _refuse(role: Role, why: str) -> TestbedError:
@@ -42,7 +42,7 @@ def _refuse(role: Role, why: str) -> TestbedError:
 
 
 class Program:
-    """One endpoint's program: its job, its reports, its progress page and its log."""
+    """One endpoint's program: its job, its messages, its progress page and its log."""
 
     def __init__(self, role: Role, connection: socket.socket) -> None:
         self.role = role
@@ -51,17 +51,17 @@ class Program:
         self.connected: Connected | None = None
         self.ended: Ended | None = None
         self.port: int | None = None
-        """Where the server listens, as soon as it does."""
+        """Where the server listens, once it does."""
         self.peer: str | None = None
-        """The client that a server was made for, once it is known: what it says of any other is passed over."""
+        """The client that a server is for, once it is known. What the server says of any other client is ignored."""
         self.gone = False
-        """Whether it has said its last word."""
+        """Whether it has closed its side."""
         self.plays_in: Namespace | None = None
-        """Where, if not in its host's namespace: so one host serves many runs, each in a namespace of its own."""
+        """The namespace to play in, if not its host's. So one host serves many runs, each in a namespace of its own."""
         self._connection = connection
         connection.setblocking(False)
         self._pending = b""
-        self._reports = 0
+        self._messages = 0
         self._attends_another = False
         self._job: Mapping[str, object] = {}
         self._page_fd = _memory(f"progress-{role}", PAGE_SIZE)
@@ -70,14 +70,14 @@ class Program:
 
     @classmethod
     def meet(cls, namespace: Namespace, identity: str, role: Role, limit_s: float, host_pid: int) -> "Program":
-        """Wait for the endpoint's host, which is that process, to listen, and connect. Raises TestbedError."""
+        """Wait until the endpoint's host, which is this process, listens; then connect. Raises TestbedError."""
         deadline = time.monotonic() + limit_s
         address = f"\0zero-window-lab/{identity}/{role}"
         while True:
             connection = namespace.call(socket.socket, socket.AF_UNIX, socket.SOCK_STREAM)
-            connection.setblocking(False)  # a listener that never accepts is not waited for
+            connection.setblocking(False)  # do not wait for a listener that never accepts
             with contextlib.suppress(OSError):
-                # A descriptor that is sent to us is closed in our name, which takes as long as its SO_LINGER says.
+                # We would have to close a descriptor that is sent to us, which takes as long as its SO_LINGER says.
                 connection.setsockopt(socket.SOL_SOCKET, SO_PASSRIGHTS, 0)
             try:
                 connection.connect(address)
@@ -108,11 +108,11 @@ class Program:
         except OSError as error:
             raise _refuse(self.role, f"has left the barrier ({error.strerror})") from None
 
-    def read_reports(self) -> None:
+    def read_messages(self) -> None:
         """Take in what the program has said since the last call; never blocks.
 
-        Raises TestbedError when the program was killed or went away without having ended its part, and when it says
-        what no program of ours does.
+        Raises TestbedError if the program was killed or went away before it had ended its conversation, or if it says
+        what no program of ours says.
         """
         while True:
             try:
@@ -133,26 +133,26 @@ class Program:
                 self._take(line)
 
     def _take(self, line: bytes) -> None:
-        self._reports += 1
-        if self._reports > MAX_REPORTS:
-            raise _refuse(self.role, f"says too much: more than {MAX_REPORTS} reports")
+        self._messages += 1
+        if self._messages > MAX_MESSAGES:
+            raise _refuse(self.role, f"says too much: more than {MAX_MESSAGES} messages")
         try:
-            report = parse(line, self.role)
-        except NoReportError:
-            raise _refuse(self.role, f"says what is no report: {line[:200]!r}") from None
+            message = parse(line, self.role)
+        except NotAMessageError:
+            raise _refuse(self.role, f"says what is no message: {line[:200]!r}") from None
         begun = self.port is not None or self.connected is not None
-        match report:
+        match message:
             case Listening(port) if self.role is Role.SERVER and not begun and self._job.get("port") in (0, None, port):
                 self.port = port
-            case Connected() if self._may_connect(report):
-                self._attends_another = self.peer not in (None, report.remote)
+            case Connected() if self._may_connect(message):
+                self._attends_another = self.peer not in (None, message.remote)
                 if not self._attends_another:
-                    # A server serves one client after the other: what had ended was another's part.
-                    self.connected, self.ended = report, None
+                    # A server serves one client after the other: what had ended was another client's conversation.
+                    self.connected, self.ended = message, None
             case Ended() if self._attends_another:
                 pass
-            case Ended() if self.ended is None and (self.connected or report.error):
-                self.ended = report
+            case Ended() if self.ended is None and (self.connected or message.error):
+                self.ended = message
             case Refused(error) if not begun and self.ended is None:
                 raise SpecError(f"the {self.role}'s program refuses its job: {error}")
             case Exited(how):
@@ -163,11 +163,11 @@ class Program:
             case _:
                 raise _refuse(self.role, f"says what cannot be at this point: {line[:200]!r}")
 
-    def _may_connect(self, report: Connected) -> bool:
-        """Whether its part may begin now, and at the address that its job names."""
+    def _may_connect(self, message: Connected) -> bool:
+        """Whether it may connect now, and to the address that its job names."""
         if self.role is Role.CLIENT:
-            return not self.connected and not self.ended and report.remote == self._server_address()
-        return self.port is not None and report.local == self._server_address()
+            return not self.connected and not self.ended and message.remote == self._server_address()
+        return self.port is not None and message.local == self._server_address()
 
     def _server_address(self) -> str:
         host = str(self._job["address"])
@@ -175,9 +175,9 @@ class Program:
         return join_address(packed, self.port or int(str(self._job["port"])))
 
     def progress(self) -> Progress | None:
-        """The counters, from the shared page. The stamp is written last, so a counter is never older than its stamp.
+        """The counters on the shared page; None if they are impossible: too many bytes, or a stamp in the future.
 
-        None if they cannot be: too many bytes, or a stamp of the future.
+        The program writes the stamp last, so a counter is never older than the stamp.
         """
         now = time.time_ns()
         _, sent, received, stamp_ns, refused = _COUNTERS.unpack_from(self._page)
@@ -186,7 +186,7 @@ class Program:
         return Progress(now, self.role, sent, received, stamp_ns, refused)
 
     def log(self) -> bytes:
-        """What the program has logged: up to where it wrote last, for we share the offset of its descriptor."""
+        """What the program has logged, up to where it wrote last: it shares the offset of its descriptor with us."""
         return os.pread(self._log_fd, min(LOG_SIZE, os.lseek(self._log_fd, 0, os.SEEK_CUR)), 0)
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ class Program:
 
 
 def _memory(name: str, size: int) -> int:
-    """A memfd of this size for good: we map it, and reading a page that was cut off is a SIGBUS (memfd_create(2))."""
+    """A memfd that keeps this size: we map it, and reading a page that was cut off is a SIGBUS (memfd_create(2))."""
     made = os.memfd_create(f"zero-window-lab-{name}", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(made, size)
     fcntl.fcntl(made, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)

@@ -1,7 +1,8 @@
-"""Two containers on a network of their own: compose.yaml brings them up, the Docker SDK finds them by their labels.
+"""Two containers on a network of their own: compose.yaml starts them, the Docker SDK finds them by their labels.
 
-In the controller's container the pair is there already, or soon: it is found in /proc, met, and left standing. On the
-host, root brings the pair up for one run and plays it from outside; who may use Docker only has the controller do it.
+In the controller's container the pair runs already, or will soon: it is found in /proc, met, and left standing. On the
+host, root starts the pair for one run and plays it from outside. For a user who may use Docker only, the controller's
+container plays it.
 """
 
 import errno
@@ -14,29 +15,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import EnvironmentLacksError, LabError, TestbedError
-from lab.kernel import journal, link
-from lab.kernel.netns import Namespace
+from lab.kernel.place import journal, link
+from lab.kernel.place.netns import Namespace
 from lab.kernel.procfs import argv, parent_of, start_of
 from lab.spec import Pair, Role, Spec
-from lab.testbed import ALONE, Aid, Site, Testbed, brought_up, engine, process
-from lab.testbed.brought_up import Pipe
+from lab.testbed import ALONE, Site, Startup, Testbed, engine, process, services
 from lab.testbed.leftovers import is_left
+from lab.testbed.services import Pipe
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 RETRY_S = 0.02
 EXEC_S = 2.0
-"""The engine calls a container running a moment before what it has forked becomes the container's program (execve)."""
+"""The engine reports a container as running a moment before its process has executed the container's program."""
 IPV6_S = 5.0
-"""An address is tentative for a second or two, until nobody has answered for it (RFC 4862 section 5.4)."""
+"""An address is tentative for a second or two, until no duplicate has answered (RFC 4862 section 5.4)."""
 
 
 @contextmanager
-def site(spec: Spec, aid: Aid = ALONE) -> Iterator[Site]:
-    aid.meanwhile()
-    with _in_a_controller(spec) if os.environ.get("LAB_CONTROLLER") == "1" else _on_the_host(spec) as raised:
-        yield raised
+def site(spec: Spec, startup: Startup = ALONE) -> Iterator[Site]:
+    startup.meanwhile()
+    with _in_a_controller(spec) if os.environ.get("LAB_CONTROLLER") == "1" else _on_the_host(spec) as ready:
+        yield ready
 
 
 @contextmanager
@@ -55,10 +56,10 @@ def _on_the_host(spec: Spec) -> Iterator[Site]:
         owner = engine.this_lab()
         _refuse_what_stands(client, spec.net)
         values = {"LAB_NET": spec.net, "LAB_OWNER": owner, "LAB_MTU": str(spec.mtu or "")}
-        stack.enter_context(brought_up.services(client, values, "server", "client"))
+        stack.enter_context(services.started(client, values, "server", "client"))
         namespaces, pids, notes = [], [], {"engine": str(client.version()["Version"])}
         for role in Role:
-            container = brought_up.container(client, owner, spec.net, role)
+            container = services.container(client, owner, spec.net, role)
             pids.append(container.attrs["State"]["Pid"])
             namespaces.append(stack.enter_context(_namespace_of(spec, role, pids[-1])))
             notes |= {
@@ -88,19 +89,19 @@ def _look_at(pids: Pair[int]) -> str:
 
 @contextmanager
 def _alone(namespace: Namespace, net: str) -> Iterator[None]:
-    """Held by the one controller of a pair. An abstract name lives as long as its socket: no kill leaves it behind."""
+    """Hold the lock of a pair's only controller. No kill leaves it behind: an abstract name ends with its socket."""
     with namespace.call(socket.socket, socket.AF_UNIX) as lock:
         try:
             lock.bind(f"\0zero-window-lab/{net}/controller")
         except OSError:
             raise TestbedError(
-                f"another lab plays on {net} already: set LAB_NET to another, {brought_up.another(net)}"
+                f"another lab plays on {net} already: set LAB_NET to another, {services.another(net)}"
             ) from None
         yield
 
 
 def _found(spec: Spec, role: Role) -> tuple[int, Namespace]:
-    """The endpoint of this lab, as soon as it is there: the start order does not matter."""
+    """The endpoint of this lab, as soon as it runs. The start order does not matter."""
     deadline = time.monotonic() + spec.limits.barrier_s
     why = "is its container up, with the same LAB_NET? (docker compose ps)"
     while True:
@@ -115,7 +116,7 @@ def _found(spec: Spec, role: Role) -> tuple[int, Namespace]:
 
 
 def _endpoints(role: Role, net: str) -> list[int]:
-    """Processes that run as this endpoint; not those that it has forked, whose argv is the same."""
+    """Processes that run as this endpoint, without the processes that they have forked, whose argv is the same."""
     wanted = ["-m", "lab.endpoint", role, net]
     return [
         pid
@@ -144,12 +145,12 @@ def _namespace_of(spec: Spec, role: Role, pid: int) -> Namespace:
 
 
 def _identifying(spec: Spec, role: Role) -> str:
-    """The address that only this lab's endpoint has: the one of IPv4, since IPv6 may be missing."""
+    """The address that only this lab's endpoint has. It is that of IPv4, since IPv6 may be missing."""
     return f"{spec.net}.{10 if role is Role.SERVER else 20}"
 
 
 def _await_address(namespace: Namespace, address: str) -> None:
-    """Until a program may bind the address, which a tentative one forbids."""
+    """Wait until a program can bind the address; a tentative one cannot be bound."""
     deadline = time.monotonic() + IPV6_S
     while not namespace.call(_may_bind, address):
         if time.monotonic() > deadline:
@@ -171,7 +172,7 @@ def _may_bind(address: str) -> bool:
 
 
 def _refuse_what_stands(client: "DockerClient", net: str) -> None:
-    """A pair of somebody else on this net is never touched; what a killed lab left there is put away."""
+    """Remove what a killed lab left on this net. Refuse to play if anything of somebody else stands there."""
     engine.clear(client, lambda: [each for each in engine.things(client, net=net) if is_left(each)], 1)
     standing = engine.things(client, net=net)
     if standing:
@@ -179,25 +180,25 @@ def _refuse_what_stands(client: "DockerClient", net: str) -> None:
         whose = "another lab" if first.owner else "`docker compose up`"
         raise EnvironmentLacksError(
             f"{net} is taken by {whose} ({first.kind} {first.name}): end that, or set LAB_NET to another, "
-            f"{brought_up.another(net)}"
+            f"{services.another(net)}"
         )
 
 
 def through_the_controller(spec: Spec, environment: Mapping[str, str], out: Pipe, err: Pipe) -> int:
-    """The exit code of the controller's container, which plays with these LAB_* variables; `out` and `err` are its."""
+    """The exit code of the controller's container. It gets these LAB_* variables, `out` and `err` its output."""
     runs = Path(environment.get("LAB_RUNS") or process.PROJECT / "runs").absolute()
     try:
-        runs.mkdir(parents=True, exist_ok=True)  # else the engine makes it, and it is root's
+        runs.mkdir(parents=True, exist_ok=True)  # else the engine makes it, as root
     except OSError as error:
         raise EnvironmentLacksError(f"cannot make {runs} ({error.strerror}): give another folder with --runs") from None
     with engine.reached() as client:
         owner = engine.this_lab()
         _refuse_what_stands(client, spec.net)
-        # The engine makes the journal's folder, as root, and an engine without root may not: for who wishes it only.
+        # The engine makes the journal's folder, as root, which a rootless engine may not: only if it is needed.
         state = str(journal.path()) if spec.host_sysctls else os.devnull
         mine = {"LAB_NET": spec.net, "LAB_OWNER": owner, "LAB_RUNS_ON_HOST": str(runs), "LAB_STATE": state}
-        with brought_up.services(client, {**environment, **mine}, "server", "client", "controller"):
-            return brought_up.followed(brought_up.container(client, owner, spec.net, "controller"), out, err)
+        with services.started(client, {**environment, **mine}, "server", "client", "controller"):
+            return services.followed(services.container(client, owner, spec.net, "controller"), out, err)
 
 
 TESTBED = Testbed("compose", "two containers on a network of their own, brought up by Docker Compose", site)

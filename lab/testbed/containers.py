@@ -1,4 +1,4 @@
-"""Other people's containers: their names, their processes and their network namespaces. Reads, and changes nothing."""
+"""Other people's containers: their names and their processes. Reads, and changes nothing."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ID = re.compile(r"\b[0-9a-f]{64}\b")
 PROJECT = "com.docker.compose.project"
 NAMES_S = 2
-"""For a name nobody waits long: an engine that stalls must not keep a verdict back."""
+"""The limit for a question about names: an engine that stalls must not delay a verdict."""
 
 
 def main_pids(names: Iterable[str], projects: Iterable[str]) -> dict[str, int]:
@@ -26,7 +26,7 @@ def main_pids(names: Iterable[str], projects: Iterable[str]) -> dict[str, int]:
 
 
 def main_pids_now(names: Iterable[str], projects: Iterable[str]) -> dict[str, int]:
-    """Of those that run at this moment; of none where no engine answers soon."""
+    """The same for those that run at this moment; nothing if no engine answers soon."""
     found: dict[str, int] = {}
     with suppress(EnvironmentLacksError, TestbedError), engine.reached(NAMES_S) as client:
         for each in _asked(client, names, projects):
@@ -70,7 +70,7 @@ def _running(attributes: dict[str, dict[str, int]]) -> dict[str, int]:
 
 
 def names_of(pids: Iterable[int]) -> dict[int, str]:
-    """The container of each process that is in one, by what its cgroup says; its id where no engine answers soon."""
+    """The container of each process that is in one, from its cgroup; the id if no engine answers soon."""
     ids = {pid: identifier for pid in pids if (identifier := _container_id(pid))}
     if not ids:
         return {}

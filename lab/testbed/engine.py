@@ -1,4 +1,4 @@
-"""The Docker engine: reaches it, and finds and removes what a lab made in it, by its labels and never by name."""
+"""The Docker engine: connects to it, and finds and removes what a lab made in it, by labels and never by name."""
 
 import os
 import time
@@ -19,8 +19,8 @@ NET, OWNER = "org.zero-window-lab.net", "org.zero-window-lab.owner"
 
 CALL_S = 60
 QUIET_S, LOOKS = 0.5, 3
-"""What a killed lab had asked for still comes up, 0.03 to 0.97 s after the kill (6 of 20 kills during the start): so
-many looks in a row, with such a pause between them, must find nothing."""
+"""What a killed lab had asked for may still appear, 0.03 to 0.97 s after the kill (6 of 20 kills during the start). So
+this many looks in a row, with this pause between them, must find nothing."""
 LIMIT_S = 30.0
 
 
@@ -37,9 +37,9 @@ class Thing:
 
 @contextmanager
 def reached(call_s: int = CALL_S) -> Iterator["DockerClient"]:
-    """A client of the engine, whose calls take so many seconds at most.
+    """A client of the engine, whose calls take at most `call_s`.
 
-    Raises EnvironmentLacksError if there is none, TestbedError if it breaks away.
+    Raises EnvironmentLacksError if no engine answers, TestbedError if the engine refuses or the connection breaks.
     """
     import docker  # noqa: PLC0415 - 0.2 s to import
     import requests  # noqa: PLC0415
@@ -75,13 +75,13 @@ def _one_line(error: Exception) -> str:
 
 
 def this_lab() -> str:
-    """The mark of this process on what it makes: `pid:start ticks:boot id:pid namespace`."""
+    """The mark that this process puts on what it makes: `pid:start ticks:boot id:pid namespace`."""
     pid = os.getpid()
     return f"{pid}:{procfs.start_of(pid)}:{procfs.boot_id()}:{_pid_namespace()}"
 
 
 def lives(owner: str) -> bool | None:
-    """Whether the lab that made it still runs; None where that cannot be known from here."""
+    """Whether the lab that made it still runs; None if that cannot be known from here."""
     match owner.split(":"):
         case [pid, start, boot, namespace] if pid.isdecimal() and start.isdecimal():
             pass
@@ -99,12 +99,12 @@ def _pid_namespace() -> str:
 
 
 def is_local() -> bool:
-    """Whether the engine is this machine's: of another's labs nothing can be known here."""
+    """Whether the engine is on this machine. Nothing can be known here about the labs of another one."""
     return os.environ.get("DOCKER_HOST", "unix://").startswith("unix://")
 
 
 def things(client: "DockerClient", **labels: str) -> list[Thing]:
-    """What carries the lab's labels, with these values, in any state: containers first, since they hold networks."""
+    """What has the lab's labels, with these values, in any state: containers first, since they use the networks."""
     wanted = [f"{_LABELS[key]}={value}" for key, value in labels.items()] or [NET]
     containers = client.api.containers(all=True, filters={"label": wanted})
     networks = client.api.networks(filters={"label": wanted})
@@ -122,9 +122,9 @@ def _thing(kind: str, identifier: str, name: str, labels: dict[str, str]) -> Thi
 
 
 def clear(client: "DockerClient", doomed: Callable[[], list[Thing]], looks: int) -> list[Thing]:
-    """Remove what `doomed` finds, until so many looks in a row find nothing: what was removed.
+    """Remove what `doomed` finds, until so many looks in a row find nothing. Returns what was removed.
 
-    Raises TestbedError for what is still there past the limit.
+    Raises TestbedError for what is still there after LIMIT_S.
     """
     removed: dict[str, Thing] = {}
     deadline = time.monotonic() + LIMIT_S
@@ -145,7 +145,7 @@ def clear(client: "DockerClient", doomed: Callable[[], list[Thing]], looks: int)
 
 
 def _remove(client: "DockerClient", thing: Thing) -> str | None:
-    """None when it is gone, else why it is not yet: it is being removed or still starts, or a network has users."""
+    """None once it is gone, else the reason: it is being removed or still starts, or containers use the network."""
     import docker  # noqa: PLC0415
 
     try:

@@ -1,7 +1,8 @@
-"""What killed labs left behind: finds it, and removes it without ever touching a lab that lives.
+"""Finds and removes what killed labs left behind. It never touches a lab that lives.
 
-The netns and loopback testbeds leave nothing by construction (anonymous namespaces, programs bound to die with the
-lab); their programs are looked for all the same. Settings of the whole host come first: nothing else may hinder that.
+The netns and loopback testbeds leave nothing by construction: their namespaces have no names, and their programs die
+with the lab. Their programs are looked for all the same. Settings of the whole host come first, so that no other
+failure can prevent that.
 """
 
 import os
@@ -10,15 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.errors import EnvironmentLacksError
-from lab.kernel import hostsettings
-from lab.kernel.journal import OutOfReachError
+from lab.kernel.place import host_settings
+from lab.kernel.place.journal import OutOfReachError
 from lab.kernel.procfs import argv, parent_of
 from lab.testbed import engine
 from lab.testbed.engine import Thing
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class Leftover:
     """Something that was removed, or that was left alone, and why."""
 
     kind: str
@@ -28,12 +29,12 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    removed: tuple[Item, ...]
-    untouched: tuple[Item, ...]
-    put_back: tuple[Item, ...] = ()
+    removed: tuple[Leftover, ...]
+    untouched: tuple[Leftover, ...]
+    put_back: tuple[Leftover, ...] = ()
     """Settings that are now as they were before the lab."""
-    failed: tuple[Item, ...] = ()
-    """What a person has to see to."""
+    failed: tuple[Leftover, ...] = ()
+    """What a person has to look after."""
 
 
 def restore() -> Restored:
@@ -44,32 +45,32 @@ def restore() -> Restored:
 
 def _restored_settings() -> Restored:
     try:
-        settled = [(each.as_before, Item("setting", each.name, each.why)) for each in hostsettings.restore()]
+        settled = [(each.as_before, Leftover("setting", each.name, each.why)) for each in host_settings.restore()]
     except OutOfReachError as error:
-        return Restored((), (Item("settings", "net.core", str(error)),))
+        return Restored((), (Leftover("settings", "net.core", str(error)),))
     except EnvironmentLacksError as error:
-        return Restored((), (), failed=(Item("settings", "net.core", str(error)),))
+        return Restored((), (), failed=(Leftover("settings", "net.core", str(error)),))
     put_back = tuple(item for as_before, item in settled if as_before)
     return Restored((), tuple(item for as_before, item in settled if not as_before), put_back)
 
 
 def _restored_things() -> Restored:
-    ended = tuple(Item("process", f"{pid} (lab.endpoint)", "its lab is gone") for pid in _end_orphans())
+    ended = tuple(Leftover("process", f"{pid} (lab.endpoint)", "its lab is gone") for pid in _end_orphans())
     try:
         with engine.reached() as client:
             if not engine.is_local():
-                elsewhere = Item("engine", "Docker", "is another machine's: run `lab restore` there")
+                elsewhere = Leftover("engine", "Docker", "is another machine's: run `lab restore` there")
                 return Restored(ended, (elsewhere,))
             gone = engine.clear(client, lambda: [each for each in engine.things(client) if is_left(each)], engine.LOOKS)
             others = [each for each in engine.things(client) if each.owner]
     except EnvironmentLacksError as error:
-        return Restored(ended, (Item("engine", "Docker", str(error)),))
-    removed = (Item(each.kind, each.name, f"its lab, process {_pid(each)}, is gone") for each in gone)
-    return Restored((*ended, *removed), tuple(Item(each.kind, each.name, _why_left_alone(each)) for each in others))
+        return Restored(ended, (Leftover("engine", "Docker", str(error)),))
+    removed = (Leftover(each.kind, each.name, f"its lab, process {_pid(each)}, is gone") for each in gone)
+    return Restored((*ended, *removed), tuple(Leftover(each.kind, each.name, _why_left_alone(each)) for each in others))
 
 
 def is_left(thing: Thing) -> bool:
-    """Whether a lab made it that lives no more. What a person brought up has no owner, and is that person's."""
+    """Whether a lab made it that no longer lives. What a person started by hand has no owner, and is left alone."""
     return bool(thing.owner) and engine.lives(thing.owner) is False
 
 
@@ -92,12 +93,12 @@ def _processes() -> list[int]:
 
 
 def _is_orphan(pid: int) -> bool:
-    """Whether it is an endpoint that init has taken over. A container's is the engine's, whoever its parent is."""
+    """Whether it is an endpoint that init has adopted. One in a container is the engine's, whoever its parent is."""
     parent = parent_of(pid)
     return (
         "lab.endpoint" in argv(pid)[2:4]
         and parent is not None
-        and (parent == 1 or argv(parent)[1:2] == ["--user"])  # systemd takes over what its user's sessions leave
+        and (parent == 1 or argv(parent)[1:2] == ["--user"])  # systemd adopts what its user's sessions leave
         and not any(word == "lab" or word.startswith("lab.") for word in argv(parent))
         and _in_this_pid_namespace(pid)
     )
@@ -111,7 +112,7 @@ def _in_this_pid_namespace(pid: int) -> bool:
 
 
 def _end(pid: int) -> bool:
-    """SIGTERM by a descriptor: the number may be another's by now."""
+    """Send SIGTERM by a descriptor: by now the number may be another process's."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -1,48 +1,47 @@
 """Two network namespaces and a veth pair: the same hosts as the containers', without Docker, with or without root.
 
-Nothing here has a name: the namespaces are held by descriptors and programs that die with the lab, so a kill -9 leaves
-nothing behind.
+Nothing here has a name. The namespaces are held by descriptors and by programs that die with the lab, so a kill -9
+leaves nothing behind.
 """
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
-from lab.kernel import link, machine, netns
-from lab.kernel.aside import Aside
-from lab.kernel.netns import Namespace
+from lab.kernel.place import link, machine, netns
+from lab.kernel.place.helper_process import HelperProcess
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Role, Spec
-from lab.testbed import Aid, Site, Testbed, process
+from lab.testbed import Site, Startup, Testbed, process
 
 PREFIX = {4: 24, 6: 120}
-INTERFACES = Pair(link.INTERFACE, link.INTERFACE)
 
 
 @contextmanager
-def site(spec: Spec, aid: Aid) -> Iterator[Site]:
+def site(spec: Spec, startup: Startup) -> Iterator[Site]:
     """Two hosts and their programs, for one run."""
-    if _became_root() and aid.aside:
-        aid.aside.call(netns.join_user_namespace_of, os.getpid())
+    if _became_root() and startup.helper:
+        startup.helper.call(netns.join_user_namespace_of, os.getpid())
     identity = os.urandom(8).hex()
     addresses = _addresses(spec)
     with ExitStack() as stack:
-        aside = aid.aside or stack.enter_context(Aside(machine.load_rtnetlink_alone))
+        helper = startup.helper or stack.enter_context(HelperProcess(machine.load_rtnetlink))
         namespaces = stack.enter_context(_namespaces())
         hosts = stack.enter_context(process.endpoints(namespaces, identity))
-        aside.ask(link.lay, *_cable(namespaces, spec))
-        aid.meanwhile()
-        aside.answer(spec.limits.barrier_s)
+        helper.ask(link.lay, *_cable(namespaces, spec))
+        startup.meanwhile()
+        interfaces = helper.answer(spec.limits.barrier_s)
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
         standing = f"nsenter -n -t {programs.client.host_pid} ss -tnoiem, and {programs.server.host_pid} for the server"
-        yield Site(namespaces, programs, addresses, INTERFACES, standing=standing)
+        yield Site(namespaces, programs, addresses, interfaces, standing=standing)
 
 
 @contextmanager
 def warm() -> Iterator[Callable[[Spec], AbstractContextManager[Site]]]:
-    """Raises one site after the other, without starting Python for each.
+    """Creates one site after the other, without starting Python for each.
 
-    Only the endpoints' hosts stay, in a namespace apart. The two namespaces of a site, their link and their programs
-    are new, so a run cannot see what was before it: no metrics of old connections, no TIME_WAIT, no route, no sysctl.
+    Only the endpoints' hosts stay, in a namespace of their own. Each site has new namespaces, a new link and new
+    programs. So a run sees nothing of the runs before: no metrics of old connections, no TIME_WAIT, route or sysctl.
     """
     _became_root()
     identity = os.urandom(8).hex()
@@ -53,12 +52,12 @@ def warm() -> Iterator[Callable[[Spec], AbstractContextManager[Site]]]:
             with ExitStack() as stack:
                 namespaces = stack.enter_context(_namespaces())
                 addresses = _addresses(spec)
-                link.lay(*_cable(namespaces, spec))
+                interfaces = link.lay(*_cable(namespaces, spec))
                 met = process.programs(Pair(apart, apart), identity, spec.limits.barrier_s, hosts)
                 programs = stack.enter_context(met)
                 for role in Role:
                     programs[role].plays_in = namespaces[role]
-                yield Site(namespaces, programs, addresses, INTERFACES)
+                yield Site(namespaces, programs, addresses, interfaces)
 
         yield next_site
 
@@ -81,7 +80,7 @@ def _addresses(spec: Spec) -> Pair[str]:
 
 
 def _cable(namespaces: Pair[Namespace], spec: Spec) -> tuple[Namespace, Namespace, tuple[str, str], int | None]:
-    """What `link.lay` is told."""
+    """The arguments of `link.lay`."""
     client, server = (f"{address}/{PREFIX[spec.ip]}" for address in _addresses(spec))
     return namespaces.client, namespaces.server, (client, server), spec.mtu
 

@@ -1,4 +1,4 @@
-"""Starts the endpoint programs as processes of this machine, bound to die with the lab."""
+"""Starts the endpoint programs as processes of this machine that die with the lab."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import lab
-from lab.kernel.netns import Namespace, program_in, signals_held
+from lab.kernel.place.netns import Namespace, program_in, signals_held
 from lab.spec import Pair, Role
 from lab.testbed.barrier import Program
 
@@ -18,7 +18,7 @@ PROJECT = Path(lab.__file__).resolve().parent.parent
 
 @contextmanager
 def endpoints(namespaces: Pair[Namespace], identity: str) -> Iterator[Pair[int]]:
-    """The pids of both endpoints, started each in its namespace; killed and reaped at the end."""
+    """The pids of both endpoints, each started in its namespace. They are ended and reaped at the end."""
     with ExitStack() as stack:
         yield Pair(*(stack.enter_context(_endpoint(namespaces[role], identity, role)) for role in Role))
 
@@ -29,11 +29,11 @@ def _endpoint(namespace: Namespace, identity: str, role: Role) -> Iterator[int]:
         process = subprocess.Popen(
             # -S: no site-packages, an endpoint is standard library only; it starts 20 ms sooner.
             [sys.executable, "-S", "-m", "lab.endpoint", role, identity],
-            cwd=PROJECT,  # is the first on the path of -m: no other package of that name can slip in
+            cwd=PROJECT,  # -m looks here first: no other package of that name can slip in
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},
-            start_new_session=True,  # Ctrl-C at the terminal is the controller's
+            start_new_session=True,  # Ctrl-C at the terminal is for the controller
             preexec_fn=program_in(namespace),  # noqa: PLW1509 - the lab has one thread here, and nothing else can setns
         )
     try:

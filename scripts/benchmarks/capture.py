@@ -23,13 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from lab import store
-from lab.kernel import hostsettings, link, machine, sysctl
-from lab.kernel.capture import SOL_PACKET, Capture
-from lab.kernel.netns import Namespace, program_in
+from lab.kernel.capture.ring import SOL_PACKET, Capture
+from lab.kernel.place import host_settings, link, machine, sysctl
+from lab.kernel.place.netns import Namespace, program_in
 from lab.pcap import pcapng
-from lab.proof.wire import WireWitness, notable
 from lab.spec import CaptureMode, Pair, Role
 from lab.tcp.frame import Frame, dissect
+from lab.wire.comments import frame_comments
+from lab.wire.witness import WireWitness
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ADDRESSES = Pair("198.18.110.20", "198.18.110.10")
@@ -82,8 +83,8 @@ def main(arguments: list[str]) -> int:
     """
     mebibytes = int(1024 * float(arguments[0])) if arguments else 1024
     rounds = int(arguments[1]) if len(arguments) > 1 else 5
-    wish = {"rmem_max": int(arguments[2])} if len(arguments) > 2 else {}
-    with hostsettings.applied(wish, say=print):
+    settings = {"rmem_max": int(arguments[2])} if len(arguments) > 2 else {}
+    with host_settings.applied(settings, say=print):
         print(f"net.core.rmem_max = {sysctl.read_core()['rmem_max']}")
         return _all(mebibytes, rounds)
 
@@ -181,7 +182,7 @@ def _ours(mode: CaptureMode, host: Namespace, folder: Path, told: int, hear: int
             for segment in filter(None, map(dissect, frames)):
                 witness.feed(segment)
             if frames:
-                writer.write(frames, notable(witness.facts(), frames[0].number))
+                writer.write(frames, frame_comments(witness.facts(), frames[0].number))
 
         before = _ready(hear)
         while not select.select([told], [], [], TICK_MS / 1000)[0]:

@@ -19,16 +19,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from lab.evidence import Evidence
-from lab.experiment import play
-from lab.forecast import SMALLEST_FRAME, Range, forecast
-from lab.kernel import sysctl
-from lab.kernel.netns import Namespace
-from lab.proof.account import Account
-from lab.proof.verdict import judge
+from lab.forecast import SMALLEST_FRAME, Range
+from lab.playing import foretell, play_and_judge
 from lab.scenario import find
 from lab.spec import Buffers, Limits, Load, Outcome, Pair, SocketOptions, Spec, Triple, Until
-from lab.testbed import catalogue
+from lab.verdict import Account
 
 AT_ONCE = 6
 """Pairs that play at the same time: most of a run is waiting."""
@@ -115,27 +110,15 @@ def with_payload(spec: Spec, payload: int) -> Spec:
 
 def measure(spec: Spec) -> Measured:
     """Play it and hold it against the forecast that its own settings give."""
-    with catalogue()[spec.testbed].site(spec) as site:
-        *_, evidence = play(spec, site)
-    return _beside(evidence)
-
-
-def _beside(evidence: Evidence) -> Measured:
-    verdict = judge(evidence)
-    seen = forecast(evidence.spec, evidence.settings, evidence.core)
-    went = all(end is not None and end.error is None for end in evidence.ended)
-    return Measured(evidence.spec, verdict.outcome, verdict.account, seen.client_accepted, seen.server_processed, went)
+    played = play_and_judge(spec)
+    verdict, foretold = played.verdict, played.verdict.forecast
+    went = all(end is not None and end.error is None for end in played.evidence.ended)
+    return Measured(spec, verdict.outcome, verdict.account, foretold.client_accepted, foretold.server_processed, went)
 
 
 def bounds(spec: Spec) -> tuple[int, int]:
     """Low and high, without a run: as `lab forecast` says them."""
-    from lab.evidence import Settings  # noqa: PLC0415
-    from lab.experiment import SETTINGS_KEYS  # noqa: PLC0415
-    from lab.forecast import tuned  # noqa: PLC0415
-
-    host = sysctl.read(Namespace.here(), SETTINGS_KEYS)
-    sides = (tuned(Settings(host, host, spec.mtu or 1500), each) for each in spec.buffers)
-    seen = forecast(spec, Pair(*sides), sysctl.read_core()).client_accepted
+    seen = foretell(spec).client_accepted
     assert seen.low is not None
     assert seen.high is not None
     return seen.low, seen.high

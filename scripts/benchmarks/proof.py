@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lab import store
-from lab.proof.wire import PROBES, Event
+from lab.evidence import Event
 from lab.spec import Role
+from lab.tcp.connection import PROBES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SQUEEZED = ["--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192"]

@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from lab import comparison
-from lab.cli.wishes import Wish
+from lab.cli.options import RunOptions
 
 ONCE = frozenset({"compose"})
 
@@ -32,7 +32,7 @@ def _compared(scenario: str, testbed: str, rounds: int) -> int:
     began, found, speeds = time.monotonic(), Counter[tuple[str, str]](), dict[str, list[float]]()
     wrong = 0
     for _ in range(rounds):
-        without = comparison.plain(comparison.bounded(Wish(scenario=scenario).spec(testbed)))
+        without = comparison.plain(comparison.bounded(RunOptions(scenario=scenario).spec(testbed)))
         for tried in comparison.compared(without):
             found[tried.remedy.name, tried.effect or f"undecided ({tried.last.outcome})"] += 1
             speeds.setdefault(tried.remedy.name, []).append(tried.last.bytes_per_s or 0.0)

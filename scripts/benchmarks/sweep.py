@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from lab.kernel.machine import available_memory
+from lab.kernel.place.machine import available_memory
 from lab.kernel.procfs import descendants
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -6,19 +6,16 @@ a freeze or a cure did not hold: the numbers may differ from kernel to kernel, t
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from lab import comparison, limits, remedy
-from lab.cli.wishes import Wish
-from lab.evidence import Evidence
-from lab.experiment import play
-from lab.forecast import forecast
-from lab.proof.verdict import Verdict, judge
-from lab.spec import Outcome, Until
-from lab.testbed import catalogue
+from lab.cli.options import RunOptions
+from lab.playing import play_and_judge
+from lab.spec import Outcome
+from lab.verdict import Verdict
 
 PUBLISHED_CURES = ("alternate", "send-less", "threads", "bigger-buffers")
 
@@ -47,18 +44,18 @@ def _print(row: Row) -> Row:
 
 
 def _freezes() -> Iterator[Row]:
-    few, _ = _played(Wish(payload="32"))
+    few = _verdict(RunOptions(payload="32"))
     says = "upper: with a small payload it works, and nobody notices"
     yield Row(says, f"32 bytes: {few.outcome}", few.outcome is Outcome.COMPLETED)
-    other, _ = _played(Wish(scenario="read-read"))
+    other = _verdict(RunOptions(scenario="read-read"))
     says = "the other deadlock: both wait for the other's first byte"
     yield Row(says, f"{other.outcome}, all queues empty", other.outcome is Outcome.READ_READ)
     for name, says, accepted, processed in (
         ("upper", "upper: with 1 GiB client and server wait for each other for ever", 1399600, 688032),
         ("echo", "echo: with 10 MiB both are stuck in send()", 164864, None),
     ):
-        verdict, evidence = _played(Wish(scenario=name))
-        seen = forecast(evidence.spec, evidence.settings, evidence.core).client_accepted
+        verdict = _verdict(RunOptions(scenario=name))
+        seen = verdict.forecast.client_accepted
         grade = f"{verdict.outcome}, {verdict.grade}; TCP keeps it up, for every probe is answered"
         yield Row(says, grade, verdict.outcome is Outcome.DEADLOCK)
         client, server = verdict.account.client_accepted, verdict.account.server_processed
@@ -75,7 +72,7 @@ def _freezes() -> Iterator[Row]:
 
 def _cures() -> Iterator[Row]:
     for scenario in ("upper", "echo"):
-        without = comparison.plain(comparison.bounded(Wish(scenario=scenario).spec("netns")))
+        without = comparison.plain(comparison.bounded(RunOptions(scenario=scenario).spec("netns")))
         for tried in comparison.compared(without, PUBLISHED_CURES):
             first, last = tried.trials[0], tried.last
             told = f"{tried.effect}: {first.payload:,} bytes {first.outcome}, {last.payload:,} {last.outcome}"
@@ -89,8 +86,5 @@ def _buffers() -> Iterator[Row]:
             yield Row(limit.claim, f"{limit.measured}: {limit.why}", limit.holds)
 
 
-def _played(wish: Wish) -> tuple[Verdict, Evidence]:
-    spec = replace(wish.spec("netns"), until=Until.PROBES)
-    with catalogue()["netns"].site(spec) as site:
-        *_, evidence = play(spec, site)
-    return judge(evidence), evidence
+def _verdict(options: RunOptions) -> Verdict:
+    return play_and_judge(options.spec("netns")).verdict

@@ -1,4 +1,4 @@
-"""What watching costs of a core, beside `ss -tinm` in a loop at the same rate: glances at 1000 pairs, and `lab watch`.
+"""What watching costs of a core, beside `ss -tinm` in a loop at the same rate: polls of 1000 pairs, and `lab watch`.
 
 The latter is the whole program, live, on 10 pairs on which nothing happens; beside one that only sleeps, too.
 """
@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 
-from lab.kernel.gate import Gate
-from lab.kernel.netns import Namespace
-from lab.watch import GATE_S, Targets, Watch
+from lab.kernel.place.netns import Namespace
+from lab.kernel.sockets.stall_poller import StallPoller
+from lab.watching import Targets, Watch
+from lab.watching.loop import POLL_S
 
 PERIOD_S, PORT = 0.05, 1060
 TALK = """
@@ -40,15 +41,15 @@ def main(arguments: list[str]) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (4 * pairs + 256, 4 * pairs + 256))
     with _inside(pairs) as namespace, closing(Watch(Targets(namespaces=(_path(namespace),)))) as watch:
         found = [each.ends for each in watch.connections()]
-        ours = _share(Gate(found).stands_anew, seconds, PERIOD_S, resource.RUSAGE_SELF)
+        ours = _share(StallPoller(found).found_new_stall, seconds, PERIOD_S, resource.RUSAGE_SELF)
         theirs = _share(partial(_ss, namespace), seconds, PERIOD_S, resource.RUSAGE_CHILDREN)
     print(f"{len(found)} pairs, both ends, every {PERIOD_S * 1000:.0f} ms or as often as it can")
-    print(f"{'':24}{'% of a core':>12}{'looks/s':>10}{'ms a look':>11}")
+    print(f"{'':24}{'% of a core':>12}{'polls/s':>10}{'ms a poll':>11}")
     for name, (share, rate) in {"lab watch": ours, "anchor: ss -tinm": theirs}.items():
         print(f"{name:24}{share * 100:12.1f}{rate:10.1f}{share / rate * 1000:11.2f}")
-    print(f"a look costs {theirs[0] / theirs[1] / (ours[0] / ours[1]):.1f} times less than the anchor's")
+    print(f"a poll costs {theirs[0] / theirs[1] / (ours[0] / ours[1]):.1f} times less than the anchor's")
     print(
-        f"\n{QUIET} quiet pairs, {1 / GATE_S:.0f} glances a second, {quiet_s:.0f} s, from {STARTED_S} s after the start"
+        f"\n{QUIET} quiet pairs, {1 / POLL_S:.0f} polls a second, {quiet_s:.0f} s, from {STARTED_S} s after the start"
     )
     print(f"{'':24}{'% of a core':>12}")
     for name, share in _live(quiet_s).items():
@@ -63,7 +64,7 @@ def _live(seconds: float) -> dict[str, float]:
         commands = {
             "lab watch, live": [*watch, "--netns", _path(namespace)],
             "  where others talk": [*watch, "--port", str(PORT)],
-            "anchor: only sleeps": [sys.executable, "-I", "-c", f"import time\nwhile True: time.sleep({GATE_S})"],
+            "anchor: only sleeps": [sys.executable, "-I", "-c", f"import time\nwhile True: time.sleep({POLL_S})"],
         }
         running = {name: subprocess.Popen(words, stdout=subprocess.DEVNULL) for name, words in commands.items()}
         try:
@@ -76,7 +77,7 @@ def _live(seconds: float) -> dict[str, float]:
             for each in running.values():
                 each.kill()
                 each.wait()
-        anchor, _ = _share(partial(_ss, namespace), min(seconds, 10.0), GATE_S, resource.RUSAGE_CHILDREN)
+        anchor, _ = _share(partial(_ss, namespace), min(seconds, 10.0), POLL_S, resource.RUSAGE_CHILDREN)
         return shares | {"anchor: ss -tinm": anchor}
 
 
@@ -87,7 +88,7 @@ def _used_s(pid: int) -> float:
 
 @contextmanager
 def _talk(namespace: Namespace) -> Iterator[None]:
-    """A pair that nobody watches sends a byte a hundred times a second: the watched ones are asked at each glance."""
+    """A pair that nobody watches sends a byte a hundred times a second: the watched ones are asked in each poll."""
     talker = namespace.call(subprocess.Popen, [sys.executable, "-I", "-c", TALK])
     try:
         yield
@@ -125,13 +126,13 @@ def _pairs(number: int) -> list[socket.socket]:
     return made
 
 
-def _share(look: Callable[[], object], seconds: float, period_s: float, who: int) -> tuple[float, float]:
-    """CPU seconds a second, and looks a second."""
-    before, began, looks = resource.getrusage(who), time.monotonic(), 0
+def _share(poll: Callable[[], object], seconds: float, period_s: float, who: int) -> tuple[float, float]:
+    """CPU seconds a second, and polls a second."""
+    before, began, polls = resource.getrusage(who), time.monotonic(), 0
     while (now := time.monotonic()) < began + seconds:
-        look()
-        looks += 1
+        poll()
+        polls += 1
         time.sleep(max(0.0, period_s - (time.monotonic() - now)))
     after, taken = resource.getrusage(who), time.monotonic() - began
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return used / taken, looks / taken
+    return used / taken, polls / taken

@@ -1,12 +1,12 @@
-"""The fault campaign: real runs of the lab, hurt at random instants, and what is left of them: nothing.
+"""The fault campaign: real runs of the lab, with faults injected at random instants. They must leave nothing behind.
 
-    mark.py         what tells the campaign's own processes from everybody else's
+    mark.py         tells the campaign's own processes from all others
     fingerprint.py  the host as a lab finds it, and must leave it
     ground.py       where a run is played: netns, compose, rootless
-    trial.py        one run, one fault: hurt, ended, restored, judged, compared
+    trial.py        one run, one fault: injected, ended, restored, judged, compared
     faults/         one family of faults a file, one function a fault
     flat.py         many runs in a row: does anything grow?
-    table.py        what came of it, by fault and testbed
+    table.py        the results, by fault and testbed
 
-`scripts/campaign` is the door; the tests beside it are its short form.
+`scripts/campaign` runs it; the tests beside it are its short form.
 """

@@ -35,7 +35,7 @@ NET = "198.18.120"
 def main(argv: Sequence[str]) -> int:
     if argv[:1] == ["flat"]:
         return flat.main(argv[1:])
-    wishes = _parser().parse_args(argv)
+    options = _parser().parse_args(argv)
     if os.geteuid() != 0:
         print("campaign: needs root: it mounts, enters namespaces and kills", file=sys.stderr)
         return 4
@@ -44,21 +44,21 @@ def main(argv: Sequence[str]) -> int:
     # A background job of a shell ignores the one and nohup(1) the other, and so would our labs.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, lambda *_: None)  # we do still, but what we start does not
+        signal.signal(signal.SIGHUP, lambda *_: None)  # we still ignore it, but what we start does not
     trials = []
     with ExitStack() as stack:
-        if "compose" in wishes.testbeds:
+        if "compose" in options.testbeds:
             subprocess.run([ROOT / "scripts/images"], check=True)
         grounds = [
-            paced(stack.enter_context(ground.ground(name)), wishes.net, alone=not wishes.shared)
-            for name in wishes.testbeds
+            paced(stack.enter_context(ground.ground(name)), options.net, alone=not options.shared)
+            for name in options.testbeds
         ]
-        with suppress(KeyboardInterrupt):  # what there is by then is told
-            alone = not wishes.shared
-            for trial in campaign(wishes.runs, wishes.faults, grounds, wishes.seed, wishes.net, alone=alone):
+        with suppress(KeyboardInterrupt):  # what there is by then is reported
+            alone = not options.shared
+            for trial in campaign(options.runs, options.faults, grounds, options.seed, options.net, alone=alone):
                 trials.append(trial)
-                _tell(f"{len(trials)}/{wishes.runs}", trial)
-    if wishes.format == "json":
+                _tell(f"{len(trials)}/{options.runs}", trial)
+    if options.format == "json":
         print(json.dumps(table.document(trials), indent=1))
     else:
         print("\n".join(table.lines(trials)))
@@ -71,7 +71,7 @@ def _tell(which: str, trial: Trial) -> None:
 
 
 def paced(place: Ground, net: str, *, alone: bool) -> Ground:
-    """The same, with the time that a run takes on this machine today: faults must come at all of its instants."""
+    """The same ground, with the time that a run takes now on this machine: faults must come at any instant of it."""
     calm = tried(0, catalogue()["none"], place, net, alone=alone)
     return replace(place, run_s=calm.run_s)
 
@@ -79,9 +79,9 @@ def paced(place: Ground, net: str, *, alone: bool) -> Ground:
 def campaign(
     runs: int, faults: Sequence[Fault], grounds: Sequence[Ground], seed: int, net: str, *, alone: bool
 ) -> Iterator[Trial]:
-    """So many faults, each on every testbed about equally often, in an order and at instants that `seed` draws.
+    """This many faults, each on every testbed about equally often, in an order and at instants that `seed` draws.
 
-    One that came too late is tried again, so that there are more runs than faults; at most twice as many.
+    A fault that came too late is tried again. So there are more runs than faults, but at most twice as many.
     """
     pairs = [(fault, place) for place in grounds for fault in faults if place.name in fault.grounds]
     dice = random.Random(seed)
@@ -95,12 +95,12 @@ def campaign(
         fault, place = waiting.popleft()
         trial = tried(seed * 100_000 + number, fault, place, net, alone=alone)
         yield trial
-        if not trial.hurt:
+        if not trial.injected:
             waiting.append((fault, place))
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="campaign", description="Hurts real runs, and compares what is left.")
+    parser = argparse.ArgumentParser(prog="campaign", description="Faults in real runs: is the host as before?")
     known = catalogue()
     parser.add_argument("--runs", type=at_least_one, default=RUNS, metavar="N", help="default %(default)s")
     parser.add_argument("--short", action="store_const", dest="runs", const=SHORT, help=f"{SHORT} runs")

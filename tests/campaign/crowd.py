@@ -1,4 +1,4 @@
-"""Several labs at once on one machine: each sees its own pair and nothing of the others', and judges it rightly."""
+"""Several labs at once on one machine: each sees its own pair only, and judges it correctly."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ END_S = 120.0
 SQUEEZED = ("--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192", "--send-size", "1024")
 OPTIONS = ("--so-rcvbuf", "8192", "--so-sndbuf", "8192", "--send-size", "1024")
 PLAYS = {"upper": "deadlock", "echo": "deadlock", "read-read": "read-read", "one-sided-stall": "one-sided-stall"}
-"""What is played in turn, and the only outcome that is right."""
+"""What is played in turn, and its only correct outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Lab:
 
 
 def crowd(testbeds: Sequence[str], net: str) -> list[Lab]:
-    """One lab for each, with scenarios in turn; on compose each has a LAB_NET of its own, from `net` upwards."""
+    """One lab for each testbed, with the scenarios in turn. Each has a LAB_NET of its own, from `net` upwards."""
     head, _, last = net.rpartition(".")
     scenarios = list(PLAYS)
     return [
@@ -44,7 +44,7 @@ def crowd(testbeds: Sequence[str], net: str) -> list[Lab]:
 
 
 def played_together(labs: Sequence[Lab], runs: Path) -> list[dict[str, Any]]:
-    """All started at once: the document of each. Raises AssertionError when one has none."""
+    """The document of each lab, all started at once. Raises AssertionError if one has none."""
     started = [
         subprocess.Popen(
             lab.command(runs),
@@ -70,7 +70,7 @@ def played_together(labs: Sequence[Lab], runs: Path) -> list[dict[str, Any]]:
 
 
 def wrong(labs: Sequence[Lab], told: Sequence[dict[str, Any]]) -> list[str]:
-    """Every verdict that is not right, and every sign that one lab saw another's pair."""
+    """Every wrong verdict, and every sign that one lab saw another's pair."""
     found = []
     programs: Counter[int] = Counter()
     for lab, verdict in zip(labs, told, strict=True):

@@ -1,9 +1,9 @@
 """The host as a lab finds it, and must leave it: sets of short lines by kind, so that two of them can be subtracted.
 
-`Scope` says what is looked at. Where the campaign is alone on the machine that is everything. Where others play labs
-too, it is what can be told as the campaign's own: processes by their mark, namespaces by those processes, links,
+`Scope` says what is looked at. If the campaign is alone on the machine, that is everything. If others play labs too, it
+is what can be recognised as the campaign's own: processes by their mark, namespaces by those processes, links,
 addresses, routes, rules, containers and networks by the campaign's LAB_NET, files and mounts by the folders given to
-its runs, sysctls by the values that only they write.
+its runs, sysctls by the values that only its runs write.
 """
 
 import os
@@ -25,10 +25,10 @@ Fingerprint = Mapping[str, frozenset[str]]
 NET_LABEL = "org.zero-window-lab.net"
 FOLDERS = ("/tmp", "/var/tmp", "/dev/shm", "/run", "/var/lib/zero-window-lab")
 TUNED = "4097 8193 8193"
-"""What the campaign's runs write into their own namespaces, and nobody else anywhere: on the host it were theirs."""
+"""What the campaign's runs, and nobody else, write into their own namespaces. On the host it would be theirs too."""
 
 PATIENCE_S = 10.0
-"""The kernel takes a namespace apart behind the back of whoever closed it last; what lasts longer than this stays."""
+"""The kernel removes a namespace some time after its last user has closed it. What lasts longer than this stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Scope:
     folders: tuple[Path, ...]
     """Where its labs put temporary files, and the projects that they are started from."""
     alone: bool
-    """Whether nobody else plays labs here, so that every difference is ours."""
+    """Whether nobody else plays labs here: then every difference is ours."""
     docker: bool = True
 
     def look(self) -> Fingerprint:
@@ -64,7 +64,7 @@ class Scope:
 
 
 def differences(scope: Scope, before: Fingerprint, patience_s: float = PATIENCE_S) -> tuple[str, ...]:
-    """What is there and was not (+), or was and is not (-), and lasts."""
+    """What is new (+) or missing (-), and stays so."""
     deadline = time.monotonic() + patience_s
     while (found := tuple(_compared(before, scope.look()))) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -103,7 +103,7 @@ def _ip(*words: str) -> list[str]:
 def _links(scope: Scope) -> Iterator[str]:
     for line in _ip("link", "show"):
         _, name, rest = line.split(" ", 2)
-        if scope.is_ours(f"{name} {rest}"):  # a container's end names its bridge: master br-...
+        if scope.is_ours(f"{name} {rest}"):  # the line of a container's link names its bridge: master br-...
             yield f"{name} {rest.split('>')[0]}>" + (f" {rest}" if scope.alone else "")
 
 
@@ -122,7 +122,7 @@ def _routes(scope: Scope) -> Iterator[str]:
 
 
 def _rules(scope: Scope) -> Iterator[str]:
-    """Netfilter's, which the engine writes for each network."""
+    """The rules of netfilter that the engine writes for each network."""
     for command in ("iptables-save", "ip6tables-save"):
         if shutil.which(command):
             done = subprocess.run([command], capture_output=True, text=True, check=False, timeout=20)
@@ -130,12 +130,12 @@ def _rules(scope: Scope) -> Iterator[str]:
 
 
 def _sysctls(scope: Scope) -> Iterator[str]:
-    """All of net.core and of the first level of net.ipv4: settings, no counters."""
+    """All of net.core, and the first level of net.ipv4: these are settings, not counters."""
     for folder in (Path("/proc/sys/net/core"), Path("/proc/sys/net/ipv4")):
         for path in folder.iterdir():
             if not path.is_file():
                 continue
-            with suppress(OSError):  # written only, or for another kind of namespace
+            with suppress(OSError):  # write-only, or for another kind of namespace
                 value = " ".join(path.read_text().split())
                 if scope.alone or value == TUNED:
                     yield f"{path.relative_to('/proc/sys')} = {value}"
@@ -145,12 +145,12 @@ def _mounts(scope: Scope) -> Iterator[str]:
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         root, point, rest = line.split(" ", 5)[3:]
         if "/docker/" in point or not (scope.alone or any(f"{folder}/" in f"{point}/" for folder in scope.folders)):
-            continue  # a container's root, which goes with it
+            continue  # a container's root goes with the container
         yield f"{root} on {point} {rest.split(' - ')[-1]}"
 
 
 def _files(scope: Scope) -> Iterator[str]:
-    """The first level of what everybody may write to; all of what our labs were given."""
+    """The first level of folders that everybody may write to, and all files in the folders of our labs."""
     for name in FOLDERS if scope.alone else ():
         with suppress(FileNotFoundError):
             yield from (f"{name}/{each}" for each in os.listdir(name))

@@ -1,4 +1,4 @@
-"""Many runs in a row, in one process or a process each: whatever a run takes it gives back, so that nothing grows.
+"""Many runs in a row, in one process or one process each: a run gives back whatever it takes, so nothing grows.
 
 `scripts/campaign flat N [--as-processes] [--csv FILE] [--html FILE]`; exit 0 all flat, 1 something grew or was wrong.
 """
@@ -25,20 +25,20 @@ RUN = (
     *("run", "upper", "--testbed", "netns", "--until", "proof", "--format", "json"),
     *("--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192", "--send-size", "1024"),
 )
-"""Buffers that fill at once; messages that no other stall comes from."""
+"""Buffers that fill at once, and messages that cause no other stall."""
 
 PR_SET_CHILD_SUBREAPER = 36
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
 WARM = 10
-"""The first runs import, and fill the caches of the allocator."""
+"""Not counted: the first runs import, and fill the caches of the allocator."""
 RSS_KIB_A_RUN = 4.0
-"""What memory may grow by, a run, in the second half: a page. The first half fills caches that have a bound."""
+"""How much memory may grow in each run of the second half: a page. The first half fills caches, which are limited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What stood after a run: of this process where all runs are in it, of all marked ones together else."""
+    """What there was after a run: in this process if all runs are in it, else in all marked processes together."""
 
     run: int
     outcome: str
@@ -46,7 +46,7 @@ class Reading:
     fds: int
     namespaces: int
     rss_kib: int
-    """Of this process; the most that the run's own process took, where each has one."""
+    """Of this process; the peak of the run's own process, if each has one."""
     threads: int
     children: int
     mounts: int
@@ -59,7 +59,7 @@ def in_one_process(runs: int) -> Iterator[Reading]:
     """The command line, called as a library."""
     from lab.cli import app
 
-    said = io.StringIO()  # one for all: click keeps every stream that it has written to
+    said = io.StringIO()  # one for all runs: click keeps every stream that it has written to
 
     def play(folder: Path) -> tuple[str, int]:
         said.seek(0)
@@ -93,7 +93,7 @@ def as_processes(runs: int) -> Iterator[Reading]:
 
 def _in_a_row(runs: int, play: Callable[[Path], tuple[str, int]]) -> Iterator[Reading]:
     mark()
-    # A process that outlives its run comes to us then, and stays as a zombie: not every init is as quick as the next.
+    # We adopt a process that outlives its run, and it stays as a zombie: an init may reap it before it is seen.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     for run in range(1, runs + 1):
         began = time.monotonic()
@@ -134,7 +134,7 @@ def resident_kib(pid: int) -> int:
 
 
 def slope(values: Sequence[float]) -> float:
-    """Of the straight line of least squares: units a run."""
+    """The slope of the least-squares line, in units per run."""
     middle = (len(values) - 1) / 2
     mean = sum(values) / len(values)
     return sum((x - middle) * (y - mean) for x, y in enumerate(values)) / sum(
@@ -158,7 +158,7 @@ def complaints(readings: Sequence[Reading]) -> Iterator[str]:
 
 
 def at_least_one(text: str) -> int:
-    """A campaign of nothing would find no difference."""
+    """A number of runs: a campaign of none would find no difference."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number} is no number of runs: 1 or more")
@@ -171,31 +171,31 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--as-processes", action="store_true", help="a process each, instead of all in one")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="a line a run")
     parser.add_argument("--html", type=Path, metavar="FILE", help="the curves")
-    wishes = parser.parse_args(argv)
+    options = parser.parse_args(argv)
     readings: list[Reading] = []
     _take_mounts_of_our_own()
-    with contextlib.suppress(KeyboardInterrupt):  # what there is by then is told
-        for reading in (as_processes if wishes.as_processes else in_one_process)(wishes.runs):
+    with contextlib.suppress(KeyboardInterrupt):  # what there is by then is reported
+        for reading in (as_processes if options.as_processes else in_one_process)(options.runs):
             readings.append(reading)
             if reading.run % 50 == 0:
                 print(f"{reading.run} runs: {reading}", file=sys.stderr, flush=True)
-    if wishes.csv:
-        with wishes.csv.open("w", newline="") as stream:
+    if options.csv:
+        with options.csv.open("w", newline="") as stream:
             rows = csv.DictWriter(stream, list(asdict(readings[0])))
             rows.writeheader()
             rows.writerows(map(asdict, readings))
-    if wishes.html:
-        wishes.html.write_text(page(readings))
+    if options.html:
+        options.html.write_text(page(readings))
     found = list(complaints(readings))
     for name in (*COUNTED, "rss_kib"):
         values = [getattr(reading, name) for reading in readings]
-        print(f"{name:<10} first {values[0]}, last {values[-1]}, least {min(values)}, most {max(values)}")
+        print(f"{name:<10} first {values[0]}, last {values[-1]}, minimum {min(values)}, maximum {max(values)}")
     print("\n".join(found) or f"{len(readings)} runs, every one a deadlock: nothing grew")
     return 1 if found else 0
 
 
 def _take_mounts_of_our_own() -> None:
-    """So that only what our runs mount is counted (mount_namespaces(7))."""
+    """Enter a mount namespace, so that only what our runs mount is counted (mount_namespaces(7))."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNS) or libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None):
         raise OSError(ctypes.get_errno(), "cannot take mounts of our own: needs root")

@@ -1,4 +1,4 @@
-"""Where the campaign plays: the lab's testbeds as a person starts them, each a command line and who calls it."""
+"""Where the campaign plays: the lab's testbeds as a person starts them, with a command line and a user each."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ NAMES = ("netns", "compose", "rootless")
 class Ground:
     name: str
     command: Callable[..., list[str]]
-    """The lab's command line, of these words."""
+    """The lab's command line with these words."""
     project: Path
     owner: int
     """The user id that plays."""

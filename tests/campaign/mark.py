@@ -1,8 +1,8 @@
-"""What tells the campaign's own processes from everybody else's, who may play labs on this machine at the same time.
+"""A mark on the campaign's own processes, since others may play labs on this machine at the same time.
 
-A resource limit is inherited by whatever a process starts, through fork, exec, setsid and setuid, into every kind of
-namespace, and shows in /proc/PID/limits: no orphan loses it. Nobody uses POSIX message queues here, so the number of
-their bytes serves as the mark; a container's processes are the engine's children and have their labels instead.
+The mark is a resource limit. Whatever a process starts inherits it, through fork, exec, setsid and setuid, into every
+kind of namespace, and it shows in /proc/PID/limits: no orphan loses it. Nobody uses POSIX message queues here, so their
+limit in bytes is the mark. A container's processes are the engine's children, and have labels instead.
 """
 
 import functools
@@ -18,9 +18,10 @@ _LINE = "Max msgqueue size"
 
 @functools.cache
 def mark() -> int:
-    """This process's mark, from now on its children's too. Below the limit that it has: to raise one takes a privilege.
+    """Set the mark of this process, which its children inherit.
 
-    So who was started by a marked process has a smaller one.
+    It is below the present limit, since raising one takes a privilege. So the mark of a process that was started by a
+    marked one is smaller.
     """
     _, most = resource.getrlimit(resource.RLIMIT_MSGQUEUE)
     usual = most == resource.RLIM_INFINITY or most >= USUAL
@@ -30,7 +31,7 @@ def mark() -> int:
 
 
 def marked() -> Iterator[int]:
-    """The processes that bear our mark, but for this one, zombies too."""
+    """All other processes with our mark, zombies too."""
     wanted = f"{mark()}"
     for folder in os.listdir("/proc"):
         if folder.isdecimal() and int(folder) != os.getpid() and _limit(int(folder)) == wanted:

@@ -1,4 +1,4 @@
-"""A relay of the campaign's own in front of the engine's socket, which can stall or die; the engine never does."""
+"""A relay in front of the engine's socket. It can stall or die, and the engine goes on."""
 
 import contextlib
 import socket
@@ -10,7 +10,7 @@ PIECE = 1 << 16
 
 
 class Relay:
-    """Listens at `path` and passes on what is said, both ways."""
+    """Listens at `path`, and passes bytes on, both ways."""
 
     def __init__(self, path: Path) -> None:
         self.address = f"unix://{path}"
@@ -24,14 +24,14 @@ class Relay:
         _start(self._admit)
 
     def stall(self) -> None:
-        """From now on nothing passes; who connects is left to wait."""
+        """From now on nothing passes, and new connections wait."""
         self._flowing.clear()
 
     def resume(self) -> None:
         self._flowing.set()
 
     def die(self) -> None:
-        """All connections break, and nobody listens any more."""
+        """All connections break, and new ones are refused."""
         self._dead = True
         self._flowing.set()
         for each in list(self._open):

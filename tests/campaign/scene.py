@@ -1,4 +1,4 @@
-"""A run under way, as a fault sees it: its processes, its containers, and the dice."""
+"""A run under way, as a fault sees it: its processes, its containers, and the random numbers."""
 
 import os
 import random
@@ -17,7 +17,7 @@ AWAIT_S = 20.0
 
 
 class NoTargetError(Exception):
-    """The run ended before there was what the fault is about."""
+    """The run ended before the fault found its target."""
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Scene:
     ground: Ground
     net: str
     folder: Path
-    """The trial's own: what it needs may lie there."""
+    """A folder of this trial only, for whatever it needs."""
     runs: Path
     dice: random.Random
     before: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Scene:
     environment: dict[str, str] = field(default_factory=dict)
     lab: "subprocess.Popen[str] | None" = None
     relay: "Relay | None" = None
-    """In front of the engine, where a fault is about that."""
+    """In front of the engine, if the fault concerns the engine."""
 
     def controller(self) -> int:
         assert self.lab is not None
@@ -44,7 +44,7 @@ class Scene:
         return self.lab.poll() is not None
 
     def awaited(self, find: Callable[[], list[int]]) -> int:
-        """One of what `find` finds, as soon as there is any. Raises NoTargetError."""
+        """One of those that `find` finds, as soon as it finds any. Raises NoTargetError."""
         end = time.monotonic() + AWAIT_S
         while not (found := find()):
             if self.ended() or time.monotonic() > end:
@@ -58,7 +58,7 @@ class Scene:
         return [pid for pid in found if parent_of(pid) not in found]
 
     def programs(self) -> list[int]:
-        """What the hosts have forked: the programs that hold the connection."""
+        """The programs that hold the connection, which the hosts have forked."""
         found = self._endpoints()
         return [pid for pid in found if parent_of(pid) in found]
 
@@ -69,11 +69,11 @@ class Scene:
         return {pid for pid in descendants(self.controller())[1:] if "lab.endpoint" in argv(pid)}
 
     def compose_client(self) -> list[int]:
-        """`docker compose up` and what it has started, while it works."""
+        """`docker compose up` and the processes that it has started, while it works."""
         return [pid for pid in descendants(self.controller())[1:] if {"up", "--detach"} <= set(argv(pid))]
 
     def signal(self, pid: int, *numbers: signal.Signals, pause_s: float = 0.0) -> None:
-        """Send them in a row; who is gone already is not hurt."""
+        """Send them in a row. Raises NoTargetError if the process has ended."""
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What came of a campaign: a line a fault and testbed, and every difference in full."""
+"""The results of a campaign: one line for each fault and testbed, and every difference in full."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.campaign.trial import NO_RUN, Trial
 
-HEAD = ("fault", "testbed", "runs", "hurt", "exit codes", "judged", "removed", "differences")
+HEAD = ("fault", "testbed", "runs", "injected", "exit codes", "judged", "removed", "differences")
 
 
 def lines(trials: Sequence[Trial]) -> Iterator[str]:
@@ -22,8 +22,8 @@ def lines(trials: Sequence[Trial]) -> Iterator[str]:
             which = f"seed {trial.seed}, {trial.fault} on {trial.ground} at {trial.instant_s} s of {trial.play}"
             yield f"DIFFERENCE {which}: exit {trial.code}, {trial.said!r}: {difference}"
     wrong = sum(1 for trial in trials if trial.differences)
-    hurt = sum(1 for trial in trials if trial.hurt)
-    yield f"{len(trials)} runs, {hurt} of them hurt in mid-run: {wrong} with a difference"
+    injected = sum(1 for trial in trials if trial.injected)
+    yield f"{len(trials)} runs, {injected} of them fault-injected: {wrong} with a difference"
 
 
 def _rows(trials: Sequence[Trial]) -> Iterator[tuple[str, ...]]:
@@ -33,7 +33,7 @@ def _rows(trials: Sequence[Trial]) -> Iterator[tuple[str, ...]]:
             fault,
             ground,
             str(len(mine)),
-            str(sum(1 for trial in mine if trial.hurt)),
+            str(sum(1 for trial in mine if trial.injected)),
             _counted(trial.code for trial in mine),
             f"{sum(1 for trial in mine if _is_verdict(trial))} of {sum(1 for trial in mine if trial.judged != NO_RUN)}",
             str(sum(trial.removed for trial in mine)),

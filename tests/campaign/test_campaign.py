@@ -1,4 +1,4 @@
-"""The fault campaign's short form: eight runs, each hurt once, and everything as before. The long form is a script."""
+"""The fault campaign in short: eight fault-injected runs, and everything is as before. The long form is a script."""
 
 import subprocess
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.xdist_group("doc
 
 NET = "198.18.149"
 ALONE = False
-"""Other tests may run beside these; the long form, alone on a machine, looks at all of it."""
+"""Other tests may run beside these. The long form, alone on a machine, looks at everything."""
 SEED = 7
-HURT = ("kill-controller", "kill-program", "stop-kill-endpoint", "disk-small", "netlink-enobufs")
-HURT_ON_DOCKER = ("kill-controller", "engine-dies", "container-removed")
+IN_NAMESPACES = ("kill-controller", "kill-program", "stop-kill-endpoint", "disk-small", "netlink-enobufs")
+ON_DOCKER = ("kill-controller", "engine-dies", "container-removed")
 
 
 @pytest.fixture(scope="module")
@@ -40,19 +40,19 @@ def as_before(trial: Trial) -> bool:
     return True
 
 
-@pytest.mark.parametrize("fault", HURT)
+@pytest.mark.parametrize("fault", IN_NAMESPACES)
 def test_after_a_fault_in_namespaces_all_is_as_before(fault: str, grounds: dict[str, Ground]) -> None:
-    name = "rootless" if HURT.index(fault) % 2 else "netns"
+    name = "rootless" if IN_NAMESPACES.index(fault) % 2 else "netns"
     assert as_before(tried(SEED, catalogue()[fault], grounds[name], NET, alone=ALONE))
 
 
-@pytest.mark.parametrize("fault", HURT_ON_DOCKER)
+@pytest.mark.parametrize("fault", ON_DOCKER)
 def test_after_a_fault_on_docker_all_is_as_before(fault: str, grounds: dict[str, Ground]) -> None:
     assert as_before(tried(SEED, catalogue()[fault], grounds["compose"], NET, alone=ALONE))
 
 
 class TestTheFingerprintSees:
-    """Or no difference would mean nothing."""
+    """Otherwise finding no difference would mean nothing."""
 
     @pytest.fixture
     def scope(self, tmp_path: Path) -> Scope:

@@ -1,4 +1,4 @@
-"""Two to eight labs at once: no cross-talk, and every verdict right."""
+"""Four to eight labs at once: no cross-talk, and every verdict is correct."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One run, one fault at a random instant; then everything is as before, or the trial says what is not."""
+"""One run and one fault at a random instant. Afterwards everything is as before, or the trial says what is not."""
 
 import contextlib
 import io
@@ -21,7 +21,7 @@ from tests.campaign.scene import NoTargetError, Scene
 from tests.commanded import environment
 
 END_S = 100.0
-"""The longest that any run may take to end after any fault; what takes longer hangs."""
+"""The limit for a run to end after a fault; one that takes longer hangs."""
 
 SQUEEZED = ("--tcp-rmem", TUNED, "--tcp-wmem", TUNED, "--send-size", "1024")
 PLAYS = (("upper", *SQUEEZED), ("echo", *SQUEEZED), ("healthy",), ("slow-reader",))
@@ -31,7 +31,7 @@ MAY_BE = {
     "healthy": {"completed", "moving"},
     "slow-reader": {"slow-reader", "moving"},
 }
-"""What an unhurt run comes to. A fault may make of it any of OTHERWISE, but no other one of these."""
+"""The outcome of a run without a fault. With a fault it may also be one of OTHERWISE, but never another of these."""
 OTHERWISE = {"aborted", "blackhole", "suspended", "inconclusive", "moving", "slow-reader", "one-sided-stall", "idle"}
 NO_RUN = "no run directory"
 UNTILS = ("proof", "probes", "2", "3")
@@ -39,20 +39,20 @@ UNTILS = ("proof", "probes", "2", "3")
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What was done, and what came of it; no differences means that all is as before."""
+    """What was done, and its result. Without differences everything is as before."""
 
     seed: int
     fault: str
     ground: str
     play: str
     instant_s: float
-    hurt: bool
-    """Whether the fault found the run still under way."""
+    injected: bool
+    """Whether the run was still under way when the fault came."""
     code: int
     said: str
     """The last line on standard error."""
     judged: str
-    """What `lab judge` says of the run directory: an outcome, or why it cannot be judged."""
+    """What `lab judge` says about the run directory: an outcome, or why it cannot be judged."""
     removed: int
     """How much `lab restore` had to remove."""
     run_s: float
@@ -73,11 +73,11 @@ def tried(seed: int, fault: Fault, ground: Ground, net: str, *, alone: bool) -> 
         before = scope.look()
         scene = Scene(ground, net, folder, folder / "runs", dice)
         with fault.prepared(scene):
-            trial = _hurt(seed, fault, scene)
+            trial = _run_with(seed, fault, scene)
         return replace(trial, differences=(*trial.differences, *differences(scope, before)))
 
 
-def _hurt(seed: int, fault: Fault, scene: Scene) -> Trial:
+def _run_with(seed: int, fault: Fault, scene: Scene) -> Trial:
     dice, began = scene.dice, time.monotonic()
     scenario, *flags = dice.choice(PLAYS)
     form, until = dice.choice(("text", "json")), dice.choice(UNTILS)
@@ -100,12 +100,12 @@ def _hurt(seed: int, fault: Fault, scene: Scene) -> Trial:
         started = time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
             scene.lab.wait(instant_s)
-        hurt = fault.standing or not scene.ended()
-        if hurt and not fault.standing:
+        injected = fault.standing or not scene.ended()
+        if injected and not fault.standing:
             try:
-                fault.hurt(scene)
+                fault.inject(scene)
             except NoTargetError:
-                hurt = False
+                injected = False
         wrong = []
         try:
             scene.lab.wait(END_S)
@@ -120,21 +120,21 @@ def _hurt(seed: int, fault: Fault, scene: Scene) -> Trial:
     code = scene.lab.returncode
     if scene.relay is not None:
         scene.relay.die()
-    allowed = fault.codes if hurt else PLAYED
-    wrong += _ends(code, allowed, hurt=hurt) + _words(code, said, complaint, form)
+    allowed = fault.codes if injected else PLAYED
+    wrong += _ends(code, allowed, injected=injected) + _words(code, said, complaint, form)
     wrong += _outcome(code, said, form, scenario)
     removed, restoring = _restore(scene)
     judged, judging = _judge(scene, scenario)
     wrong += [*restoring, *judging, *_rest_of(scene)]
     lines = complaint.splitlines()
     return Trial(
-        seed, fault.name, scene.ground.name, f"{scenario} --until {until} --format {form}", instant_s, hurt, code,
+        seed, fault.name, scene.ground.name, f"{scenario} --until {until} --format {form}", instant_s, injected, code,
         lines[-1][:200] if lines else "", judged, removed, run_s, round(time.monotonic() - began, 1), tuple(wrong),
     )  # fmt: skip
 
 
 def _end(lab: "subprocess.Popen[str]") -> None:
-    """However the campaign itself ends."""
+    """Kill the lab if it still runs, however the campaign itself ends."""
     if lab.poll() is None:
         lab.kill()
         lab.wait()
@@ -145,16 +145,16 @@ def _environment(scene: Scene) -> dict[str, str]:
     return environment(TMPDIR=str(scene.folder / "tmp"), PYTHONDONTWRITEBYTECODE="1", **home) | scene.environment
 
 
-def _ends(code: int, allowed: frozenset[int], *, hurt: bool) -> list[str]:
-    # A run that ended in the instant of its fault has ended as if there had been none.
+def _ends(code: int, allowed: frozenset[int], *, injected: bool) -> list[str]:
+    # A run that ends at the instant of its fault ends as if there had been none.
     if code in allowed or code in PLAYED:
         return []
-    what = "after the fault" if hurt else "though the fault came too late"
+    what = "after the fault" if injected else "though the fault came too late"
     return [f"exit code {code} {what}, not one of {sorted(allowed)}"]
 
 
 def _words(code: int, said: str, complaint: str, form: str) -> list[str]:
-    """What the contract says of the two streams."""
+    """What the two streams must and must not hold."""
     wrong = []
     if "Traceback" in said + complaint or "Exception ignored" in complaint:
         wrong.append(f"a traceback: {complaint[-1500:]!r}")
@@ -196,7 +196,7 @@ def _restore(scene: Scene) -> tuple[int, list[str]]:
 
 
 def _judge(scene: Scene, scenario: str) -> tuple[str, list[str]]:
-    """`lab judge` reads what the run has left, or says in one line why it cannot."""
+    """`lab judge` reads what the run left, or says in one line why it cannot."""
     runs = _runs(scene)
     if not runs:
         return NO_RUN, []
@@ -231,7 +231,7 @@ def _runs(scene: Scene) -> list[Path]:
 
 
 def _rest_of(scene: Scene) -> Iterator[str]:
-    """Every file in the run directory is valid by itself, and nothing else lies beside it."""
+    """Whatever is damaged in the run directory: each file must be valid by itself."""
     for run in _runs(scene):
         for path in run.iterdir():
             yield from _damage(path)
@@ -241,7 +241,7 @@ def _rest_of(scene: Scene) -> Iterator[str]:
 
 
 def _damage(path: Path) -> Sequence[str]:
-    """Whole records up to the end: JSON, lines of JSON, pcapng."""
+    """What is wrong with a file of JSON, of lines of JSON or of pcapng: all its records must be whole."""
     try:
         if path.suffix == ".json":
             json.loads(path.read_bytes())

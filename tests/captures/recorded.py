@@ -6,6 +6,8 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import zstandard
+
 HERE = Path(__file__).parent
 ALL = sorted(HERE.glob("*.pcap.gz"))
 
@@ -101,4 +103,22 @@ LINKS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
     "vlan": (1, lambda data: data[:12] + b"\x81\0\0\x2a" + data[12:]),
     "qinq": (1, lambda data: data[:12] + b"\x88\xa8\0\x07\x81\0\0\x2a" + data[12:]),
     "old-qinq": (1, lambda data: data[:12] + b"\x91\0\0\x07\x81\0\0\x2a" + data[12:]),
+}
+
+FORMATS: dict[str, Callable[[list[Frame]], bytes]] = {
+    "pcap": lambda frames: pcap(frames, 1),
+    "pcap-big-endian": lambda frames: pcap(frames, 1, order=">"),
+    "pcap-nano": lambda frames: pcap(frames, 1, nano=True),
+    "pcap-nano-big-endian": lambda frames: pcap(frames, 1, order=">", nano=True),
+    "pcapng": lambda frames: pcapng(frames, [1]),
+    "pcapng-big-endian": lambda frames: pcapng(frames, [1], order=">"),
+    "pcapng-micro": lambda frames: pcapng(frames, [1], resolution=6),
+    "pcapng-binary-fractions": lambda frames: pcapng(frames, [1], resolution=0x80 | 30),
+    "pcapng-two-interfaces": lambda frames: pcapng(frames, [1, 1]),
+    "pcapng-two-sections": lambda frames: pcapng(frames[:99], [1]) + pcapng(frames[99:], [1], order=">"),
+    "gzip": lambda frames: gzip.compress(pcap(frames, 1)),
+    "zstd": lambda frames: zstandard.compress(pcapng(frames, [1])),
+    "zstd-two-frames": lambda frames: (
+        zstandard.compress(pcap(frames, 1)[:5000]) + zstandard.compress(pcap(frames, 1)[5000:])
+    ),
 }

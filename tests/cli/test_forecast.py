@@ -10,13 +10,13 @@ SQUEEZED = ("--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192", "--s
 
 
 @pytest.mark.parametrize(
-    "wish", [[], list(SQUEEZED), ["echo"], ["--mtu", "9000"], ["--testbed", "loopback"], ["--ip", "6", *SQUEEZED]]
+    "options", [[], list(SQUEEZED), ["echo"], ["--mtu", "9000"], ["--testbed", "loopback"], ["--ip", "6", *SQUEEZED]]
 )
-def test_what_is_foretold_is_what_the_run_foretells(wish: list[str], tmp_path: Path) -> None:
-    foretold = lab("forecast", *wish, "--format", "json")
+def test_what_is_foretold_is_what_the_run_foretells(options: list[str], tmp_path: Path) -> None:
+    foretold = lab("forecast", *options, "--format", "json")
     assert (foretold.code, foretold.err) == (0, "")
     assert list(foretold.json) == ["forecast", "reason"]
-    played = lab("run", *wish, "--until", "0.1", "--format", "json", "--runs", tmp_path)
+    played = lab("run", *options, "--until", "0.1", "--format", "json", "--runs", tmp_path)
     assert foretold.json["forecast"] == played.json["forecast"]
     assert foretold.json["forecast"]["client_accepted"]["low"] > 0
 

@@ -11,19 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from lab.kernel import journal
-from lab.kernel.sysctl import read_core
+from lab.kernel.place import journal
+from lab.kernel.place.sysctl import read_core
 from lab.spec import HOST_SYSCTLS
 from lab.store import load
 from tests import unprivileged
 from tests.commanded import LIMIT_S, ROOT, ending, environment, is_one_line, lab, started
 from tests.killed import NO_ENGINE, killed
+from tests.played import spec_of
 from tests.testbed import lab_on_docker as on_docker
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("host settings")]
 
 NET = "198.18.101"
-WISH = "--host-sysctl=net.core.rmem_max=131071"
+OPTION = "--host-sysctl=net.core.rmem_max=131071"
 
 
 @pytest.fixture(autouse=True)
@@ -50,25 +51,25 @@ def rcvbuf(size: int) -> int:
 def test_a_cap_of_131071_gives_262142_and_is_recorded_forecast_shown_and_gone(tmp_path: Path, state: str) -> None:
     before = read_core()
     sizes = ("--so-rcvbuf", "1m", "--send-size", "1024")
-    said = lab("run", WISH, *sizes, "--until", "proof", "--format", "json", "--runs", tmp_path, LAB_STATE=state)
+    said = lab("run", OPTION, *sizes, "--until", "proof", "--format", "json", "--runs", tmp_path, LAB_STATE=state)
     assert (said.code, said.err, said.json["outcome"]) == (0, "", "deadlock")
     assert [side["rcvbuf"] for side in said.json["buffers"].values()] == [262142, 262142]
     foretold, measured = said.json["forecast"]["client_accepted"], said.json["account"]["client_accepted"]
     assert foretold["low"] <= measured <= foretold["high"]
     run = Path(said.json["run"])
     evidence = load(run)
-    assert (evidence.spec.host_sysctls, evidence.core["rmem_max"]) == ({"rmem_max": 131071}, "131071")
+    assert (spec_of(evidence).host_sysctls, evidence.core["rmem_max"]) == ({"rmem_max": 131071}, "131071")
     assert evidence.core_before == before
     assert json.loads((run / "manifest.json").read_text())["core_before"] == before
     assert read_core() == before
-    assert lab("forecast", WISH, *sizes, "--format", "json").json["forecast"]["client_accepted"] == foretold
+    assert lab("forecast", OPTION, *sizes, "--format", "json").json["forecast"]["client_accepted"] == foretold
     assert lab("forecast", *sizes, "--format", "json").json["forecast"]["client_accepted"] != foretold
     judged = lab("judge", run, "--format", "json").json["connections"][0]
     assert judged["forecast"] == said.json["forecast"]
 
 
-def test_the_table_of_buffers_is_measured_under_a_wish(state: str) -> None:
-    rows = {row["claim"]: row for row in lab("limits", WISH, "--format", "json", LAB_STATE=state).json["limits"]}
+def test_the_table_of_buffers_is_measured_under_a_setting_of_the_host(state: str) -> None:
+    rows = {row["claim"]: row for row in lab("limits", OPTION, "--format", "json", LAB_STATE=state).json["limits"]}
     cut = rows["SO_RCVBUF is cut to net.core.rmem_max"]
     assert (cut["published"], cut["measured"], cut["holds"]) == ("131071 -> 262142", "131071 -> 262142", True)
     scale = rows["net.core.rmem_max sets the window scale, if it is more than tcp_rmem's most"]
@@ -76,10 +77,10 @@ def test_the_table_of_buffers_is_measured_under_a_wish(state: str) -> None:
     assert rows["net.core.rmem_max is 131071"]["holds"] is True
 
 
-def held(tmp_path: Path, state: str, *wish: str) -> "subprocess.Popen[str]":
-    """A run that holds its wish until it is ended."""
+def held(tmp_path: Path, state: str, *options: str) -> "subprocess.Popen[str]":
+    """A run that holds its setting until it is ended."""
     before = read_core()
-    run = started("run", *wish, "--until", "proof", "--hold", "--runs", tmp_path / "runs", LAB_STATE=state)
+    run = started("run", *options, "--until", "proof", "--hold", "--runs", tmp_path / "runs", LAB_STATE=state)
     deadline = time.monotonic() + LIMIT_S
     while read_core() == before:
         assert run.poll() is None, ending(run)
@@ -89,7 +90,7 @@ def held(tmp_path: Path, state: str, *wish: str) -> "subprocess.Popen[str]":
 
 
 def test_two_runs_that_want_different_values_take_turns(tmp_path: Path, state: str) -> None:
-    first = held(tmp_path, state, WISH)
+    first = held(tmp_path, state, OPTION)
     second = started(
         "run", "idle", "--host-sysctl", "rmem_max=262144", "--until", "proof", "--format", "json", "--runs", tmp_path,
         LAB_STATE=state,
@@ -98,7 +99,7 @@ def test_two_runs_that_want_different_values_take_turns(tmp_path: Path, state: s
     word = second.stderr.readline()
     assert f"the lab of process {first.pid} has the settings of this host (net.core.rmem_max 131071, was" in word
     assert "waiting for its end, up to 60 s" in word
-    assert rcvbuf(1 << 20) == 262142, "while the first lives its wish holds"
+    assert rcvbuf(1 << 20) == 262142, "while the first lives its setting holds"
     said = lab("restore", LAB_STATE=state, DOCKER_HOST=NO_ENGINE)
     assert (said.code, "left alone the settings net.core: the lab of process" in said.out) == (0, True)
     assert rcvbuf(1 << 20) == 262142
@@ -111,7 +112,7 @@ def test_two_runs_that_want_different_values_take_turns(tmp_path: Path, state: s
 
 def test_after_kill_9_the_doctor_names_it_and_restore_puts_it_back_by_name(tmp_path: Path, state: str) -> None:
     before = read_core()
-    run = held(tmp_path, state, WISH)
+    run = held(tmp_path, state, OPTION)
     run.kill()
     ending(run)
     assert read_core() == before | {"rmem_max": "131071"}
@@ -128,7 +129,7 @@ def test_a_torn_journal_is_exit_4_for_both_who_would_use_it(tmp_path: Path, stat
     folder.mkdir(mode=0o700)
     (folder / journal.NAME).write_text('{"format": "zero-window')
     try:
-        said = lab("run", WISH, "--runs", tmp_path, LAB_STATE=state)
+        said = lab("run", OPTION, "--runs", tmp_path, LAB_STATE=state)
         assert (said.code, is_one_line(said)) == (4, True)
         restored = lab("restore", LAB_STATE=state, DOCKER_HOST=NO_ENGINE)
         assert (restored.code, restored.err.count("\n")) == (4, 1)
@@ -147,7 +148,7 @@ def test_killed_at_any_instant_restore_leaves_the_host_as_it_was(tmp_path: Path)
 
 def test_an_ordinary_user_is_told_that_it_is_the_host_s() -> None:
     with unprivileged.clone() as clone:
-        said = unprivileged.lab(clone, "run", WISH)
+        said = unprivileged.lab(clone, "run", OPTION)
         assert (said.code, is_one_line(said)) == (4, True)
         assert "only its root may write it: run as root" in said.err
         assert unprivileged.lab(clone, "restore").code == 0
@@ -155,7 +156,7 @@ def test_an_ordinary_user_is_told_that_it_is_the_host_s() -> None:
 
 def test_the_root_of_a_namespace_is_told_to_go_to_the_host(tmp_path: Path, state: str) -> None:
     words = ["unshare", "--user", "--map-root-user", "--net"]
-    said = ending(started("run", WISH, "--runs", tmp_path, before=words, LAB_STATE=state))
+    said = ending(started("run", OPTION, "--runs", tmp_path, before=words, LAB_STATE=state))
     assert (said.code, is_one_line(said)) == (4, True)
     assert "from the host's own namespaces only" in said.err
 
@@ -164,7 +165,7 @@ def test_the_root_of_a_namespace_is_told_to_go_to_the_host(tmp_path: Path, state
 @pytest.mark.parametrize(("network", "why"), [("bridge", "from the host's own namespaces only"), ("host", "read-only")])
 def test_in_an_ordinary_container_it_is_one_line_too(network: str, why: str) -> None:
     subprocess.run([ROOT / "scripts/images"], check=True, timeout=600)
-    words = ["docker", "run", "--rm", "--network", network, "zero-window-lab-controller", "run", WISH]
+    words = ["docker", "run", "--rm", "--network", network, "zero-window-lab-controller", "run", OPTION]
     done = subprocess.run(words, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (4, "", 1)
     assert why in done.stderr
@@ -173,15 +174,15 @@ def test_in_an_ordinary_container_it_is_one_line_too(network: str, why: str) -> 
 
 @pytest.mark.docker
 @pytest.mark.parametrize("compose", [("docker", "compose"), ("docker-compose",)])
-def test_a_controller_s_wish_is_locked_and_put_back_across_the_container(
+def test_a_controller_s_setting_is_locked_and_put_back_across_the_container(
     compose: tuple[str, ...], tmp_path: Path, state: str
 ) -> None:
     """The engine makes the folder. The host sees that the container lives, and, once it is killed, puts back for it."""
     subprocess.run([ROOT / "scripts/images"], check=True, timeout=600)
     before = read_core()
     project = [*compose, "--project-name", f"zero-window-lab-test-{NET.replace('.', '-')}"]
-    wishes = {"LAB_HOST_SYSCTL": "net.core.rmem_max=131071", "LAB_UNTIL": "60", "LAB_RUNS_ON_HOST": str(tmp_path)}
-    where = environment(LAB_NET=NET, LAB_STATE=state, **wishes)
+    variables = {"LAB_HOST_SYSCTL": "net.core.rmem_max=131071", "LAB_UNTIL": "60", "LAB_RUNS_ON_HOST": str(tmp_path)}
+    where = environment(LAB_NET=NET, LAB_STATE=state, **variables)
     try:
         up = [*project, "up", "--detach", "--no-build"]
         subprocess.run(up, cwd=ROOT, env=where, capture_output=True, check=True, timeout=LIMIT_S)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.kernel.netns import Namespace, program_in
+from lab.kernel.place.netns import Namespace, program_in
 from tests.captures import recorded
 from tests.commanded import ROOT, ending, is_one_line, lab, started
 

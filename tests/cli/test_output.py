@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lab.cli.output import connections_json, document, run_json
 from lab.evidence import WireFacts
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
 from lab.spec import Outcome, Pair
 from tests.played import SQUEEZED, frozen, played
 

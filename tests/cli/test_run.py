@@ -15,12 +15,12 @@ import pytest
 from lab import errors
 from lab.cli import app
 from lab.spec import Spec
-from lab.testbed import Aid, Site, loopback
+from lab.testbed import Site, Startup, loopback
 from tests.commanded import below, ending, lab, small_disk, started
 
 KEYS = [
     *("outcome", "grade", "client", "server", "roles", "seal_ns", "proved_ns", "holds_until_ns", "age_s", "witnesses"),
-    *("cycle", "tail", "live", "qualifiers", "missing", "contradictions", "account", "wire", "forecast"),
+    *("cycle", "tail", "live", "qualifiers", "missing", "contradictions", "account", "wire", "forecast", "premises"),
     *("scenario", "expected", "testbed", "run", "buffers"),
 ]
 
@@ -79,7 +79,7 @@ def test_the_run_directory_is_where_it_says_and_is_judged_the_same(tmp_path: Pat
     assert run.parent == tmp_path / "a" / "b"
     assert (run.parent / "latest").resolve() == run
     (judged,) = lab("judge", run, "--format", "json").json["connections"]
-    assert {key: judged[key] for key in KEYS[:19]} == {key: said.json[key] for key in KEYS[:19]}
+    assert {key: judged[key] for key in KEYS[:20]} == {key: said.json[key] for key in KEYS[:20]}
     assert json.loads((run / "manifest.json").read_text())["host"]["kernel"]
 
 
@@ -164,8 +164,8 @@ def test_a_place_that_breaks_away_while_it_is_taken_down_leaves_no_document(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @contextmanager
-    def breaking(spec: Spec, aid: Aid) -> Iterator[Site]:
-        with loopback.site(spec, aid) as site:
+    def breaking(spec: Spec, startup: Startup) -> Iterator[Site]:
+        with loopback.site(spec, startup) as site:
             yield site
         raise errors.TestbedError("the engine broke away")
 

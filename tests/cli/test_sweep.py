@@ -16,7 +16,7 @@ from tests.sweep.swept import SQUEEZED, Sweeping, points, table
 
 
 @pytest.mark.root
-def test_a_sweep_tells_what_came_of_it_and_goes_on_on_wish(tmp_path: Path) -> None:
+def test_a_sweep_tells_what_came_of_it_and_goes_on_if_asked(tmp_path: Path) -> None:
     grid = tmp_path / "small.toml"
     grid.write_text(SQUEEZED + 'payload = ["4KiB", "1MiB"]\n')
     said = lab("sweep", grid, "--format", "json")

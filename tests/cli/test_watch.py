@@ -3,51 +3,19 @@
 import json
 import os
 import signal
-import socket
-import struct
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.evidence import Snapshot
-from lab.kernel.looks import Memory
-from lab.kernel.netns import Namespace, program_in
-from lab.spec import Outcome
-from lab.watch import REFRESH_S, Connection, Targets, Watch
 from tests import unprivileged
 from tests.commanded import ROOT
-
-LIMIT_S = 60
-
-
-@contextmanager
-def crowd(healthy: int, *, frozen: bool) -> Iterator[tuple[str, int, int, int]]:
-    """The namespace of a crowd, its pid, and the ports of its frozen pair."""
-    with Namespace.create() as namespace:
-        namespace.call(subprocess.run, ["ip", "link", "set", "lo", "up"], check=True)
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "tests/crowd.py"), str(healthy), str(int(frozen))],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            preexec_fn=program_in(namespace),  # noqa: PLW1509 - nothing else can setns
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            word, client, server = process.stdout.readline().split()
-            assert word == "ready"
-            yield f"/proc/{process.pid}/ns/net", process.pid, int(client), int(server)
-        finally:
-            process.stdin.close()
-            process.stdout.close()
-            process.wait(LIMIT_S)
+from tests.watching.watched import LIMIT_S, crowd
 
 
 def watch(*arguments: str) -> tuple[int, dict[str, Any]]:
@@ -223,116 +191,6 @@ time.sleep(1e6)
 
 def docker(*words: str) -> None:
     subprocess.run(["docker", *words], check=True, capture_output=True, timeout=LIMIT_S)
-
-
-def test_a_connection_that_ends_while_it_is_looked_at_is_no_connection_any_more() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        client = socket.create_connection(listener.getsockname())
-        server, _ = listener.accept()
-
-        class Late(Watch):
-            def _looked_at(self, still: list[Connection], memory: Memory, calm: bool) -> list[Snapshot]:
-                assert len(still) == 1
-                for end in (client, server):
-                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, and gone
-                    end.close()
-                return super()._looked_at(still, memory, calm)
-
-        with closing(Late(Targets(ports=(port,)))) as watching:
-            assert watching.once() == []
-
-
-def test_live_a_namespace_that_comes_later_is_looked_into_and_one_that_is_left_is_let_go() -> None:
-    with closing(Watch(Targets())) as watching:
-        live = watching.live()
-        next(live)
-        with crowd(0, frozen=True) as (folder, _, client, _):
-            inside, ends = os.readlink(folder), f"127.0.0.1:{client}"
-            deadline = time.monotonic() + LIMIT_S
-            while not any(ends in (each.client, each.server) for each in next(live)):
-                assert time.monotonic() < deadline
-        deadline = time.monotonic() + LIMIT_S
-        while inside in _held():
-            next(live)
-            assert time.monotonic() < deadline
-
-
-def test_live_nobody_is_asked_about_the_sockets_of_a_namespace_that_was_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its last process may have ended, with the connection, since the last look."""
-    with crowd(0, frozen=True) as (folder, _, port, _), closing(Watch(Targets(ports=(port,)))) as watching:
-        live = watching.live()
-        assert next(live)
-        find, left = watching._find_namespaces, Path(folder).stat()
-
-        def let_go() -> bool:
-            came = find()
-            if place := watching._places.pop((left.st_dev, left.st_ino), None):
-                place.stack.close()
-            return came
-
-        monkeypatch.setattr(watching, "_find_namespaces", let_go)
-        assert next(live) == [], "no connection is left to be told of"
-
-
-def _held() -> set[str]:
-    """What our descriptors refer to."""
-    found = set()
-    for each in os.listdir("/proc/self/fd"):
-        with suppress(FileNotFoundError):
-            found.add(os.readlink(f"/proc/self/fd/{each}"))
-    return found
-
-
-def test_what_stands_as_it_was_judged_is_judged_again_after_as_long_as_it_has_stood() -> None:
-    with crowd(10, frozen=True) as (folder, *_), closing(Watch(Targets(namespaces=(folder,)))) as watching:
-        live = watching.live()
-        assert Outcome.DEADLOCK in {each.outcome for each in next(live)}
-        began, used = time.monotonic(), time.process_time()
-        assert [next(live), next(live)] == [[], []]
-        assert time.monotonic() - began > 3 * REFRESH_S
-        assert time.process_time() - used < 0.5
-
-
-def test_a_pair_that_comes_to_a_stand_is_told_at_once_however_calm_it_was() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        with socket.create_connection(listener.getsockname()) as client, closing(Watch(Targets(ports=(port,)))) as here:
-            server, _ = listener.accept()
-            with server:
-                live = here.live()
-                assert [each.outcome for each in next(live)] == [Outcome.IDLE]
-                assert [next(live), next(live)] == [[], []]  # from here on it would be judged 16 seconds later
-                began = time.monotonic()
-                for end in (client, server):
-                    end.settimeout(0.1)
-                    with suppress(TimeoutError):
-                        while True:
-                            end.sendall(bytes(1 << 20))
-                assert [each.outcome for each in next(live)] != []
-                assert time.monotonic() - began < 3
-
-
-def test_an_end_that_its_program_leaves_behind_a_closed_window_is_news_though_no_byte_moves() -> None:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        socket.create_connection(listener.getsockname()) as client,
-        listener.accept()[0],
-        closing(Watch(Targets(ports=(listener.getsockname()[1],)))) as here,
-    ):
-        client.settimeout(0.1)
-        with suppress(TimeoutError):
-            while True:
-                client.sendall(bytes(1 << 20))
-        client.shutdown(socket.SHUT_WR)  # so that close() sends nothing more
-        time.sleep(0.5)  # TCP's own last moves
-        live = here.live()
-        assert len(next(live)) == 1
-        assert [next(live), next(live)] == [[], []]  # from here on it would be judged 16 seconds later
-        began = time.monotonic()
-        client.close()
-        next(live)
-        assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab.kernel.netns import Namespace, program_in
+from lab.kernel.place.netns import Namespace, program_in
 from tests import nat
 from tests.commanded import ROOT
 

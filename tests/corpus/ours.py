@@ -5,19 +5,19 @@ Both look from outside, at all of /proc: they are told the two namespaces, and n
 
 import json
 import platform
-import re
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from lab.evidence import Snapshot, SocketSample
-from lab.kernel import sysctl
-from lab.kernel.scene import Scene, Target
-from lab.kernel.sockdiag import SocketDiag
-from lab.proof.autotune import GIVING_UP, Stack, gives_up
-from lab.proof.waitfor import Analysis, analyse
+from lab.evidence import SocketSample
+from lab.kernel.place import sysctl
+from lab.kernel.snapshots import SnapshotTaker, Target
+from lab.kernel.sockets.sock_diag import SocketDiag
+from lab.proof.deadlock import Analysis, analyse
+from lab.proof.stack.traits import GIVING_UP, KernelTraits, drops_beyond_window, gives_up
+from lab.report.reasons import all_words, words
 from lab.spec import Pair, Role
 from tests.corpus.case import PROOFS
 from tests.corpus.root import ROOT
@@ -26,7 +26,6 @@ from tests.corpus.stage import Connection, Stage
 LIMIT_S = 60.0
 COUNTED_NS = 60_000_000
 """After it whatever had moved before is in the counters, which are read each 20 ms."""
-DROPS_BEYOND_WINDOW = (6, 17)
 """The first Linux that drops a segment beyond the window, acknowledgment and all (facts/proof.md 4.4)."""
 
 Position = tuple[int, int, int, int]
@@ -60,12 +59,8 @@ def position(sockets: Pair[SocketSample | None]) -> Position | None:
     client, server = sockets
     if client is None or server is None:
         return None
-    return (
-        client.bytes_acked + client.wqueue,
-        server.bytes_received - server.rqueue,
-        server.bytes_acked + server.wqueue,
-        client.bytes_received - client.rqueue,
-    )
+    (to_server, from_server), (to_client, from_client) = client.app_progress, server.app_progress
+    return to_server, from_client, to_client, from_server
 
 
 class Structure:
@@ -74,49 +69,37 @@ class Structure:
     def __init__(self, stage: Stage, connections: tuple[Connection, ...]) -> None:
         self._connections = connections
         self._diags = Pair(*(SocketDiag(stage.namespaces[role]) for role in Role))
-        self._scene = Scene([target for each in connections for target in self._targets(each)], tuple(self._diags))
+        self._taker = SnapshotTaker([self._targets(each) for each in connections], tuple(self._diags))
         self._namespaces = stage.namespaces
-        self._number = 0
 
-    def _targets(self, connection: Connection) -> tuple[Target, Target]:
+    def _targets(self, connection: Connection) -> Pair[Target]:
         client, server, home = connection.client, connection.server, connection.home
-        return (
+        return Pair(
             Target(Role.CLIENT, self._diags[home.client], client, server),
             Target(Role.SERVER, self._diags[home.server], server, client),
         )
 
-    def _stack(self) -> Stack:
+    def _stack(self) -> KernelTraits:
         """As the settings are now: a program of a case may have written them."""
         settings = [sysctl.read(self._namespaces[role], ("tcp_wmem", *GIVING_UP)) for role in Role]
-        release = tuple(map(int, re.findall(r"\d+", platform.release())[:2]))
-        return Stack(
-            max(int(each["tcp_wmem"].split()[2]) for each in settings),
-            release >= DROPS_BEYOND_WINDOW,
+        return KernelTraits(
+            wmem_max=max(int(each["tcp_wmem"].split()[2]) for each in settings),
+            drops_beyond_window=drops_beyond_window(platform.release()),
             gives_up=gives_up(*settings),
         )
 
     def close(self) -> None:
-        self._scene.close()
+        self._taker.close()
         for diag in self._diags:
             diag.close()
 
     def ask(self) -> tuple[Claim, ...]:
-        """One cut, and what it proves of each connection."""
-        cut = self._scene.look()
+        """One snapshot, and what it proves of each connection."""
+        first, *further = self._taker.take_all()
         now_ns = time.time_ns()
-        self._number += 1
-        pairs = [Pair(*cut.sockets[i : i + 2]) for i in range(0, len(cut.sockets), 2)]
-        snapshot = Snapshot(
-            number=self._number,
-            threads_before=cut.threads_before,
-            sockets=pairs[0],
-            threads_after=cut.threads_after,
-            progress=Pair(None, None),
-            others=(*cut.others, *(socket for pair in pairs[1:] for socket in pair if socket)),
-            processes=cut.processes,
-            peers=cut.peers,
-            unreadable=cut.unreadable,
-        )
+        sockets = [socket for each in further for socket in each.sockets if socket]
+        snapshot = replace(first, others=(*first.others, *sockets))
+        pairs = [each.sockets for each in (first, *further)]
         analysis = analyse(snapshot, now_ns, self._stack())
         return tuple(_told(*each, analysis, now_ns) for each in zip(self._connections, pairs, strict=True))
 
@@ -128,7 +111,7 @@ def _told(connection: Connection, sockets: Pair[SocketSample | None], analysis: 
     knot = analysis.knot(client.inode, server.inode)
     if knot is None:
         against = analysis.against(client.inode, server.inode)
-        live = tuple(f"{each.thread.name}: {each.waits_for}: {each.why}" for each in against)
+        live = tuple(f"{each.thread.name}: {words(each.waits_for)}: {words(each.why)}" for each in against)
         return Claim("structure", connection, now_ns, "no knot", live=live)
     return Claim(
         "structure",
@@ -137,7 +120,7 @@ def _told(connection: Connection, sockets: Pair[SocketSample | None], analysis: 
         "deadlock",
         knot.grade.value,
         knot.holds_until_ns,
-        (*knot.qualifiers, *knot.closed_world),
+        all_words((*knot.qualifiers, *knot.closed_world)),
         position=position(sockets),
     )
 

@@ -6,12 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from lab.evidence import SocketSample
-from lab.kernel.threads import SYSCALLS
-from lab.proof.wire import WireFacts
+from lab.evidence import SocketSample, WireFacts
 from lab.spec import Pair
-
-BLOCKING_SENDS = frozenset({"write", "writev", "sendto", "sendmsg", "sendmmsg"})
+from lab.syscalls import BY_NUMBER, SENDS
 
 
 def packets(facts: WireFacts, probes: int) -> bool:
@@ -41,10 +38,11 @@ def sending(pids: Iterable[int]) -> set[int]:
         for thread in Path(f"/proc/{pid}/task").glob("*"):
             with suppress(OSError):
                 number, first, *_ = *(thread / "syscall").read_text().split(), ""
-                if number.isdigit() and _NAMES.get(int(number)) in BLOCKING_SENDS:
+                call = _CALLS.get(int(number)) if number.isdigit() else None
+                if call is not None and call.name in SENDS:
                     link = os.readlink(f"/proc/{pid}/fd/{int(first, 16)}")
                     found.update(map(int, re.findall(r"socket:\[(\d+)\]", link)))
     return found
 
 
-_NAMES = SYSCALLS[os.uname().machine]
+_CALLS = BY_NUMBER[os.uname().machine]

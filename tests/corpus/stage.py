@@ -20,10 +20,10 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 
 from lab.evidence import SocketSample
-from lab.kernel import link, sysctl
-from lab.kernel.netns import Namespace, program_in
+from lab.kernel.place import link, sysctl
+from lab.kernel.place.netns import Namespace, program_in
 from lab.kernel.procfs import descendants
-from lab.kernel.sockdiag import SocketDiag
+from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.spec import Pair, Role
 from tests.corpus import container
 from tests.corpus.case import ADDRESSES, PORT, UPSTREAM_PORT, Case, Command, Python

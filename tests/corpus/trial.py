@@ -7,11 +7,11 @@ from enum import StrEnum
 from typing import Any
 
 from lab.evidence import SocketSample
-from lab.kernel import link
-from lab.kernel.capture import Capture
-from lab.proof.wire import WireWitness
+from lab.kernel.capture.ring import Capture
+from lab.kernel.place import link
 from lab.spec import CaptureMode, Pair
 from lab.tcp.frame import dissect
+from lab.wire.witness import WireWitness
 from tests.corpus import ours, rules
 from tests.corpus.case import PORT, Case, Truth
 from tests.corpus.ours import Claim, Position, position

@@ -102,10 +102,10 @@ class Stage:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(
-        self, role: str, wrapper: tuple[str, ...] = (), stdout: int = subprocess.DEVNULL
+        self, role: str, wrapper: tuple[str, ...] = (), stdout: int = subprocess.DEVNULL, stderr: int | None = None
     ) -> subprocess.Popen[bytes]:
         command = [*wrapper, sys.executable, "-S", "-m", "lab.endpoint", role, self.identity]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=stdout)
+        process = subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=stderr)
         self.stack.callback(process.wait, LIMIT_S)
         self.stack.callback(process.kill)
         self.processes[role] = process

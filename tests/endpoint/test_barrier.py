@@ -12,44 +12,15 @@ from tests.endpoint.endpoint_stage import JOB, SQUEEZED, Stage, descriptors, sti
 
 BAD_LINES = [
     (b"hello\n", "not JSON"),
-    (b"\xff\xfe\n", "not JSON"),
     (b"[" * 60000 + b"\n", "not JSON"),
-    (b"[]\n", "not a JSON object"),
-    (b"\n", "not JSON"),
     (b"{}\n{}\n", "more than one line"),
     (b"{}\n", "no behaviour, family"),
-]
-
-BAD_VALUES: list[tuple[dict[str, object], str]] = [
-    ({"surprise": 1}, "unknown key 'surprise'"),
-    ({"behaviour": "uper"}, "a server knows after_request, echo, silent, slow_reader, spools, upper"),
-    ({"behaviour": "../x"}, "needs a module name"),
-    ({"behaviour": "__init__"}, "a server knows"),
-    ({"family": 5}, "needs 4 or 6"),
-    ({"family": True}, "needs 4 or 6"),
-    ({"family": 6}, "needs a numeric IPv6 address"),
-    ({"address": "localhost"}, "needs a numeric IPv4 address"),
-    ({"address": "127.0.0.1\0"}, "needs a numeric IPv4 address"),
-    ({"port": 65536}, "needs 0 to 65535"),
-    ({"payload": -1}, "needs 0 to"),
-    ({"payload": 2**40 + 1}, "needs 0 to"),
-    ({"payload": 1.5}, "needs 0 to"),
-    ({"send_size": 0}, "needs 1 to"),
-    ({"recv_size": None}, "needs 1 to"),
-    ({"server_block": "1024"}, "needs 1 to"),
-    ({"answer": "lower"}, "needs upper, echo or nothing"),
-    ({"answer": ["upper"]}, "needs upper, echo or nothing"),
-    ({"paced_s": float("nan")}, "needs 0 to 60 seconds"),
-    ({"paced_s": -1}, "needs 0 to 60 seconds"),
-    ({"so_rcvbuf": 0}, "needs 1 to"),
-    ({"so_sndbuf": 2**31}, "needs 1 to"),
-    ({"nodelay": 1}, "needs true or false"),
-    ({"congestion": "a b"}, "needs a name such as cubic"),
+    (json.dumps(JOB | {"payload": -1}).encode() + b"\n", "payload '-1': needs 0 to"),
 ]
 
 
-def refused(stage: Stage, line: bytes, attached: list[int] | None = None, role: str = "server") -> str:
-    controller = stage.call(role)
+def refused(stage: Stage, line: bytes, attached: list[int] | None = None) -> str:
+    controller = stage.call("server")
     controller.send(line, attached)
     event = controller.event()
     assert event["event"] == "refused"
@@ -57,26 +28,11 @@ def refused(stage: Stage, line: bytes, attached: list[int] | None = None, role: 
     return str(event["error"])
 
 
-def test_a_bad_line_or_value_is_refused_with_its_reason_and_the_endpoint_lives_on(stage: Stage) -> None:
+def test_a_bad_line_is_refused_with_its_reason_and_the_endpoint_lives_on(stage: Stage) -> None:
     stage.start("server")
     for line, why in BAD_LINES:
         assert why in refused(stage, line)
-    for change, why in BAD_VALUES:
-        assert why in refused(stage, json.dumps(JOB | change).encode() + b"\n"), change
     assert stage.give("server").event()["event"] == "listening"
-
-
-def test_a_client_needs_a_port(stage: Stage) -> None:
-    stage.start("client")
-    job = JOB | {"behaviour": "idle"}
-    assert "port 0" in refused(stage, json.dumps(job).encode() + b"\n", role="client")
-
-
-def test_every_key_that_has_no_default_is_asked_for(stage: Stage) -> None:
-    stage.start("server")
-    for key in JOB:
-        job = {other: value for other, value in JOB.items() if other != key}
-        assert f"no {key}" in refused(stage, json.dumps(job).encode() + b"\n")
 
 
 def test_a_job_without_two_descriptors_is_refused(stage: Stage) -> None:
@@ -165,12 +121,6 @@ def test_another_user_may_not_give_work_though_the_name_is_open_to_all(stage: St
     finally:
         os.seteuid(0)
     assert stranger.event()["error"] == "user 65534 may not give work to a program of user 0"
-
-
-def test_two_programs_cannot_have_one_name(stage: Stage) -> None:
-    stage.start("server")
-    stage.call("server")
-    assert stage.start("server").wait(5) == 4
 
 
 @pytest.mark.parametrize("identity", ["", "a b", "a/b", "x" * 65, "\N{SNOWMAN}", "a\nb"])

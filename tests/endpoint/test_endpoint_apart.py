@@ -41,13 +41,6 @@ def test_what_is_slow_to_import_stays_out() -> None:
     modules = set(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
     assert not modules & {"argparse", "asyncio", "dataclasses", "inspect", "logging", "pathlib", "subprocess"}
     assert {name for name in modules if name.startswith("lab.")} <= {
-        f"lab.endpoint{rest}" for rest in ("", ".barrier", ".host", ".job", ".part", ".payload", ".play", ".progress")
+        f"lab.endpoint{rest}"
+        for rest in ("", ".barrier", ".conversation", ".host", ".job", ".payload", ".play", ".progress")
     }
-
-
-def test_a_wrong_command_line_is_answered_with_the_right_one() -> None:
-    for arguments in ([], ["client"], ["waiter", "x"], ["client", "a b"], ["client", "x", "y"]):
-        command = [sys.executable, "-S", "-m", "lab.endpoint", *arguments]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10, check=False)
-        assert done.returncode == 2
-        assert done.stderr.startswith("usage: python3 -m lab.endpoint client|server IDENTITY")

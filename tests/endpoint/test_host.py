@@ -7,7 +7,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
 from tests.endpoint.endpoint_stage import JOB, SQUEEZED, Controller, Stage, descriptors, has_ended, still, wait_until
 
 

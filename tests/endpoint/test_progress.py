@@ -7,13 +7,13 @@ import time
 import pytest
 
 from lab.endpoint.barrier import RefusedError
-from lab.endpoint.progress import MAGIC, SIZE, Page, check
+from lab.endpoint.progress import MAGIC, SIZE, ProgressPage, check
 
 
 def test_the_words_lie_where_the_module_says() -> None:
     descriptor = os.memfd_create("page")
     os.truncate(descriptor, SIZE)
-    page = Page(descriptor)
+    page = ProgressPage(descriptor)
     assert struct.unpack("<4Q", os.pread(descriptor, 32, 0)) == (MAGIC, 0, 0, 0)
     since = time.time_ns()
     page.sent(1 << 40)

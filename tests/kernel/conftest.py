@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair
-
-from .hosts import cabled
+from tests.kernel.hosts import cabled
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from lab.kernel import link
-from lab.kernel.netns import Namespace
+from lab.kernel.place import link
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Role
 
 ADDRESSES = {4: Pair("198.18.77.20", "198.18.77.10"), 6: Pair("2001:2::77:20", "2001:2::77:10")}

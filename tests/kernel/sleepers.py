@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from lab.evidence import Wait
-from lab.kernel.deadlines import Deadlines
-from lab.kernel.descriptors import Descriptors
-from lab.kernel.freezer import suspended
-from lab.kernel.netns import Namespace
-from lab.kernel.sockdiag import SocketDiag
-from lab.kernel.socketindex import SocketIndex
-from lab.kernel.threads import Thread, Threads
-from lab.kernel.waits import Waits
+from lab.kernel.place.netns import Namespace
+from lab.kernel.processes.deadlines import Deadlines
+from lab.kernel.processes.descriptors import Descriptors
+from lab.kernel.processes.suspension import suspended
+from lab.kernel.processes.threads import Threads, TrackedThread
+from lab.kernel.processes.waits import Waits
+from lab.kernel.sockets.sock_diag import SocketDiag
+from lab.kernel.sockets.socket_index import SocketIndex
 
 LIMIT_S = 10.0
 
@@ -46,7 +46,7 @@ class Sleeper:
         self.descriptors = Descriptors(self.index)
         self.waits = Waits(self.descriptors, Deadlines())
 
-    def asleep(self, call: str, nth: int = 0) -> Thread:
+    def asleep(self, call: str, nth: int = 0) -> TrackedThread:
         """The thread that sleeps in this call, once it does; of several the `nth` to have been started."""
         end = time.monotonic() + LIMIT_S
         while time.monotonic() < end:
@@ -69,7 +69,7 @@ class Sleeper:
     def resources(self, call: str) -> list[tuple[str, str, bool]]:
         wait = self.wait(call)
         assert wait.unknown is None
-        return [(item.resource, item.wants.value, item.edge) for item in wait.items]
+        return [(str(item.resource), item.wants.value, item.edge) for item in wait.items]
 
     def says(self) -> str:
         """Its next line."""

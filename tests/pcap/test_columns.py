@@ -33,7 +33,7 @@ def test_tagged_frames_are_dissected_alike(path: Path, link: str, tmp_path: Path
     assert list(every_segment(again)) == scalar(frames)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_damaged_frames_are_dissected_alike(data: st.DataObject, tmp_path: Path) -> None:
     frames = recorded.frames(data.draw(st.sampled_from(SAMPLE)))[1]

@@ -18,6 +18,7 @@ from lab.pcap import pcapng
 from lab.pcap.connections import every_segment
 from lab.tcp.frame import Frame, dissect
 from lab.tcp.segment import Segment
+from tests.pcap.wireshark import tshark
 
 PACKET = bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP() / TCP(flags="A") / (b"x" * 200))
 START_NS = 1_760_000_000_123_456_789
@@ -43,12 +44,6 @@ def read(path: Path) -> list[Segment]:
     for file in pcapng.files(path):
         found += every_segment(file, found[-1].frame if found else 0)
     return found
-
-
-def tshark(path: Path, *fields: str) -> list[list[str]]:
-    command = ["tshark", "-n", "-r", str(path), "-T", "fields"] + [word for field in fields for word in ("-e", field)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
-    return [line.split("\t") for line in done.stdout.splitlines()]
 
 
 @contextmanager

@@ -1,16 +1,44 @@
 """A frozen pair by hand, as the kernel would show it, with room for one changed fact."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
-from lab.evidence import Item, Looks, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import EarlierSample, Item, ProcessSample, Resource, Snapshot, SocketSample, ThreadSample, Wait, Wants
 from lab.spec import Pair, Role
 
 SECOND = 1_000_000_000
 NOW = 1_000 * SECOND
+MS = 1_000_000
 
 
-SLEPT = Looks(may_retry=False, written=13_000, window=4096, mss=1448)
+def as_earlier(sample: SocketSample, ago_ms: int, **facts: Any) -> EarlierSample:  # noqa: ANN401
+    known = {field.name: getattr(sample, field.name) for field in fields(EarlierSample)}
+    return EarlierSample(**known | {"time_ns": sample.time_ns - ago_ms * MS} | facts)
+
+
+def earlier(
+    sample: SocketSample,
+    *,
+    may_retry: bool = False,
+    written: int = 13_000,
+    window: int = 4096,
+    mss: int = 1448,
+    unchanged_ms: int = 0,
+    closed: bool = False,
+) -> tuple[EarlierSample, ...]:
+    """Samples that show so much together with `sample` (lab.proof.stack.history)."""
+    begun = sample.bytes_acked + sample.wqueue - written
+    other = {"rmem_alloc": sample.rmem_alloc + 1}
+    found = [as_earlier(sample, 9000, bytes_acked=begun, wqueue=0, snd_wnd=window, snd_mss=mss, **other)]
+    if closed:
+        opened = {"rcv_wnd": 384, "bytes_received": sample.bytes_received - 384, "rqueue": sample.rqueue - 384}
+        found += [as_earlier(sample, ago_ms, **opened, bytes_acked=begun, wqueue=0) for ago_ms in (8000, 7000)]
+        found.append(as_earlier(sample, 6000, bytes_acked=begun, wqueue=0))
+    if not may_retry:
+        found.append(as_earlier(sample, 5000, **other))
+    if unchanged_ms:
+        found.append(as_earlier(sample, unchanged_ms))
+    return tuple(found)
 
 
 def end(role: Role, **facts: Any) -> SocketSample:  # noqa: ANN401 - whatever the fact is
@@ -24,10 +52,11 @@ def end(role: Role, **facts: Any) -> SocketSample:  # noqa: ANN401 - whatever th
         bytes_acked=9001 if here else 9000, bytes_received=9000, snd_wnd=0, rcv_wnd=0, snd_mss=1448, rcv_mss=1448,
         snd_cwnd=10, reordering=3, rto_us=204_000, last_data_sent_ms=60, last_ack_recv_ms=60, rmem_alloc=8000,
         rcvbuf=8192, sndbuf=8192, wmem_queued=8192, backlog=0, drops=0, send_timeout_ns=0, receive_timeout_ns=0,
-        user_timeout_ms=0, rcv_wscale=7, congestion="cubic", pacing_rate=1 << 30, rcvbuf_locked=False,
-        window_clamp=5184, looks=SLEPT,
+        user_timeout_ms=0, rcv_wscale=7, congestion="cubic", pacing_rate=1 << 30, sndbuf_locked=True,
+        rcvbuf_locked=False, window_clamp=5184, ulp="", error_queue="",
     )  # fmt: skip
-    return replace(sample, **facts)
+    sample = replace(sample, **facts)
+    return sample if "earlier" in facts else replace(sample, earlier=earlier(sample))
 
 
 def client(**facts: Any) -> SocketSample:  # noqa: ANN401
@@ -39,11 +68,11 @@ def server(**facts: Any) -> SocketSample:  # noqa: ANN401
 
 
 def sends(inode: int) -> Wait:
-    return Wait("sendto", (Item(f"socket:{inode}", Wants.WRITE),))
+    return Wait("sendto", (Item(Resource.socket(inode), Wants.WRITE),))
 
 
 def reads(inode: int) -> Wait:
-    return Wait("recvfrom", (Item(f"socket:{inode}", Wants.READ),))
+    return Wait("recvfrom", (Item(Resource.socket(inode), Wants.READ),))
 
 
 def polls(*items: Item, **facts: Any) -> Wait:  # noqa: ANN401
@@ -51,11 +80,16 @@ def polls(*items: Item, **facts: Any) -> Wait:  # noqa: ANN401
 
 
 def item(inode: int, wants: Wants = Wants.WRITE, *, edge: bool = False) -> Item:
-    return Item(f"socket:{inode}", wants, edge)
+    return Item(Resource.socket(inode), wants, edge)
+
+
+def on(resource: str, wants: Wants, *, edge: bool = False) -> Item:
+    """The resource as the text `kind:id`."""
+    return Item(Resource.parse(resource), wants, edge)
 
 
 def wakes(pid: int) -> Wait:
-    return Wait("futex", (Item(f"process:{pid}", Wants.WAKE),))
+    return Wait("futex", (Item(Resource.process(pid), Wants.WAKE),))
 
 
 def thread(pid: int, wait: Wait | None, **facts: Any) -> ThreadSample:  # noqa: ANN401
@@ -68,7 +102,8 @@ def thread(pid: int, wait: Wait | None, **facts: Any) -> ThreadSample:  # noqa: 
 
 def process(pid: int, *resources: str, **facts: Any) -> ProcessSample:  # noqa: ANN401
     sample = ProcessSample(
-        time_ns=NOW, pid=pid, parent=1, comm="program", container=None, resources=resources, catches_alarm=False,
+        time_ns=NOW, pid=pid, parent=1, comm="program", container=None,
+        resources=tuple(map(Resource.parse, resources)), catches_alarm=False,
         posix_timers=0, io_uring=False, in_flight=0,
     )  # fmt: skip
     return replace(sample, **facts)

@@ -6,10 +6,21 @@ that is silly; a writer wakes when a third is free, or by arriving data or its o
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from random import Random
 
-from lab.evidence import Item, Looks, ProcessSample, Snapshot, SocketSample, ThreadSample, Wait, Wants
+from lab.evidence import (
+    EarlierSample,
+    Item,
+    ProcessSample,
+    Resource,
+    ResourceKind,
+    Snapshot,
+    SocketSample,
+    ThreadSample,
+    Wait,
+    Wants,
+)
 from lab.spec import Pair
 
 MSS = 16
@@ -248,19 +259,19 @@ class World:
     def wait_of(self, thread: Thread) -> Wait:
         op, items = thread.op, list[Item]()
         if op.kind in ("recv", "poll") and op.end:
-            items.append(Item(f"socket:{op.end.inode}", Wants.READ))
+            items.append(Item(Resource.socket(op.end.inode), Wants.READ))
         writes_to = op.end if op.kind == "send" else op.other
         if op.kind in ("send", "poll") and writes_to:
-            items.append(Item(f"socket:{writes_to.inode}", Wants.WRITE))
+            items.append(Item(Resource.socket(writes_to.inode), Wants.WRITE))
         if op.pipe:
             wants = Wants.READ if op.kind == "pipe_read" else Wants.WRITE
-            items.append(Item(f"pipe:{op.pipe.inode}", wants))
+            items.append(Item(Resource(ResourceKind.PIPE, op.pipe.inode), wants))
         if op.kind in ("wait", "park"):
-            items.append(Item(f"process:{thread.process.pid}", Wants.WAKE))
+            items.append(Item(Resource.process(thread.process.pid), Wants.WAKE))
         if op.kind == "child":
-            items.append(Item(f"process:{op.event}", Wants.END))
+            items.append(Item(Resource.process(op.event), Wants.END))
         if op.kind == "accept":
-            items.append(Item(f"listener:{thread.process.pid}", Wants.ACCEPT))
+            items.append(Item(Resource(ResourceKind.LISTENER, thread.process.pid), Wants.ACCEPT))
         return Wait(CALLS[op.kind], tuple(items), thread.deadline_ns, timed=thread.deadline_ns is not None)
 
 
@@ -272,22 +283,26 @@ CALLS = {
 
 def socket_sample(end: End) -> SocketSample:
     here, there = end.inode, end.peer.inode
-    return SocketSample(
-        time_ns=0, role=None, cookie=here, inode=here, local=f"192.0.2.1:{here}", remote=f"192.0.2.1:{there}",
+    sample = SocketSample(
+        time_ns=START, role=None, cookie=here, inode=here, local=f"192.0.2.1:{here}", remote=f"192.0.2.1:{there}",
         state="ESTABLISHED", timer="persist" if end.queued else "none", expires_ms=0, rqueue=end.rqueue,
         wqueue=end.queued, backoff=0, probes=0, unacked=0, notsent_bytes=end.queued,
         bytes_acked=end.acked + (here < there), bytes_received=end.received, snd_wnd=end.peer.window,
         rcv_wnd=end.window, snd_mss=MSS, rcv_mss=MSS, snd_cwnd=10, reordering=3, rto_us=204_000, last_data_sent_ms=0,
         last_ack_recv_ms=0, rmem_alloc=end.rqueue, rcvbuf=end.rcvbuf, sndbuf=end.sndbuf, wmem_queued=end.queued,
         backlog=0, drops=0, send_timeout_ns=0, receive_timeout_ns=0, user_timeout_ms=0,
-        looks=Looks(may_retry=False, written=0, window=0, mss=MSS),
+        ulp="", error_queue="", sndbuf_locked=True,
     )  # fmt: skip
+    # Long ago it stood as now: its writer has gone to sleep for good.
+    known = {field.name: getattr(sample, field.name) for field in fields(EarlierSample)}
+    return replace(sample, earlier=(EarlierSample(**known | {"time_ns": START - SECOND}),))
 
 
 def process_sample(process: Process) -> ProcessSample:
-    held = [f"socket:{end.inode}" for end in process.ends] + [f"pipe:{pipe.inode}" for pipe in process.pipes]
+    held = [Resource.socket(end.inode) for end in process.ends]
+    held += [Resource(ResourceKind.PIPE, pipe.inode) for pipe in process.pipes]
     return ProcessSample(
-        time_ns=0, pid=process.pid, parent=1, comm="program", container=None, resources=tuple(sorted(held)),
+        time_ns=0, pid=process.pid, parent=1, comm="program", container=None, resources=tuple(held),
         catches_alarm=False, posix_timers=0, io_uring=False, in_flight=0,
     )  # fmt: skip
 

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.evidence import Evidence, Progress, Snapshot, SocketSample, WireFacts
-from lab.kernel.netns import Namespace
-from lab.kernel.sockdiag import SocketDiag
-from lab.proof.account import Account, account, imbalances, last_with_both
+from lab.kernel.place.netns import Namespace
+from lab.kernel.sockets.sock_diag import SocketDiag
+from lab.proof.account import account, imbalances, last_with_both
+from lab.report.reasons import all_words, words
 from lab.spec import Answer, Load, Outcome, Pair, Role, Scenario, Spec
+from lab.verdict import Account
 
 LIMIT_S = 20.0
 STILL_S = 0.5
@@ -180,7 +182,7 @@ def test_a_frozen_upper_is_accounted_for_but_for_refused_acknowledgments() -> No
     with frozen(16, 1024, bytes.upper, 65536) as programs:
         shot = settled(programs, STILL_S)
         found = account(evidence_of(shot))
-        assert all("counted twice" in text for text in imbalances(found, shot)), imbalances(found, shot)
+        assert all("counted twice" in text for text in all_words(imbalances(found, shot))), imbalances(found, shot)
         assert found.client_accepted is not None
         assert found.client_accepted // 16 * 16 == programs.sent[Role.CLIENT]
         assert found.in_hand is not None
@@ -330,7 +332,7 @@ def test_one_altered_counter_of_a_socket_is_noticed(role: Role, fact: str, total
     assert victim is not None
     forged = replace(victim, **{fact: getattr(victim, fact) + 1})
     pair = replace(shot.sockets, **{role.value: forged})
-    texts = imbalances(account(evidence_of(replace(shot, sockets=pair))), replace(shot, sockets=pair))
+    texts = all_words(imbalances(account(evidence_of(replace(shot, sockets=pair))), replace(shot, sockets=pair)))
     assert len(texts) == 1
     assert texts[0].startswith(total)
     assert "counted twice" not in texts[0]
@@ -342,19 +344,21 @@ def test_one_altered_counter_of_a_program_is_noticed(role: Role, total: str) -> 
     counter = shot.progress[role]
     assert counter is not None
     pair = replace(shot.progress, **{role.value: replace(counter, received=counter.received - 1)})
-    texts = imbalances(account(evidence_of(replace(shot, progress=pair))), shot)
+    texts = all_words(imbalances(account(evidence_of(replace(shot, progress=pair))), shot))
     assert [text.split()[0] for text in texts] == [total]
 
 
 def test_an_imbalance_is_told_with_its_figures() -> None:
-    assert imbalances(replace(FROZEN, client_accepted=1000)) == (
+    assert all_words(imbalances(replace(FROZEN, client_accepted=1000))) == (
         "client_accepted 1000 is not server_processed 303 + server_receive_queue 300 + client_send_queue 400 = 1003",
     )
 
 
 def test_a_server_cannot_answer_what_it_has_not_read() -> None:
     shot = draw(Account(650, 400, 250, 0, -50, 0, 0, 50), "open", "open")
-    assert imbalances(account(evidence_of(shot))) == ("in_hand -50: the server has answered more than it has read",)
+    assert all_words(imbalances(account(evidence_of(shot)))) == (
+        "in_hand -50: the server has answered more than it has read",
+    )
 
 
 @pytest.mark.parametrize("sender", list(Role))
@@ -364,10 +368,10 @@ def test_bytes_received_but_refused_acknowledgment_are_named_as_counted_twice(se
     assert starved is not None
     starved = replace(starved, bytes_acked=starved.bytes_acked - 96, wqueue=starved.wqueue + 96)
     shot = replace(shot, sockets=replace(shot.sockets, **{sender.value: starved}))
-    texts = imbalances(account(evidence_of(shot)), shot)
+    texts = all_words(imbalances(account(evidence_of(shot)), shot))
     assert len(texts) == 1
     assert f"96 bytes are counted twice, the {sender.peer} has received them and the {sender} keeps them" in texts[0]
-    assert "counted twice" not in imbalances(account(evidence_of(shot)))[0]
+    assert "counted twice" not in words(imbalances(account(evidence_of(shot)))[0])
     assert imbalances(account(evidence_of(shot)), shot, starved=True) == ()
     assert len(imbalances(account(evidence_of(shot)), starved=True)) == 1, "without the sockets nothing explains it"
 

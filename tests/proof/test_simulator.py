@@ -6,9 +6,10 @@ from random import Random
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from lab.proof.knots import Kind
-from lab.proof.waitfor import Analysis, Knot, analyse
-from lab.proof.writable import Can, could_write
+from lab.evidence import Wants
+from lab.proof.cycles import Kind
+from lab.proof.deadlock import Analysis, Knot, analyse
+from lab.proof.stack import could_write
 from lab.spec import Grade
 from tests.proof.simulator import SECOND, START, End, Op, Process, Thread, World, connect, draw
 
@@ -104,7 +105,7 @@ def test_the_simulator_and_the_rules_of_the_stack_are_of_one_mind() -> None:
         samples = {s.inode: s for s in (*shot.sockets, *shot.others) if s}
         for end in world.ends:
             if end.queued and not end.has_room:
-                assert could_write(samples[end.inode], samples[end.peer.inode]).can is Can.NO
+                assert could_write(samples[end.inode], samples[end.peer.inode]).excluded
 
 
 def chain(threads_of_the_proxy: int) -> World:
@@ -141,4 +142,4 @@ def test_a_server_behind_a_proxy_that_writes_to_its_client_only_is_the_tail() ->
     knot = only_knot(chain(1))
     assert {thread.tid for thread in knot.threads} == {1, 2}
     assert knot.connections == {frozenset({10, 11})}
-    assert [(edge.waiter.tid, edge.waits_for, edge.holder.tid) for edge in knot.tail] == [(3, "room to write", 2)]
+    assert [(edge.waiter.tid, edge.waits_for, edge.holder.tid) for edge in knot.tail] == [(3, Wants.WRITE, 2)]

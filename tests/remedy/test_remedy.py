@@ -33,6 +33,12 @@ def test_the_catalogue_has_the_twelve() -> None:
     ]
 
 
+def test_every_behaviour_is_named_by_a_scenario_or_a_remedy() -> None:
+    plays = [*scenario.catalogue().values(), *(each.on(frozen) for each in ALL.values() for frozen in FREEZING)]
+    assert {play.server for play in plays} == set(job.behaviours("server"))
+    assert {play.client for play in plays} == set(job.behaviours("client"))
+
+
 @pytest.mark.parametrize("each", ALL.values(), ids=ALL)
 def test_a_remedy_names_programs_that_exist_and_keeps_the_load(each: Remedy) -> None:
     for frozen in FREEZING:

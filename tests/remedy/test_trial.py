@@ -2,10 +2,10 @@
 
 import pytest
 
-from lab.proof.account import Account
 from lab.remedy import Effect, find
-from lab.remedy.trial import Trial, Tried, effect_of, ladder, relative_speed
+from lab.remedy.trial import RemedyResult, Trial, effect_of, ladder, relative_speed
 from lab.spec import Outcome, Pair
+from lab.verdict import Account
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,10 @@ def trial(payload: int, outcome: Outcome, seconds: float) -> Trial:
 
 
 def test_speed_is_relative_to_the_fastest_that_completes() -> None:
-    fast = Tried(find("threads"), (trial(10, Outcome.COMPLETED, 9.0), trial(1000, Outcome.COMPLETED, 1.0)))
-    slow = Tried(find("alternate"), (trial(100, Outcome.COMPLETED, 1.0),))
-    frozen = Tried(find("bigger-buffers"), (trial(10, Outcome.COMPLETED, 0.001), trial(1 << 30, Outcome.DEADLOCK, 0.1)))
+    fast = RemedyResult(find("threads"), (trial(10, Outcome.COMPLETED, 9.0), trial(1000, Outcome.COMPLETED, 1.0)))
+    slow = RemedyResult(find("alternate"), (trial(100, Outcome.COMPLETED, 1.0),))
+    frozen = RemedyResult(
+        find("bigger-buffers"), (trial(10, Outcome.COMPLETED, 0.001), trial(1 << 30, Outcome.DEADLOCK, 0.1))
+    )
     assert [relative_speed(each, [fast, slow, frozen]) for each in (fast, slow, frozen)] == [1.0, 0.1, None]
     assert relative_speed(frozen, [frozen]) is None

@@ -12,21 +12,22 @@ from lab.evidence import (
     Snapshot,
     SocketSample,
     ThreadSample,
+    Wants,
     WireFacts,
 )
-from lab.forecast import Range
-from lab.proof.account import Account
-from lab.proof.verdict import Edge, ForecastSummary, Testimonies, Testimony, Verdict, WireSummary, Witness
-from lab.proof.wire import witness
+from lab.forecast import Forecast, Range, forecast
+from lab.reason import quoted
 from lab.scenario import find
 from lab.spec import Buffers, Grade, Outcome, Pair, Role, Spec, Triple
 from lab.tcp.segment import ControlBits, Segment
+from lab.verdict import Account, Edge, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.wire.witness import witness
 
 START_NS = 1_795_370_915_754_207_117
 CLIENT, SERVER = "198.18.20.20:54542", "198.18.20.10:1060"
 SQUEEZED = Buffers(Triple(4096, 8192, 8192), Triple(4096, 8192, 8192))
 AGREED = Testimonies(Testimony.AGREES, Testimony.AGREES, Testimony.AGREES)
-NO_RANGE = Range(None, None, None)
+NO_FORECAST = Forecast(Range(None, None, None), Range(None, None, None), "no amount of payload freezes it")
 
 
 def at(milliseconds: float) -> int:
@@ -170,6 +171,13 @@ def evidence(**changes: object) -> Evidence:
     return replace(frozen, **changes)  # type: ignore[arg-type]
 
 
+def _reason() -> str:
+    """What limits the forecast of the squeezed freeze."""
+    frozen = evidence()
+    assert frozen.spec is not None
+    return forecast(frozen.spec, frozen.settings, frozen.core).reason
+
+
 def verdict(**changes: object) -> Verdict:
     """Of the squeezed freeze, but for `changes`."""
     witnesses = (Witness.PROGRAM, Witness.KERNEL, Witness.WIRE)
@@ -184,7 +192,7 @@ def verdict(**changes: object) -> Verdict:
         holds_until_ns=None,
         age_s=0.552,
         witnesses=AGREED,
-        cycle=tuple(Edge(role, "room to write", role.peer, witnesses) for role in (Role.SERVER, Role.CLIENT)),
+        cycle=tuple(Edge(role, Wants.WRITE, role.peer, witnesses) for role in (Role.SERVER, Role.CLIENT)),
         tail=(),
         live=(),
         qualifiers=(),
@@ -192,7 +200,7 @@ def verdict(**changes: object) -> Verdict:
         contradictions=(),
         account=Account(25040, 4736, 6144, 14160, 432, 7800, 5928, 0),
         wire=WireSummary(39, 0, Pair(18, 6), Pair(1, 1), Pair(at(3.78), at(3.72))),
-        forecast=ForecastSummary(Range(8776, 27010, 164864), Range(4892, 13505, 82944)),
+        forecast=Forecast(Range(8776, 27010, 164864), Range(4892, 13505, 82944), _reason()),
     )
     return replace(frozen, **changes)  # type: ignore[arg-type]
 
@@ -207,7 +215,7 @@ AUTOTUNED = (
     verdict(
         account=Account(1_073_741_824, 944_936, 1_398_256, 1_071_398_632, 456, 933_960, 125_440, 1_070_338_776),
         wire=WireSummary(2060, 0, Pair(1440, 3), Pair(1, 1), Pair(at(3.78), at(3.72))),
-        forecast=ForecastSummary(Range(106_024, None, 75_629_568), Range(61_085, None, 37_815_296)),
+        forecast=Forecast(Range(106_024, None, 75_629_568), Range(61_085, None, 37_815_296), _reason()),
     ),
     evidence(
         snapshots=(
@@ -248,7 +256,7 @@ HEALTHY = (
         Outcome.COMPLETED,
         account=Account(),
         wire=WireSummary(14878, 0, Pair(0, 8618), Pair(0, 0), Pair(None, at(3.72))),
-        forecast=ForecastSummary(NO_RANGE, NO_RANGE),
+        forecast=NO_FORECAST,
     ),
     evidence(
         spec=spec("healthy"),
@@ -264,7 +272,7 @@ INCONCLUSIVE = (
     without_freeze(
         Outcome.INCONCLUSIVE,
         account=Account(client_accepted=25040, client_send_queue=4736, server_receive_queue=6144),
-        missing=("the server's program is blocked in a send on it",),
+        missing=(quoted("the server's program is blocked in a send on it"),),
     ),
     evidence(snapshots=(snapshot(threads=(thread(Role.CLIENT, "sendto"), thread(Role.SERVER, None, inode=None))),)),
 )
@@ -273,7 +281,7 @@ READ_READ = (
         Outcome.READ_READ,
         account=Account(0, 0, 0, 0, 0, 0, 0, 0),
         wire=WireSummary(3, 0, Pair(0, 0), Pair(0, 0), Pair(None, None)),
-        forecast=ForecastSummary(NO_RANGE, NO_RANGE),
+        forecast=NO_FORECAST,
     ),
     evidence(
         spec=spec("read-read"),
@@ -292,7 +300,10 @@ CONTRADICTION = (
     verdict(
         account=Account(25040, 4736, 6144, 14144, 416, 7800, 5928, 0),
         contradictions=(
-            "client_accepted 25040 is not server_processed 14144 + server_receive_queue 6144 + client_send_queue 4736",
+            quoted(
+                "client_accepted 25040 is not "
+                "server_processed 14144 + server_receive_queue 6144 + client_send_queue 4736"
+            ),
         ),
     ),
     evidence(),
@@ -302,9 +313,9 @@ UNCAPTURED = (
         Outcome.INCONCLUSIVE,
         wire=WireSummary(None, None, Pair(None, None), Pair(None, None), Pair(None, None)),
         missing=(
-            "the client advertises a zero window on the wire",
-            "the server advertises a zero window on the wire",
-            "the wire: a packet socket needs CAP_NET_RAW in the namespace of the pair",
+            quoted("the client advertises a zero window on the wire"),
+            quoted("the server advertises a zero window on the wire"),
+            quoted("the wire: a packet socket needs CAP_NET_RAW in the namespace of the pair"),
         ),
     ),
     evidence(wire=WireFacts(), capture=None),
@@ -321,7 +332,7 @@ ONE_SIDED = (
         Outcome.ONE_SIDED_STALL,
         account=Account(26448, 4736, 21712, 0, None, 0, 0, 0),
         wire=WireSummary(21, 0, Pair(0, 2), Pair(1, 0), Pair(None, at(3.72))),
-        forecast=ForecastSummary(NO_RANGE, NO_RANGE),
+        forecast=NO_FORECAST,
     ),
     evidence(
         spec=spec("one-sided-stall"),

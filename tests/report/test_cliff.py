@@ -2,10 +2,10 @@
 
 import json
 
-from lab.report.cliff import Bounds, Dot, drawing
+from lab.report.cliff import CliffBounds, Dot, drawing
 
 DOTS = [Dot(32768, 1 << 12, "completed", 3, 0), Dot(32768, 1 << 20, "deadlock", 5, 1), Dot(65536, 1, "moving", 1, 0)]
-BAND = [Bounds(32768, 9000, 165_000), Bounds(65536, 18_000, 230_000)]
+BAND = [CliffBounds(32768, 9000, 165_000), CliffBounds(65536, 18_000, 230_000)]
 
 
 def test_each_outcome_has_a_colour_of_its_own() -> None:

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 
 from lab.evidence import Ended
-from lab.proof.verdict import Live
+from lab.reason import Qualifier, quoted
 from lab.report.conclusion import conclusion, explanation
 from lab.spec import Grade, Outcome, Pair, Role
+from lab.verdict import LiveWait
 from tests.report.report_samples import COMPLETED, FROZEN, HEALTHY, at, evidence, spec, verdict, without_freeze
 
 
@@ -24,7 +25,9 @@ def test_only_a_deadlock_is_called_one(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("grade", Grade)
 def test_only_a_consistent_deadlock_is_not_proven(grade: Grade) -> None:
-    sentence = conclusion(verdict(grade=grade, qualifiers=("a signal handler",)), evidence())
+    sentence = conclusion(
+        verdict(grade=grade, qualifiers=(Qualifier(quoted("a signal handler"), "no-alarm"),)), evidence()
+    )
     assert sentence.startswith(f"deadlock ({grade}")
     assert ("NOT PROVEN" in sentence) == (grade is Grade.CONSISTENT)
     assert len(sentence) < 100
@@ -32,8 +35,8 @@ def test_only_a_consistent_deadlock_is_not_proven(grade: Grade) -> None:
 
 def test_what_would_decide_is_what_was_not_observed_or_who_may_still_read() -> None:
     assert "every thread's wait would decide" in conclusion(*FROZEN)
-    assert "1 live thread read?" in conclusion(verdict(live=(Live("1/2 x", "futex"),)), evidence())
-    assert "what was not observed would decide" in conclusion(verdict(missing=("a fact",)), evidence())
+    assert "1 live thread read?" in conclusion(verdict(live=(LiveWait("1/2 x", quoted("futex")),)), evidence())
+    assert "what was not observed would decide" in conclusion(verdict(missing=(quoted("a fact"),)), evidence())
 
 
 def test_a_completion_says_how_much_went_and_came_back_and_in_what_time() -> None:
@@ -61,9 +64,9 @@ def test_an_abort_names_who_failed_first_and_wrong_data_is_loud() -> None:
 
 
 def test_an_inconclusive_run_names_the_first_missing_fact_or_the_first_contradiction() -> None:
-    missing = without_freeze(Outcome.INCONCLUSIVE, missing=("the client's socket", "the wire"))
+    missing = without_freeze(Outcome.INCONCLUSIVE, missing=(quoted("the client's socket"), quoted("the wire")))
     assert conclusion(missing, evidence()) == "inconclusive, 2 facts not observed: the client's socket"
-    torn = without_freeze(Outcome.INCONCLUSIVE, contradictions=("for deadlock, not so: the window is closed",))
+    torn = without_freeze(Outcome.INCONCLUSIVE, contradictions=(quoted("for deadlock, not so: the window is closed"),))
     assert conclusion(torn, evidence()).endswith("the witnesses disagree: for deadlock, not so: the window is closed")
 
 

@@ -8,10 +8,11 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from lab.evidence import CaptureCount, Ended, Evidence
-from lab.proof.verdict import Edge, Live, Verdict, Witness
+from lab.evidence import CaptureCount, Ended, Evidence, Wants
+from lab.reason import Qualifier, quoted
 from lab.report import escape, judged, page, text, watched
 from lab.spec import Grade, Outcome, Pair, Role
+from lab.verdict import Edge, LiveWait, Verdict, Witness
 from tests.report.report_samples import FROZEN_SOCKETS, SERVER, evidence, snapshot, spec, thread, verdict
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202egnp\u2066\x00\r\nFORGED: all is well\u2028[red]\ud800"
@@ -27,12 +28,12 @@ def everywhere() -> tuple[Verdict, Evidence]:
     """A frozen pair of which every word that somebody else may choose is hostile."""
     said = verdict(
         grade=Grade.PROVEN,
-        live=(Live(HOSTILE, HOSTILE),),
-        qualifiers=(HOSTILE,),
-        missing=(HOSTILE,),
-        contradictions=(HOSTILE,),
-        cycle=(Edge(HOSTILE, "room to write", HOSTILE, tuple(Witness)),),
-        tail=(Edge(HOSTILE, "room to write", HOSTILE, tuple(Witness)),),
+        live=(LiveWait(HOSTILE, quoted(HOSTILE)),),
+        qualifiers=(Qualifier(quoted(HOSTILE), "no-alarm"),),
+        missing=(quoted(HOSTILE),),
+        contradictions=(quoted(HOSTILE),),
+        cycle=(Edge(HOSTILE, Wants.WRITE, HOSTILE, tuple(Witness)),),
+        tail=(Edge(HOSTILE, Wants.WRITE, HOSTILE, tuple(Witness)),),
     )
     threads = tuple(thread(role, "sendto", comm=HOSTILE) for role in Role)
     seen = evidence(
@@ -50,7 +51,8 @@ def test_the_report_of_a_run(outcome: Outcome) -> None:
     end = Ended(Role.SERVER, 5, 1, 1, HOSTILE) if outcome is Outcome.ABORTED else None
     stream = StringIO()
     told = replace(said, outcome=outcome)
-    text.show(told, replace(seen, ended=Pair(None, end)), None, (), stream=stream)
+    ended = replace(seen, ended=Pair(None, end))
+    text.show(told, ended, None, (), stream=stream)
     assert is_shown_safely(stream.getvalue())
     assert "\\x1b[2J" in stream.getvalue()
 
@@ -58,7 +60,9 @@ def test_the_report_of_a_run(outcome: Outcome) -> None:
 def test_the_reports_of_many_connections() -> None:
     said, _ = everywhere()
     stream = StringIO()
-    judged.show([(HOSTILE, said)], [(HOSTILE, HOSTILE), ("x", HOSTILE)], stream=stream)
+    shown = judged.VerdictPage(stream)
+    shown.add(HOSTILE, said, None)
+    shown.close([(HOSTILE, HOSTILE), ("x", HOSTILE)])
     watched.show([said], stream=stream)
     assert is_shown_safely(stream.getvalue())
     assert stream.getvalue().count("\\x1b[2J") > 5
@@ -72,6 +76,27 @@ def test_what_nobody_has_escaped_is_escaped_on_the_page() -> None:
     page.show([Text(HOSTILE), table, page.uncut(HOSTILE), HOSTILE], stream)
     assert not STEERING & set(stream.getvalue())
     assert stream.getvalue().count("[red]") == 5
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("python", "python"),
+        ("größe", "größe"),
+        ("\x1b[2Jgone", r"\x1b[2Jgone"),
+        ("two\nlines\r", r"two\nlines\r"),
+        ("\x9b31m", r"\x9b31m"),
+        ("right\u202eleft", r"right\u202eleft"),
+        ("lone\udc80", r"lone\udc80"),
+        ("\u2028", r"\u2028"),
+    ],
+)
+def test_what_does_not_print_is_escaped(given: str, shown: str) -> None:
+    assert escape.plain(given) == shown
+
+
+def test_a_long_text_is_cut() -> None:
+    assert len(escape.plain("x" * 10_000)) < 400
 
 
 def test_a_json_document_stays_the_same_document() -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from io import StringIO
 
-from lab.proof.verdict import Verdict
-from lab.report import judged
+from lab.report.judged import VerdictPage
 from lab.spec import Grade
+from lab.verdict import Verdict
 from tests.report.report_samples import COMPLETED, FROZEN, INCONCLUSIVE, READ_READ, verdict
 
 RUNS: list[tuple[str | None, Verdict]] = [
@@ -20,7 +20,10 @@ ERRORS = [("x.pcap", "x.pcap: not a capture"), ("y", "cut short\x1b[2J")]
 
 def told(verdicts: list[tuple[str | None, Verdict]], errors: list[tuple[str, str]], width: int = 99) -> str:
     stream = StringIO()
-    judged.show(verdicts, errors, stream=stream, width=width)
+    shown = VerdictPage(stream, width)
+    for path, each in verdicts:
+        shown.add(path, each, None)
+    shown.close(errors)
     return stream.getvalue()
 
 

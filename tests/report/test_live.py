@@ -11,7 +11,7 @@ from typing import TextIO
 
 import pytest
 
-from lab.report.live import Live
+from lab.report.live import ProgressDisplay
 from lab.spec import Pair
 from tests.report.report_samples import evidence, snapshot
 
@@ -47,20 +47,20 @@ def _terminal_kind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_is_shown_where_nobody_watches(stream: StringIO) -> None:
-    with Live(stream) as live:
+    with ProgressDisplay(stream) as live:
         live.show(evidence())
     assert not stream.getvalue()
 
 
 def test_a_dumb_terminal_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    with terminal() as (told, stream), Live(stream) as live:
+    with terminal() as (told, stream), ProgressDisplay(stream) as live:
         live.show(evidence())
     assert not told
 
 
 def test_counters_climb_and_then_are_still_for_a_time_that_grows() -> None:
-    with terminal() as (told, stream), Live(stream) as live:
+    with terminal() as (told, stream), ProgressDisplay(stream) as live:
         live.show(evidence(snapshots=(snapshot(wrote_read=Pair((1000, 0), (0, 500)), milliseconds=10),)))
         for milliseconds in (100, 400, 700):
             live.show(evidence(snapshots=(snapshot(milliseconds=milliseconds),)))
@@ -70,7 +70,7 @@ def test_counters_climb_and_then_are_still_for_a_time_that_grows() -> None:
 
 
 def test_a_byte_that_moves_ends_the_stillness() -> None:
-    with terminal() as (told, stream), Live(stream) as live:
+    with terminal() as (told, stream), ProgressDisplay(stream) as live:
         for wrote, milliseconds in ((1, 100), (1, 400), (2, 500)):
             live.show(evidence(snapshots=(snapshot(wrote_read=Pair((wrote, 0), (0, 0)), milliseconds=milliseconds),)))
     shown = told.decode()
@@ -78,7 +78,7 @@ def test_a_byte_that_moves_ends_the_stillness() -> None:
 
 
 def test_the_display_wipes_itself_and_gives_the_cursor_back() -> None:
-    with terminal() as (told, stream), Live(stream) as live:
+    with terminal() as (told, stream), ProgressDisplay(stream) as live:
         live.show(evidence())
         live.close()
     drawn, wiped, cursor = (told.rindex(part) for part in (b"wrote", b"\x1b[2K", b"\x1b[?25h"))
@@ -88,7 +88,7 @@ def test_the_display_wipes_itself_and_gives_the_cursor_back() -> None:
 
 def test_one_look_costs_less_than_a_tenth_of_the_time_between_two() -> None:
     seen = evidence()
-    with terminal() as (_, stream), Live(stream) as live:
+    with terminal() as (_, stream), ProgressDisplay(stream) as live:
         live.show(seen)
         began = time.process_time()
         for _ in range(20):
@@ -99,6 +99,6 @@ def test_one_look_costs_less_than_a_tenth_of_the_time_between_two() -> None:
 def test_no_thread_is_started() -> None:
     with terminal() as (_, stream):
         before = threading.active_count()
-        with Live(stream) as live:
+        with ProgressDisplay(stream) as live:
             live.show(evidence())
             assert threading.active_count() == before

@@ -24,27 +24,6 @@ def terminal() -> Iterator[tuple[int, TextIO]]:
         os.close(master)
 
 
-@pytest.mark.parametrize(
-    ("given", "shown"),
-    [
-        ("python", "python"),
-        ("größe", "größe"),
-        ("\x1b[2Jgone", r"\x1b[2Jgone"),
-        ("two\nlines\r", r"two\nlines\r"),
-        ("\x9b31m", r"\x9b31m"),
-        ("right\u202eleft", r"right\u202eleft"),
-        ("lone\udc80", r"lone\udc80"),
-        ("\u2028", r"\u2028"),
-    ],
-)
-def test_what_does_not_print_is_escaped(given: str, shown: str) -> None:
-    assert page.plain(given) == shown
-
-
-def test_a_program_may_say_as_much_as_it_likes_but_not_here() -> None:
-    assert len(page.plain("x" * 10_000)) < 400
-
-
 def test_markup_of_a_program_stays_text(stream: StringIO) -> None:
     page.show([Text("[bold red]not me[/] :smile: [link=x]")], stream)
     assert stream.getvalue() == "[bold red]not me[/] :smile: [link=x]\n"

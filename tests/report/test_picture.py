@@ -6,11 +6,10 @@ from io import StringIO
 import pytest
 
 from lab.evidence import Evidence
-from lab.proof.account import Account
-from lab.proof.verdict import Verdict
 from lab.report import page
 from lab.report.picture import NARROW, WIDE, Picture, answers
 from lab.report.side import sides
+from lab.verdict import Account, Verdict
 from tests.report.report_samples import FROZEN, ONE_SIDED, READ_READ
 
 STOP = "╳"  # noqa: RUF001 - the cross of the drawing

@@ -1,4 +1,4 @@
-"""One side of the last cut."""
+"""One side of the last snapshot."""
 
 from dataclasses import replace
 
@@ -25,8 +25,8 @@ def test_the_foremost_thread_is_the_one_on_the_connection() -> None:
 
 def test_the_cut_is_the_one_that_the_account_is_drawn_from() -> None:
     closed = Pair(FROZEN_SOCKETS.client, None)
-    cuts = (replace(snapshot(), number=1), replace(snapshot(closed), number=2))
-    assert sides(evidence(snapshots=cuts)).server.socket == cuts[0].sockets.server
+    snapshots = (replace(snapshot(), number=1), replace(snapshot(closed), number=2))
+    assert sides(evidence(snapshots=snapshots)).server.socket == snapshots[0].sockets.server
 
 
 def test_a_run_without_a_cut_has_two_sides_all_the_same() -> None:

@@ -4,11 +4,11 @@ import re
 
 import pytest
 
-from lab.report.swept import Count, Swept, bar, show
+from lab.report.swept import OutcomeCount, Swept, bar, show
 
 SWEPT = Swept(
     points=500,
-    counts=(Count("deadlock", "proven", 300), Count("completed", None, 199)),
+    counts=(OutcomeCount("deadlock", "proven", 300), OutcomeCount("completed", None, 199)),
     failed=1,
     first_failure="the server's program\x1b went away",
     wrong=0,

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from lab.evidence import CaptureCount, Evidence
-from lab.proof.verdict import Live, Verdict
+from lab.reason import Qualifier, Why, because, quoted
 from lab.report import text
 from lab.spec import Grade, Outcome
+from lab.verdict import LiveWait, Verdict
 from tests.report.report_samples import (
     ABORTED,
     AUTOTUNED,
@@ -85,7 +86,10 @@ def test_the_first_line_is_the_conclusion(name: str) -> None:
         ({"grade": Grade.CONSISTENT}, "a read by either program, which is not ruled out"),
         ({"grade": Grade.PROVEN_UNTIL, "holds_until_ns": 86_400 * 10**9}, "not before 1970-01-02 00:00:00.000 UTC."),
         (
-            {"grade": Grade.QUALIFIED, "qualifiers": ("TCP itself ends the wait of 1/1 a after tcp_retries2",)},
+            {
+                "grade": Grade.QUALIFIED,
+                "qualifiers": (Qualifier(because(Why.TCP_GIVES_UP, "1/1 a"), "probes-keep-connection"),),
+            },
             "else TCP itself, after tcp_retries2.",
         ),
     ],
@@ -98,7 +102,8 @@ def test_a_consistent_deadlock_says_in_its_first_line_that_it_is_not_proven_and_
     first = told(FROZEN).splitlines()[0]
     assert "NOT PROVEN" in first
     assert "would decide" in first
-    waiting = verdict(live=(Live("21442/21450 worker", "futex"), Live("21442/21451 worker", "futex")))
+    workers = ("21442/21450 worker", "21442/21451 worker")
+    waiting = verdict(live=tuple(LiveWait(worker, quoted("futex")) for worker in workers))
     first, *rest = told((waiting, evidence())).splitlines()
     assert "2 live threads" in first
     assert any("21442/21450 worker" in line for line in rest)
@@ -181,8 +186,14 @@ def test_a_run_that_was_not_stored_names_no_place() -> None:
 
 
 def test_a_setting_of_the_whole_host_is_shown_with_what_it_is_without_the_run() -> None:
-    wished = replace(spec(), host_sysctls={"rmem_max": 131071})
+    tuned = replace(spec(), host_sysctls={"rmem_max": 131071})
     changes = {"core": {"rmem_max": "131071"}, "core_before": {"rmem_max": "4194304", "wmem_max": "4194304"}}
-    said = told((verdict(), evidence(spec=wished, **changes)))
+    said = told((verdict(), evidence(spec=tuned, **changes)))
     assert " host       net.core.rmem_max is 131071 for this run, 4194304 without it\n" in said
     assert "wmem_max" not in said
+
+
+def test_of_programs_that_the_lab_did_not_start_no_plan_is_told() -> None:
+    said = told((FROZEN[0], evidence(spec=None)))
+    assert " played " not in said
+    assert "forecast" not in said

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 
-from lab.proof.verdict import Edge, Live, Verdict, WireSummary, Witness
+from lab.evidence import Wants
+from lab.reason import Qualifier, quoted
 from lab.report import watched
 from lab.spec import Grade, Outcome, Pair
+from lab.verdict import Edge, LiveWait, Verdict, WireSummary, Witness
 from tests.report.report_samples import at, verdict, without_freeze
 
 NO_WIRE = WireSummary(None, None, Pair(None, None), Pair(None, None), Pair(None, None))
@@ -15,16 +17,16 @@ A, B = "27793/27793 python [shop-web-1]", "27794/27794 postgres [shop-db-1]"
 UNTIL = verdict(
     grade=Grade.PROVEN_UNTIL,
     holds_until_ns=at(43_200_000),
-    cycle=(Edge(A, "room to write", B, SEEN), Edge(B, "room to write", A, SEEN)),
-    tail=(Edge("9/9 cat", "data to read", A, SEEN),),
-    qualifiers=("unreadable fd tables: 1",),
+    cycle=(Edge(A, Wants.WRITE, B, SEEN), Edge(B, Wants.WRITE, A, SEEN)),
+    tail=(Edge("9/9 cat", Wants.READ, A, SEEN),),
+    qualifiers=(Qualifier(quoted("unreadable fd tables: 1"), "no-alarm"),),
     wire=NO_WIRE,
 )
 SUSPECTED = verdict(
     client="[2001:2::198.18.20.20]:54542",
     server="[2001:2::198.18.20.10]:1060",
-    live=(Live("7/8 java", "futex: nothing that is known: a time limit"),),
-    missing=("who holds the server's socket: 3 descriptor tables could not be read (CAP_SYS_PTRACE)",),
+    live=(LiveWait("7/8 java", quoted("futex: nothing that is known: a time limit")),),
+    missing=(quoted("who holds the server's socket: 3 descriptor tables could not be read (CAP_SYS_PTRACE)"),),
     wire=NO_WIRE,
 )
 IDLE = without_freeze(Outcome.IDLE)
@@ -57,5 +59,5 @@ def test_without_connections_it_is_one_line() -> None:
 
 
 def test_what_a_connection_says_of_itself_cannot_act_on_a_terminal() -> None:
-    hostile = verdict(cycle=(Edge("1/1 \x1b[2J", "room to write", "2/2 \x1b]0;x", SEEN),))
+    hostile = verdict(cycle=(Edge("1/1 \x1b[2J", Wants.WRITE, "2/2 \x1b]0;x", SEEN),))
     assert "\x1b" not in told([hostile])

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from io import StringIO
 
+from lab import verdict as opinion
 from lab.evidence import Evidence
-from lab.proof import verdict as opinion
 from lab.report import page
 from lab.report.side import sides
 from lab.report.witnesses import witnesses

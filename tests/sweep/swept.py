@@ -4,17 +4,19 @@ import os
 import select
 import signal
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from lab.cli.sweep import FLAGS, specify
+from lab.cli.options import flags, specify
 from lab.sweep import grid
 from lab.sweep.grid import Grid, Point
 from lab.sweep.row import Row
+from lab.sweep.table import RowTable
 from tests.commanded import LIMIT_S, Said, ending, started
 from tests.commanded import below as below_it
 
@@ -23,7 +25,7 @@ SQUEEZED = 'scenario = "upper"\ntcp_rmem = "4096 8192 8192"\ntcp_wmem = "4096 81
 
 
 def parsed(text: str) -> Grid:
-    return grid.parse(text, FLAGS, specify)
+    return grid.parse(text, flags(), specify)
 
 
 def points(text: str) -> list[Point]:
@@ -40,6 +42,12 @@ def row(key: str = "a", **more: Any) -> Row:  # noqa: ANN401 - any column
         "kernel": "6", "host": "here",
     }  # fmt: skip
     return Row(**values | more)
+
+
+@contextmanager
+def opened(folder: Path, grid: str = "ip = 4\n", *, resume: bool = True) -> Iterator[RowTable]:
+    with closing(RowTable(folder, grid, lambda kept: kept == grid, resume=resume)) as found:
+        yield found
 
 
 def table(folder: Path) -> list[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.errors import EnvironmentLacksError, LabError, SpecError
-from lab.sweep import cluster, there
+from lab.sweep import cluster, cluster_worker
 from lab.sweep.cluster import play_all
 from lab.sweep.row import Row
 from tests.commanded import LIMIT_S, ROOT, below, ending, environment
@@ -62,8 +62,8 @@ def test_a_cluster_without_workers_is_refused(dask: Dask, monkeypatch: pytest.Mo
 
 @pytest.mark.usefixtures("worker")
 def test_a_worker_with_another_lab_is_refused(dask: Dask, monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = there.version()
-    monkeypatch.setattr(there, "version", lambda: "another")
+    theirs = cluster_worker.version()
+    monkeypatch.setattr(cluster_worker, "version", lambda: "another")
     assert f"has version {theirs} of the lab, and here is another" in str(refused(dask.address))
 
 
@@ -87,7 +87,9 @@ def test_ctrl_c_leaves_a_result_and_ends_what_is_played(
     assert "Traceback" not in said.err
     assert [outcome for *_, outcome in table(grid.with_suffix(""))] == ["completed"]
     deadline = time.monotonic() + 30
-    while sum("lab.sweep.there" in argv for _, argv in below(worker.pid)) > 2:  # their parent, and the one at leisure
+    while (
+        sum("lab.sweep.cluster_worker" in argv for _, argv in below(worker.pid)) > 2
+    ):  # their parent, and the one at leisure
         assert time.monotonic() < deadline, "it is played on, though nobody waits for it"
         time.sleep(0.01)
 

@@ -1,21 +1,12 @@
 """A row that was kept is kept, once, whatever became of the sweep; a folder belongs to one grid."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from lab.errors import SpecError, StoreError
-from lab.sweep import results
-from lab.sweep.table import GRID, LOG, Table
-from tests.sweep.swept import row, table
-
-
-@contextmanager
-def opened(folder: Path, grid: str = "ip = 4\n", *, resume: bool = True) -> Iterator[Table]:
-    with closing(Table(folder, grid, lambda kept: kept == grid, resume=resume)) as found:
-        yield found
+from lab.sweep.table import GRID, LOG, RowTable
+from tests.sweep.swept import opened, row, table
 
 
 def test_rows_are_there_again_and_a_torn_one_is_not(tmp_path: Path) -> None:
@@ -52,18 +43,18 @@ def test_a_point_that_failed_is_played_again_and_gives_way_to_what_did_not(tmp_p
     assert table(tmp_path) == [("a", 1 << 20, "deadlock")]
 
 
-def test_a_folder_with_results_is_gone_on_with_on_wish_only(tmp_path: Path) -> None:
+def test_a_folder_with_results_is_gone_on_with_only_if_asked(tmp_path: Path) -> None:
     with opened(tmp_path, resume=False) as rows:
         rows.add(row())
     with pytest.raises(SpecError, match=r"has results of this grid already: --resume goes on"):
-        Table(tmp_path, "ip = 4\n", lambda _: True, resume=False)
+        RowTable(tmp_path, "ip = 4\n", lambda _: True, resume=False)
 
 
 def test_another_grids_results_are_refused(tmp_path: Path) -> None:
     with opened(tmp_path) as rows:
         rows.add(row())
     with pytest.raises(SpecError, match=r"holds the results of another grid .*grid.toml\): another --out"):
-        Table(tmp_path, "ip = 6\n", lambda kept: kept == "ip = 6\n", resume=True)
+        RowTable(tmp_path, "ip = 6\n", lambda kept: kept == "ip = 6\n", resume=True)
     assert (tmp_path / GRID).read_text() == "ip = 4\n"
 
 
@@ -86,42 +77,6 @@ def test_a_line_that_is_no_row_is_named(tmp_path: Path) -> None:
         log.write(b'{"key": 3}\n')
     with pytest.raises(SpecError, match="line 2 is no row of this version"), opened(tmp_path):
         pass
-
-
-def test_a_full_disk_is_said_and_keeps_the_rows(tmp_path: Path) -> None:
-    with opened(tmp_path) as rows:
-        rows.add(row("a"))
-        (tmp_path / ".points.csv").symlink_to("/dev/full")
-        with pytest.raises(StoreError, match=r"points\.csv: cannot be written .*make room, then --resume"):
-            results.write(rows)
-    with opened(tmp_path) as again:
-        assert again.played == {"a"}
-
-
-def test_results_count_what_came_of_it_and_draw_it(tmp_path: Path) -> None:
-    with opened(tmp_path) as rows:
-        for number in range(6):
-            rows.add(row(f"a{number}", payload=1 << (17 + number)))
-        rows.add(row("b", payload=1 << 12, outcome="completed", grade=None))
-        rows.add(row("c", payload=1 << 12, as_expected=False))
-        rows.add(row("d", payload=1 << 12, outcome=None, grade=None, as_expected=None, error="no room"))
-        swept = results.write(rows)
-    assert swept.points == 9
-    assert [(each.outcome, each.grade, each.points) for each in swept.counts] == [
-        ("deadlock", "proven", 7), ("completed", None, 1),
-    ]  # fmt: skip
-    assert (swept.failed, swept.first_failure, swept.wrong) == (1, "no room", 1)
-    assert sorted(Path(each).name for each in swept.files) == [
-        "cliff.html",
-        "cliff.png",
-        "points.csv",
-        "points.parquet",
-    ]
-    html = (tmp_path / "cliff.html").read_text()
-    assert "9 points" not in html  # the one that failed has no place in it
-    assert "8 points, 1 on the wrong side" in html
-    assert "<script src" not in html
-    assert (tmp_path / "cliff.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_columns_are_typed_for_whoever_reads_them(tmp_path: Path) -> None:

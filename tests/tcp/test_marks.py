@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab.pcap.connections import every_segment
-from lab.tcp.connection import Connection
+from lab.tcp.connection import TcpConnection
 from lab.tcp.marks import Mark
 from tests.captures import recorded
 from tests.tcp import flow_files
@@ -22,13 +22,13 @@ FIELDS = [str(mark.name).lower() for mark in Mark]
 
 
 def ours(path: Path) -> dict[int, set[str]]:
-    connections: dict[frozenset[str], Connection] = {}
+    connections: dict[frozenset[str], TcpConnection] = {}
     marks = {}
     for segment in every_segment(path):
         ends = frozenset((segment.source, segment.destination))
         if ends not in connections or connections[ends].restarts(segment):
-            connections[ends] = Connection(segment.source, segment.destination)
-        marks[segment.frame] = set(connections[ends].feed(segment).analysis.names)
+            connections[ends] = TcpConnection(segment.source, segment.destination)
+        marks[segment.frame] = set(connections[ends].feed(segment).marks.names)
     return marks
 
 

@@ -1,1 +1,1 @@
-"""A package, so that a test module may be called like the one of another room."""
+"""A package, so that a test module may have the same name as one in another folder."""

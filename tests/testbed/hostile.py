@@ -1,7 +1,7 @@
-"""A program at the barrier that wants the controller to fall, to wait or to err: `hostile.py ROLE IDENTITY DEED`.
+"""A program at the barrier that tries to make the controller fail, wait or err: `hostile.py ROLE IDENTITY DEED`.
 
-A deed is done when the job has come. Those in HONEST play their part afterwards, as a child, so that the run is a real
-one and must be judged as if there had been no deed; all others lie about a part that they do not play.
+It does the deed when it has got its job. After a deed in HONEST it plays the job in a child: the run is real, and must
+be judged as if there had been no deed. In all others it lies about a conversation that it does not have.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from lab.endpoint.progress import SIZE
 
 
 class Visit:
-    """One controller, with what it has brought."""
+    """One controller, and what it has delivered."""
 
     def __init__(self, role: str, controller: socket.socket) -> None:
         self.role, self.controller = role, controller
@@ -35,7 +35,7 @@ class Visit:
         self.controller.sendall(json.dumps({"event": event, **values}).encode() + b"\n")
 
     def plays(self) -> None:
-        """As the real one does: in a child, which dies with us."""
+        """Play the job as the real program does, in a child."""
         parent = os.getpid()
         if os.fork() == 0:
             if os.getppid() == parent:
@@ -46,12 +46,12 @@ class Visit:
         self.say("connected", local=local, remote=remote, rcvbuf=8192, sndbuf=8192, resident=1)
 
     def ended(self) -> None:
-        """All verified, it says."""
+        """Say that all was sent and verified."""
         count = self.job["payload"]
         self.say("ended", sent=count, received=count, error=None, corrupt=False, peak=1)
 
     def meets(self) -> socket.socket:
-        """A real connection of this process, and the two reports that tell of it."""
+        """A real connection of this process, after the messages about it."""
         server = (self.job["address"], self.job["port"])
         if self.role == "client":
             made = socket.create_connection(server)
@@ -65,7 +65,7 @@ class Visit:
 
 
 def shrinks(visit: Visit) -> None:
-    """Every way to take a byte off what the controller maps and reads, or to add one."""
+    """Try every way to make what the controller maps and reads shorter or longer."""
     for descriptor in (visit.page, visit.log):
         for size in (1 << 30, 1, 0):
             with contextlib.suppress(OSError):
@@ -84,7 +84,7 @@ def logs_without_end(visit: Visit) -> None:
 
 
 def sends_descriptors(visit: Visit) -> None:
-    """Files; and a connection that takes an hour to close, since its peer does not read and SO_LINGER asks for it."""
+    """Files, and a connection that takes an hour to close: its peer does not read, and SO_LINGER waits for it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         slow = socket.create_connection(listener.getsockname())
         peer, _ = listener.accept()
@@ -102,11 +102,11 @@ def sends_descriptors(visit: Visit) -> None:
         except OSError:
             kept.append(slow)  # The kernel takes none for this controller (SO_PASSRIGHTS).
         else:
-            os.close(slow.detach())  # The last copy is the controller's now, who closes it without having asked for it.
+            os.close(slow.detach())  # Now the controller has the last copy, and has to close it.
 
 
 def scribbles(visit: Visit) -> None:
-    """On the page, for ever, while a child plays."""
+    """Write on the progress page forever, while a child plays."""
     visit.plays()
     dice = random.Random(1)
     page = mmap.mmap(visit.page, SIZE)
@@ -126,13 +126,13 @@ def has_done_it_all(visit: Visit) -> None:
 
 
 def has_done_it_all_on_a_connection(visit: Visit) -> None:
-    """It stands, and carried nothing."""
+    """The connection is open, and carried nothing."""
     kept.append(visit.meets())
     visit.ended()
 
 
 def has_done_it_all_and_reset(visit: Visit) -> None:
-    """It is gone without a trace in the kernel."""
+    """The connection is gone without a trace in the kernel."""
     made = visit.meets()
     with contextlib.suppress(ConnectionResetError):
         if visit.role == "server":
@@ -144,7 +144,7 @@ def has_done_it_all_and_reset(visit: Visit) -> None:
 
 
 def points_at_strangers(visit: Visit) -> None:
-    """A frozen pair of processes that are not its own is told to be the pair."""
+    """Say that a frozen pair of other processes is the pair."""
     if os.fork() == 0:
         if os.fork() == 0:
             made = visit.meets()

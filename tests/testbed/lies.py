@@ -1,7 +1,7 @@
-"""What a program may say that wants its controller to fall: conversations by a seed, and what must hold of each.
+"""What a program may say to make its controller fail: conversations drawn by a seed, and what must hold of each.
 
-Whatever is said, it is taken in or refused in one line. And what was taken in is judged, kept and shown like any fact,
-without that a frozen pair, whose kernel tells another story, is called completed.
+Everything that it says is taken in, or refused in one line. What was taken in can be judged, stored and shown like any
+fact, and a pair that is frozen by the kernel's witness is never called completed.
 """
 
 import json
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lab.errors import LabError, SpecError, TestbedError
 from lab.evidence import Evidence
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
 from lab.report import text
 from lab.spec import Outcome, Pair, Role
 from lab.store import load
@@ -53,13 +53,13 @@ TOKENS = (
     *('["127.0.0.1"]', '["198.18.20.10", 1060]', '["::1", 65536]', '["\\u0000", 1]', '["127.0.0.1", 1e9]'),
     *('["198.18.20.20", 54542]', '["::ffff:198.18.20.10", 1060]'),
 )
-"""Values, as they are written in JSON, and some that cannot be."""
+"""Values as JSON text, and some that are no JSON."""
 CHECKED_EVERY = 4
-"""So often what was taken in is also written, read back and shown."""
+"""Every so many conversations, what was taken in is also stored, loaded and shown."""
 
 
-def report(dice: random.Random, role: Role) -> bytes:
-    """One line: a right one, or one with a few things wrong in it."""
+def message(dice: random.Random, role: Role) -> bytes:
+    """One line: a right message, or one with a few errors in it."""
     local, remote = (_pair(each) for each in ENDS[role])
     right = {
         "listening": {"port": "1060"},
@@ -86,7 +86,7 @@ def report(dice: random.Random, role: Role) -> bytes:
 
 def conversation(dice: random.Random, role: Role) -> bytes:
     begun = {Role.SERVER: b'{"event": "listening", "port": 1060}\n', Role.CLIENT: b""}[role]
-    return (begun if dice.random() < 0.7 else b"") + b"".join(report(dice, role) for _ in range(dice.randint(1, 8)))
+    return (begun if dice.random() < 0.7 else b"") + b"".join(message(dice, role) for _ in range(dice.randint(1, 8)))
 
 
 def _pair(address: str) -> str:
@@ -95,7 +95,7 @@ def _pair(address: str) -> str:
 
 
 def hear(dice: random.Random, role: Role, said: bytes) -> Evidence | None:
-    """A frozen pair, one of whose programs says this and scribbles on its page; None where it was refused."""
+    """A frozen pair, one of whose programs says this and scribbles on its page; None if that was refused."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     with closing(Program(role, ours)) as program, theirs:
         program.play(JOB)
@@ -110,7 +110,7 @@ def hear(dice: random.Random, role: Role, said: bytes) -> Evidence | None:
                 size = dice.choice((1, 7, 100, 1 << 16))
                 sent = theirs.send(said[:size])
                 said = said[sent:]
-                program.read_reports()
+                program.read_messages()
         except (TestbedError, SpecError) as error:
             refused: LabError | None = error
         else:
@@ -137,7 +137,7 @@ def _believed(program: Program) -> Evidence:
 
 
 def check(believed: Evidence, runs: Path | None) -> None:
-    """Also with the other program's word that it has ended well. `runs` is where it is kept, if it is to be."""
+    """Also as if the other program said that it has ended well. If `runs` is given, it is stored there."""
     for other in (None, *(end and replace(end, role=end.role.peer) for end in believed.ended)):
         ended = Pair(*(each or (other if other and other.role is role else None)
                        for role, each in zip(Role, believed.ended, strict=True)))  # fmt: skip
@@ -164,6 +164,6 @@ def run(folder: Path, seed: int, *, deadline: float) -> tuple[int, Failure | Non
             believed = hear(dice, role, said)
             if believed is not None:
                 check(believed, folder if count % CHECKED_EVERY == 0 else None)
-        except (Exception, LabError):  # noqa: BLE001 - whatever it is, it is what is looked for
+        except (Exception, LabError):  # noqa: BLE001 - any exception is what this looks for
             return count, Failure(count, said, traceback.format_exc())
     return count, None

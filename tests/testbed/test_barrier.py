@@ -14,7 +14,7 @@ import pytest
 
 from lab import errors
 from lab.evidence import Progress
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Role
 from lab.testbed import process
 from lab.testbed.barrier import Program
@@ -54,7 +54,7 @@ def until(programs: Pair[Program], holds: Callable[[], object]) -> None:
     while not holds():
         assert time.monotonic() < deadline
         for program in programs:
-            program.read_reports()
+            program.read_messages()
         time.sleep(0.002)
 
 
@@ -65,7 +65,7 @@ def play(programs: Pair[Program], server: dict[str, object], client: dict[str, o
 
 
 def test_a_program_that_has_ended_is_not_waited_for() -> None:
-    """Killed as it started, say: of the 20 s of a run none is left to it."""
+    """One that was killed while it started, for example: the run does not wait 20 s for it."""
     pid = os.fork()
     if pid == 0:
         os._exit(0)
@@ -140,7 +140,7 @@ def test_after_the_last_word_nothing_more_is_awaited() -> None:
         play(programs, {}, {})
         until(programs, lambda: programs.client.gone)
         assert programs.client.ended is not None
-        programs.client.read_reports()
+        programs.client.read_messages()
         assert not programs.server.gone, "a server serves one client after the other"
 
 
@@ -153,7 +153,7 @@ def test_nobody_at_the_barrier_is_said_after_the_limit() -> None:
 
 @contextmanager
 def impostor() -> Iterator[tuple[Program, socket.socket]]:
-    """A program of whom any word may come."""
+    """A program that may say anything."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
     program = Program(Role.SERVER, ours)
     with theirs:
@@ -184,7 +184,7 @@ def test_what_is_no_report_is_refused_in_one_line(words: bytes) -> None:
         theirs.settimeout(LIMIT_S)
         theirs.sendall(words)
         with pytest.raises(errors.TestbedError, match="the server's program says") as raised:
-            program.read_reports()
+            program.read_messages()
         assert "\n" not in str(raised.value)
         assert len(str(raised.value)) < 1500
 
@@ -194,14 +194,14 @@ def test_a_report_may_come_in_pieces() -> None:
         for byte in json.dumps({"event": "listening", "port": 1060}).encode() + b"\n":
             assert program.port is None
             theirs.send(bytes([byte]))
-            program.read_reports()
+            program.read_messages()
         assert program.port == 1060
 
 
 def test_an_event_that_we_do_not_know_is_passed_over() -> None:
     with impostor() as (program, theirs):
         theirs.send(b'{"event": "sings"}\n{"event": "listening", "port": 7}\n')
-        program.read_reports()
+        program.read_messages()
         assert program.port == 7
 
 
@@ -217,7 +217,7 @@ def test_how_it_exited_is_told(report: dict[str, object], says: str) -> None:
     with impostor() as (program, theirs):
         theirs.send(json.dumps({"event": "exited"} | report).encode() + b"\n")
         with pytest.raises(errors.TestbedError, match=says):
-            program.read_reports()
+            program.read_messages()
 
 
 def test_an_exit_after_the_end_is_as_it_should_be() -> None:
@@ -225,7 +225,7 @@ def test_an_exit_after_the_end_is_as_it_should_be() -> None:
     with impostor() as (program, theirs):
         theirs.send(b"".join(json.dumps(each).encode() + b"\n" for each in (end, {"event": "exited", "status": 1})))
         theirs.close()
-        program.read_reports()
+        program.read_messages()
         assert program.ended is not None
         assert program.ended.error == "ECONNRESET: x"
         assert program.gone
@@ -257,12 +257,12 @@ ENDS = {"event": "ended", "sent": 1, "received": 2, "error": None, "corrupt": Fa
 GIVEN = JOB | {"address": "10.0.0.1", "port": 1060}
 
 
-def say(theirs: socket.socket, *reports: dict[str, object]) -> None:
-    theirs.sendall(b"".join(json.dumps(each).encode() + b"\n" for each in reports))
+def say(theirs: socket.socket, *messages: dict[str, object]) -> None:
+    theirs.sendall(b"".join(json.dumps(each).encode() + b"\n" for each in messages))
 
 
 @pytest.mark.parametrize(
-    "reports",
+    "messages",
     [
         [LISTENS | {"port": 1061}],
         [LISTENS, LISTENS],
@@ -274,19 +274,19 @@ def say(theirs: socket.socket, *reports: dict[str, object]) -> None:
         [LISTENS, CONNECTS, {"event": "refused", "error": "too late"}],
     ],
 )
-def test_what_cannot_be_at_that_point_is_refused(reports: list[dict[str, object]]) -> None:
+def test_what_cannot_be_at_that_point_is_refused(messages: list[dict[str, object]]) -> None:
     with impostor() as (program, theirs):
         program.play(GIVEN)
-        say(theirs, *reports)
+        say(theirs, *messages)
         with pytest.raises(errors.TestbedError, match="the server's program says what cannot be at this point"):
-            program.read_reports()
+            program.read_messages()
 
 
 def test_an_end_with_an_error_may_come_before_any_connection() -> None:
     with impostor() as (program, theirs):
         program.play(GIVEN)
         say(theirs, ENDS | {"error": "EADDRINUSE: Address already in use"})
-        program.read_reports()
+        program.read_messages()
         assert program.ended is not None
 
 
@@ -295,11 +295,11 @@ def test_a_stranger_at_the_servers_port_is_passed_over_once_the_client_is_known(
     with impostor() as (program, theirs):
         program.play(GIVEN)
         say(theirs, LISTENS, stranger, ENDS, CONNECTS)
-        program.read_reports()
+        program.read_messages()
         assert (program.connected and program.connected.remote, program.ended) == ("10.0.0.2:7", None)
         program.peer = "10.0.0.2:7"
         say(theirs, ENDS, stranger, ENDS | {"error": "EOF: 0 of 32 bytes came"})
-        program.read_reports()
+        program.read_messages()
         assert (program.connected and program.connected.remote) == "10.0.0.2:7"
         assert program.ended is not None
         assert program.ended.error is None

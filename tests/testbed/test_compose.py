@@ -1,7 +1,7 @@
 """The compose testbed on a real engine: it plays, tells its pair from others', and leaves nothing behind."""
 
+import json
 import os
-import random
 import secrets
 import signal
 import socket
@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from lab import errors
-from lab.kernel.sysctl import read_core
+from lab.kernel.place.link import Interface
+from lab.kernel.place.sysctl import read_core
 from lab.scenario import find
 from lab.spec import Limits, Pair, Role, Spec
 from lab.store import load
-from lab.testbed import brought_up, compose
+from lab.testbed import compose
 from tests.testbed import lab_on_docker as on_docker
 from tests.testbed.lab_on_docker import ROOT, docker, document, holds_nothing, lab, start, wait_until
 
@@ -31,21 +32,24 @@ V1 = "docker-compose"
 
 @pytest.fixture(scope="module", autouse=True)
 def _images() -> None:
-    """Made first, so that no test takes the time of a build for its own."""
+    """Made first, so that the time of a build is not a test's."""
     subprocess.run([ROOT / "scripts/images"], check=True, timeout=600)
+
+
+def compose_words(net: str) -> list[str]:
+    return ["docker", "compose", "--project-name", f"zero-window-lab-test-{net.replace('.', '-')}"]
 
 
 @contextmanager
 def a_person_s_pair(net: str, *services: str) -> Iterator[None]:
-    """Brought up by hand: it has no owner."""
-    compose_words = ["docker", "compose", "--project-name", f"zero-window-lab-test-{net.replace('.', '-')}"]
+    """Started by hand: it has no owner."""
     where = on_docker.environment(net)
     try:
-        up = [*compose_words, "up", "--detach", "--no-build", *services]
+        up = [*compose_words(net), "up", "--detach", "--no-build", *services]
         subprocess.run(up, cwd=ROOT, env=where, check=True, timeout=60, capture_output=True)
         yield
     finally:
-        subprocess.run([*compose_words, "down"], cwd=ROOT, env=where, check=True, timeout=60, capture_output=True)
+        subprocess.run([*compose_words(net), "down"], cwd=ROOT, env=where, check=True, timeout=60, capture_output=True)
 
 
 def spec(net: str = NET, barrier_s: float = 20.0, ip: int = 4) -> Spec:
@@ -82,7 +86,7 @@ def test_ipv6_addresses_are_ready_when_the_pair_is() -> None:
 
 def test_a_site_tells_how_to_look_at_it_and_what_it_is_made_of() -> None:
     with compose.site(spec()) as site:
-        assert site.interfaces == Pair("eth0", "eth0")
+        assert site.interfaces == Pair(Interface("eth0", 1500), Interface("eth0", 1500))
         assert str(site.programs.client.host_pid) in site.standing
         assert site.notes["server image"].startswith("sha256:")
     assert holds_nothing(NET)
@@ -133,7 +137,7 @@ def test_no_engine_is_told_with_what_to_do() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_lab_leaves_nothing(number: signal.Signals) -> None:
     process = start(NET, "run", "--testbed", "compose", "--until", "30")
-    wait_until(lambda: on_docker.networks(NET), [process])  # the services are just coming up
+    wait_until(lambda: on_docker.networks(NET), [process])  # the services are just starting
     process.send_signal(number)
     process.communicate(timeout=on_docker.LIMIT_S)
     assert process.returncode == (130 if number == signal.SIGINT else 143)
@@ -164,6 +168,35 @@ def test_a_controller_meets_the_pair_that_stands_and_leaves_it_standing(monkeypa
             with compose.site(spec()) as site:
                 assert site.programs.server.host_pid != site.programs.client.host_pid
         assert len(on_docker.containers(NET)) == 2
+
+
+IN_THE_CONTROLLER = """
+import json, sys
+from lab.kernel.place import sysctl
+from lab.scenario import find
+from lab.spec import Spec
+from lab.testbed import compose
+with compose.site(Spec(scenario=find("upper"), testbed="compose", net=sys.argv[1])) as site:
+    sysctl.write(site.namespaces.client, {"tcp_rmem": "4096 8192 8192"})
+    tuned = [sysctl.read(each, ["tcp_rmem"])["tcp_rmem"] for each in site.namespaces]
+    interfaces = [[each.name, each.mtu] for each in site.interfaces]
+    print(json.dumps([tuned, interfaces, [name for name in sys.modules if name.startswith("pyroute2")]]))
+"""
+
+
+def test_in_its_container_the_controller_enters_finds_and_tunes_by_pyroute2() -> None:
+    run = [*compose_words(NET), "run", "--rm", "--no-deps", "--no-TTY", "--entrypoint", "python3", "controller"]
+    with a_person_s_pair(NET, "server", "client"):
+        done = subprocess.run(
+            [*run, "-c", IN_THE_CONTROLLER, NET], cwd=ROOT, env=on_docker.environment(NET),
+            capture_output=True, text=True, timeout=on_docker.LIMIT_S, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (client, server), interfaces, modules = json.loads(done.stdout)
+    assert client == "4096 8192 8192" != server
+    assert interfaces == [["eth0", 1500], ["eth0", 1500]]
+    assert {"pyroute2.netns", "pyroute2.iproute.linux"} <= set(modules)
+    assert "pyroute2.ndb" not in modules, "the parts that it needs, and no more"
 
 
 def test_a_second_controller_is_refused_while_the_first_plays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,7 +265,7 @@ def test_the_controller_s_exit_code_and_errors_come_through(tmp_path: Path, jour
 
 
 def test_who_may_not_use_docker_is_told_so() -> None:
-    """By the engine's own answer; a test of another user's interpreter would test that interpreter."""
+    """By the engine's own answer. The user changes in a fork: another user's interpreter may lack the libraries."""
     pid = os.fork()
     if pid == 0:
         os.setgroups([])
@@ -273,9 +306,3 @@ def test_up_hears_a_signal_of_its_own_at_once_and_leaves_nothing(number: signal.
         finally:
             up.kill()
     assert holds_nothing(NET)
-
-
-def test_an_example_of_another_net_is_another_net() -> None:
-    number = random.Random(0).randrange(256)
-    assert brought_up.another(f"198.18.{number}") == f"for example 198.18.{(number + 1) % 256}"
-    assert brought_up.another("198.18.255") == "for example 198.18.0"

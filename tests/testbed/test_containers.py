@@ -1,4 +1,4 @@
-"""The names of containers are a help, and whether the engine gives them must not decide whether there is a verdict."""
+"""The names of containers are a help only: there is a verdict even if the engine does not give them."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ IDENTIFIER = "0123456789abcdef" * 4
 
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """The socket of an engine that may not answer; this process is taken for one of a container's."""
+    """The socket of an engine that may not answer. This process is taken for one in a container."""
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "docker.sock"))
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")

@@ -1,4 +1,4 @@
-"""Programs at the barrier that lie, flood and sabotage, in real runs: the controller does not fall, wait or err.
+"""Programs at the barrier that lie, flood and sabotage, in real runs: the controller does not fail, wait or err.
 
 What the pair really does the kernel tells: a deadlock is proven in spite of all deeds, and none where there is none.
 """
@@ -19,21 +19,22 @@ import pytest
 from lab import errors
 from lab.evidence import Evidence
 from lab.experiment import play
-from lab.kernel import link
-from lab.kernel.netns import Namespace, program_in
-from lab.proof.verdict import Verdict, judge
+from lab.kernel.place import link
+from lab.kernel.place.netns import Namespace, program_in
+from lab.proof.judge import judge
+from lab.report.reasons import all_words
 from lab.spec import Limits, Outcome, Pair, Role, Spec
 from lab.store import load
 from lab.testbed import Site, process
 from lab.testbed.barrier import LOG_SIZE, Program
-from lab.testbed.netns import INTERFACES
-from tests.played import SQUEEZED, recorded, taped, wished
+from lab.verdict import Verdict
+from tests.played import SQUEEZED, recorded, specified, taped
 from tests.testbed import hostile
 
 ROOT = Path(__file__).parent.parent.parent
 LIMITS = Limits(barrier_s=1.5, probes_s=2.0, run_s=20.0)
-FROZEN = replace(wished("upper", net="198.18.180", **SQUEEZED), limits=LIMITS)
-PUBLISHED = replace(wished("upper", net="198.18.180"), limits=LIMITS)
+FROZEN = replace(specified("upper", net="198.18.180", **SQUEEZED), limits=LIMITS)
+PUBLISHED = replace(specified("upper", net="198.18.180"), limits=LIMITS)
 
 
 @contextmanager
@@ -67,17 +68,19 @@ def site(spec: Spec, deed: str) -> Iterator[Site]:
         link.join(namespaces.client, namespaces.server, spec.mtu)
         for role in Role:
             link.bring_up(namespaces[role], (f"{spec.address(role)}/24", "127.0.0.1/8"))
+        addresses = Pair(*(spec.address(role) for role in Role))
+        interfaces = Pair(*(link.interface_of(namespaces[role], addresses[role]) for role in Role))
         programs = stack.enter_context(process.programs(namespaces, identity, spec.limits.barrier_s, hosts))
-        yield Site(namespaces, programs, Pair(*(spec.address(role) for role in Role)), INTERFACES)
+        yield Site(namespaces, programs, addresses, interfaces)
 
 
 def played(deed: str, spec: Spec) -> Evidence:
-    with site(spec, deed) as raised:
-        return taped(lambda record: play(spec, raised, record))[-1]
+    with site(spec, deed) as ready:
+        return taped(lambda record: play(spec, ready, record))[-1]
 
 
 def judged(evidence: Evidence, runs: Path) -> Verdict:
-    """Now, and again from its run directory: the same."""
+    """The verdict, which is the same from the run directory."""
     verdict = judge(evidence)
     assert judge(load(recorded(runs, (evidence,)))) == verdict
     return verdict
@@ -100,7 +103,7 @@ def test_a_deadlock_is_proven_whatever_its_programs_do_besides(deed: str, tmp_pa
 
 
 def test_a_page_full_of_nonsense_never_makes_it_anything_else(tmp_path: Path) -> None:
-    """The counters bear no proof: they can only contradict, or be missing."""
+    """No proof stands on the counters: they can only contradict it, or be missing."""
     verdict = judged(played("scribbles", FROZEN), tmp_path)
     assert verdict.outcome in (Outcome.DEADLOCK, Outcome.INCONCLUSIVE)
     assert verdict.contradictions or verdict.missing
@@ -110,19 +113,21 @@ def test_a_page_full_of_nonsense_never_makes_it_anything_else(tmp_path: Path) ->
 def test_no_run_completes_by_word_of_mouth(deed: str, tmp_path: Path) -> None:
     verdict = judged(played(deed, PUBLISHED), tmp_path)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert any("bytes" in each or "the wire shows no conversation" in each for each in verdict.contradictions)
+    assert any(
+        "bytes" in each or "the wire shows no conversation" in each for each in all_words(verdict.contradictions)
+    )
 
 
 def test_the_freeze_of_strangers_is_not_the_pairs(tmp_path: Path) -> None:
     verdict = judged(played("points_at_strangers", FROZEN), tmp_path)
     assert verdict.outcome is Outcome.INCONCLUSIVE
-    assert any("its program does not hold it" in each for each in verdict.contradictions)
+    assert any("its program does not hold it" in each for each in all_words(verdict.contradictions))
 
 
 @pytest.mark.parametrize(
     ("deed", "says"),
     [
-        ("floods", "the server's program says too much: more than 256 reports"),
+        ("floods", "the server's program says too much: more than 256 messages"),
         ("says_half_a_line", r"waited 1\.5 s for the server to listen"),
         ("accepts_nobody", r"the client's program was not at the barrier within 1\.5 s"),
     ],

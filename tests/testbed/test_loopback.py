@@ -1,4 +1,4 @@
-"""127.0.0.1, where namespaces are forbidden: the host's sysctls are not touched, and the fallback is said aloud."""
+"""127.0.0.1, where namespaces are forbidden: the host's sysctls are not touched, and the fallback is reported."""
 
 import os
 import sys
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.kernel import sysctl
-from lab.kernel.netns import Namespace
+from lab.kernel.place import sysctl
+from lab.kernel.place.link import Interface
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair
 from lab.testbed import catalogue
 from tests.commanded import ending, endpoints, is_one_line, lab, started
-from tests.played import played, wished
+from tests.played import played, specified
 
 FORBIDDING = """
 import ctypes, os, struct, sys
@@ -36,11 +37,12 @@ def test_the_hosts_sysctls_are_as_before() -> None:
 
 
 def test_a_site_is_this_host_with_two_programs_that_end_with_it() -> None:
-    with catalogue()["loopback"].site(wished("upper", "loopback")) as site:
+    with catalogue()["loopback"].site(specified("upper", "loopback")) as site:
         pids = {site.programs.client.host_pid, site.programs.server.host_pid}
         assert pids <= endpoints()
         assert {os.readlink(f"/proc/{pid}/ns/net") for pid in pids} == {os.readlink("/proc/self/ns/net")}
-        assert (site.interfaces, site.private_sysctls) == (Pair("lo", "lo"), False)
+        lo = Interface("lo", int(Path("/sys/class/net/lo/mtu").read_text()))
+        assert (site.interfaces, site.private_sysctls) == (Pair(lo, lo), False)
     assert not pids & endpoints()
 
 
@@ -82,7 +84,7 @@ def test_where_namespaces_are_forbidden_it_plays_on_loopback_and_says_so(tmp_pat
     "wish", [["--testbed", "netns"], ["--tcp-rmem", "4096 8192 8192"], ["--mtu", "9000"], ["--sysctl", "tcp_sack=0"]]
 )
 def test_where_they_are_forbidden_a_wish_that_needs_them_is_one_line_and_exit_4(wish: list[str]) -> None:
-    """It was a good wish, so it is the place's fault."""
+    """The options are right, so this is not a usage error."""
     said = ending(started("run", *wish, before=[sys.executable, "-c", FORBIDDING]))
     assert said.code == 4
     assert is_one_line(said)

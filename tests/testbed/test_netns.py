@@ -14,24 +14,24 @@ from pathlib import Path
 import pytest
 
 from lab.experiment import play
-from lab.kernel import sysctl
-from lab.kernel.netns import Namespace
-from lab.proof.verdict import judge
+from lab.kernel.place import sysctl
+from lab.kernel.place.netns import Namespace
+from lab.proof.judge import judge
 from lab.spec import Outcome, Role
 from lab.testbed import catalogue, netns
 from tests.commanded import LIMIT_S, ROOT, Said, below, ending, endpoints, parent_of, started
-from tests.played import wished
+from tests.played import specified
 
 
 def devices() -> set[str]:
-    """Links of this host; containers of others come and go meanwhile."""
+    """Links of this host, without those of containers, which come and go meanwhile."""
     lines = Path("/proc/self/net/dev").read_text().splitlines()[2:]
     names = {line.partition(":")[0].strip() for line in lines}
     return {name for name in names if not name.startswith(("veth", "br-", "docker", "zw-"))}
 
 
 def orphans() -> set[int]:
-    """Endpoints that nobody will end any more."""
+    """Endpoints whose lab is gone."""
     return {pid for pid in endpoints() if parent_of(pid) == 1}
 
 
@@ -50,7 +50,7 @@ class Witnessed:
         self.pidfds: dict[int, int] = {}
 
     def look(self, until_s: float, endpoints_wanted: int | None = None) -> None:
-        """Note all that it starts, for so long, or until so many endpoints have begun to play."""
+        """Note all processes that it starts, for `until_s` or until this many endpoints run."""
         deadline = time.monotonic() + until_s
         while time.monotonic() < deadline and self.process.poll() is None:
             family = below(self.process.pid)
@@ -86,7 +86,7 @@ class Witnessed:
 
 def test_a_site_is_two_hosts_and_their_programs_wait_before_any_socket_of_theirs() -> None:
     before = os.readlink("/proc/self/ns/net")
-    with catalogue()["netns"].site(wished()) as site:
+    with catalogue()["netns"].site(specified()) as site:
         spaces = {os.readlink(f"/proc/{site.programs[role].host_pid}/ns/net") for role in Role}
         assert len(spaces) == 2
         assert before not in spaces
@@ -100,7 +100,7 @@ def test_a_site_is_two_hosts_and_their_programs_wait_before_any_socket_of_theirs
 
 
 def test_kill_9_at_ten_random_instants_leaves_nothing(tmp_path: Path) -> None:
-    """The endpoints die with the lab by the kernel's hand, the namespaces and the cable with the endpoints."""
+    """The kernel kills the endpoints with the lab, and removes the namespaces and the cable after them."""
     draw = random.Random(9)
     for turn in range(10):
         with ExitStack() as stack:
@@ -137,7 +137,7 @@ def test_an_endpoint_that_is_killed_in_mid_run_is_one_line_and_exit_4(role: Role
         said = ending(lab.process)
         assert (said.code, said.out) == (4, "")
         assert said.err.count("\n") == 1
-        # Killed between listen() and connect(), a server is known by its client's refusal as well.
+        # If the server is killed between listen() and connect(), its client may report that first.
         assert re.match(rf"lab: (the {role}'s program |waited for the client to connect, but )", said.err)
         lab.has_left_nothing()
 
@@ -155,8 +155,8 @@ def test_a_pair_that_is_held_stands_until_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_each_site_of_warm_hosts_is_new_and_only_the_hosts_stay() -> None:
-    """So a run can see nothing of the one before: what a namespace remembers went with it."""
-    spec = wished("upper", payload="4KiB", tcp_rmem=("4096 8192 8192",))
+    """So a run can see nothing of the run before: what a namespace remembers is gone with it."""
+    spec = specified("upper", payload="4KiB", tcp_rmem=("4096 8192 8192",))
     seen: set[int] = set()
     hosts = set()
     with netns.warm() as sites, ExitStack() as kept:
@@ -164,7 +164,7 @@ def test_each_site_of_warm_hosts_is_new_and_only_the_hosts_stay() -> None:
             with sites(spec) as site:
                 for namespace in site.namespaces:
                     assert namespace.fd is not None
-                    kept.callback(os.close, os.dup(namespace.fd))  # the kernel gives the number of a dead one again
+                    kept.callback(os.close, os.dup(namespace.fd))  # kept, or the next one may get its inode number
                     seen.add(os.fstat(namespace.fd).st_ino)
                     assert sysctl.read(namespace, ["tcp_rmem"]) != {"tcp_rmem": "4096 8192 8192"}
                 *_, evidence = play(spec, site)
@@ -179,7 +179,7 @@ def test_each_site_of_warm_hosts_is_new_and_only_the_hosts_stay() -> None:
 
 
 def test_the_warm_hosts_are_in_none_of_the_namespaces_that_they_play_in() -> None:
-    with netns.warm() as sites, sites(wished("upper")) as site:
+    with netns.warm() as sites, sites(specified("upper")) as site:
         for role in Role:
             fd = site.namespaces[role].fd
             assert fd is not None

@@ -1,4 +1,4 @@
-"""`docker run` of the controller's image, with nothing granted: an ordinary container, which has a loopback only."""
+"""`docker run` of the controller's image without any privilege: an ordinary container can only use its loopback."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.docker
 
 @pytest.fixture(scope="module", autouse=True)
 def _image() -> None:
-    """Made of this code; nothing to do if it is."""
+    """The image, made of this code."""
     subprocess.run([ROOT / "scripts/images"], check=True, timeout=600)
 
 
@@ -30,7 +30,7 @@ def test_it_plays_on_loopback_says_so_and_comes_to_the_same_outcome() -> None:
     said = json.loads(done.stdout)
     assert (said["outcome"], said["testbed"]) == ("deadlock", "loopback")
     assert (said["witnesses"]["kernel"], said["witnesses"]["wire"]) == ("agrees", "agrees")
-    # Docker's seccomp profile forbids pidfd_getfd() there, without which a time limit of the socket cannot be excluded.
+    # Docker's seccomp profile forbids pidfd_getfd() there. Without it a time limit of the socket cannot be excluded.
     assert (said["grade"] == "proven") != any("CAP_SYS_PTRACE" in each["waits_for"] for each in said["live"])
     assert said["wire"]["dropped"] == 0
     assert done.stderr.count("\n") == 1

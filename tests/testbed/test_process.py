@@ -1,4 +1,4 @@
-"""The endpoints are processes of this machine, bound to end with the lab and to answer to nobody else."""
+"""The endpoints are processes of this machine that end with the lab and that nobody else controls."""
 
 import os
 import secrets
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.kernel.netns import Namespace
+from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Role
 from lab.testbed import process
 from lab.testbed.barrier import Program

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.proof.verdict import judge
+from lab.proof.judge import judge
 from lab.spec import Outcome
 from lab.store import load
 from tests import unprivileged
@@ -51,7 +51,7 @@ def test_what_he_recorded_anybody_can_judge(clone: Path) -> None:
 
 
 def test_a_folder_of_somebody_else_that_he_may_write_into_will_do(clone: Path) -> None:
-    """Such as /tmp: seen from a user namespace, its owner is nobody, and nothing can be given to nobody."""
+    """Such as /tmp: in a user namespace its owner is nobody, and no file can be given to nobody."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o1777)
         said = unprivileged.lab(clone, "run", "idle", "--format", "json", "--runs", name)
@@ -76,7 +76,7 @@ def test_a_run_that_he_may_not_read_is_bad_input(clone: Path) -> None:
 
 
 def test_where_he_may_not_even_make_a_namespace_it_is_loopback_and_the_wire_is_missing(clone: Path) -> None:
-    """He may not capture on the host's loopback: the proof does not need the wire, and what is not seen is named."""
+    """He may not capture on the host's loopback. The proof does not need the wire, and what is missing is named."""
     said = unprivileged.lab(clone, "run", "--format", "json", before=(sys.executable, "-c", FORBIDDING, "/usr/bin/env"))
     assert said.code == 0, said.err
     assert said.err.startswith("lab: user and network namespaces are forbidden here")
@@ -123,7 +123,7 @@ def test_kill_9_leaves_no_process_of_his(clone: Path) -> None:
 
 
 def test_a_process_that_is_hidden_is_not_called_absent(clone: Path) -> None:
-    """By a /proc of its own: `hidepid` is the mount's."""
+    """With a /proc of its own, since `hidepid` is an option of the mount."""
     hide = ("unshare", "--mount", "bash", "-c", 'mount -t proc -o hidepid=2 proc /proc && exec "$@"', "bash")
     said = unprivileged.lab(clone, "watch", "--once", "--pid", str(os.getpid()), before=hide)
     assert (said.code, said.out) == (4, "")

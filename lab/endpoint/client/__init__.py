@@ -1,1 +1,1 @@
-"""The clients, one file each: `converse(connection, part)` plays one conversation and returns at its end."""
+"""The clients, one file each: `converse(connection, conversation)` plays one conversation and returns at its end."""

@@ -5,15 +5,15 @@ Never more than one message is on its way, so no buffer can fill. Every message 
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def converse(connection: socket, part: Part) -> None:
-    for message in part.outgoing():
+def converse(connection: socket, conversation: Conversation) -> None:
+    for message in conversation.outgoing():
         connection.sendall(message)
-        part.sent(len(message))
-        while part.unanswered_bytes and (block := connection.recv(part.job.recv_size)):
-            part.received(block)
+        conversation.sent(len(message))
+        while conversation.unanswered_bytes and (block := connection.recv(conversation.job.recv_size)):
+            conversation.received(block)
     connection.shutdown(SHUT_WR)
-    while block := connection.recv(part.job.recv_size):
-        part.received(block)
+    while block := connection.recv(conversation.job.recv_size):
+        conversation.received(block)

@@ -7,27 +7,27 @@ and no reader beside it, it freezes as any blocking program does.
 import asyncio
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def converse(connection: socket, part: Part) -> None:
-    asyncio.run(_converse(connection, part))
+def converse(connection: socket, conversation: Conversation) -> None:
+    asyncio.run(_converse(connection, conversation))
 
 
-async def _converse(connection: socket, part: Part) -> None:
+async def _converse(connection: socket, conversation: Conversation) -> None:
     reader, writer = await asyncio.open_connection(sock=connection)
-    await asyncio.gather(_write(writer, part), _read(reader, part))
+    await asyncio.gather(_write(writer, conversation), _read(reader, conversation))
     writer.close()
 
 
-async def _write(writer: asyncio.StreamWriter, part: Part) -> None:
-    for message in part.outgoing():
+async def _write(writer: asyncio.StreamWriter, conversation: Conversation) -> None:
+    for message in conversation.outgoing():
         writer.write(message)
-        part.sent(len(message))  # Asyncio took it; up to 64 KiB of that the kernel may not have yet.
+        conversation.sent(len(message))  # Asyncio took it; up to 64 KiB of that the kernel may not have yet.
         await writer.drain()
     writer.write_eof()
 
 
-async def _read(reader: asyncio.StreamReader, part: Part) -> None:
-    while block := await reader.read(part.job.recv_size):
-        part.received(block)
+async def _read(reader: asyncio.StreamReader, conversation: Conversation) -> None:
+    while block := await reader.read(conversation.job.recv_size):
+        conversation.received(block)

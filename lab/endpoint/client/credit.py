@@ -1,24 +1,24 @@
 """Keeps at most a credit of bytes unanswered; every answered byte is credit for another: a window of its own.
 
-TCP's window tells what the kernels can hold, this one what the two programs have agreed on. HTTP/2 and AMQP do so for
-each stream. Unlike batches, it never drains to nothing: while answers come in, messages go out.
+TCP's window says what the kernels can hold; this one says what the two programs have agreed on. HTTP/2 and AMQP have
+one for each stream. Unlike with batches, the connection never runs empty: while answers come in, messages go out.
 """
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 CREDIT = 4096
 
 
-def converse(connection: socket, part: Part) -> None:
-    for message in part.outgoing():
-        while part.unanswered_bytes > max(0, CREDIT - len(message)):
-            if not (block := connection.recv(part.job.recv_size)):
+def converse(connection: socket, conversation: Conversation) -> None:
+    for message in conversation.outgoing():
+        while conversation.unanswered_bytes > max(0, CREDIT - len(message)):
+            if not (block := connection.recv(conversation.job.recv_size)):
                 return
-            part.received(block)
+            conversation.received(block)
         connection.sendall(message)
-        part.sent(len(message))
+        conversation.sent(len(message))
     connection.shutdown(SHUT_WR)
-    while block := connection.recv(part.job.recv_size):
-        part.received(block)
+    while block := connection.recv(conversation.job.recv_size):
+        conversation.received(block)

@@ -3,8 +3,8 @@
 import signal
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def converse(_connection: socket, _part: Part) -> None:
+def converse(_connection: socket, _part: Conversation) -> None:
     signal.pause()  # No signal is handled here, so this never returns.

@@ -1,21 +1,21 @@
-"""Never blocks, never reads, and tries again at once: the freeze goes on, now at the price of a whole processor.
+"""Never blocks, never reads, and tries again at once: it is still frozen, and now takes a whole processor.
 
-No thread hangs in a system call, so no list of blocked threads shows it. It is a livelock: it runs, and nothing moves.
+No thread blocks in a system call, so no list of blocked threads shows it. It is a livelock: it runs, and nothing moves.
 """
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def converse(connection: socket, part: Part) -> None:
+def converse(connection: socket, conversation: Conversation) -> None:
     connection.setblocking(False)
-    for message in part.outgoing():
+    for message in conversation.outgoing():
         try:
-            part.sent(connection.send(message))
+            conversation.sent(connection.send(message))
         except BlockingIOError:
-            part.refused()
+            conversation.refused()
     connection.setblocking(True)
     connection.shutdown(SHUT_WR)
-    while block := connection.recv(part.job.recv_size):
-        part.received(block)
+    while block := connection.recv(conversation.job.recv_size):
+        conversation.received(block)

@@ -3,10 +3,10 @@
 from socket import socket
 
 from lab.endpoint.client import write_then_read
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def converse(connection: socket, part: Part) -> None:
-    if greeting := connection.recv(part.job.recv_size):
-        part.received(greeting)
-        write_then_read.converse(connection, part)
+def converse(connection: socket, conversation: Conversation) -> None:
+    if greeting := connection.recv(conversation.job.recv_size):
+        conversation.received(greeting)
+        write_then_read.converse(connection, conversation)

@@ -1,17 +1,17 @@
 """Sends all first and reads after, by plain send(): the published client of the echo server.
 
-send() says how much it took. This client believes the number; that cures nothing, for send() waits as sendall() does.
+send() returns how much it took, and this client uses the number. That cures nothing: send() blocks as sendall() does.
 """
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def converse(connection: socket, part: Part) -> None:
-    for message in part.outgoing():
+def converse(connection: socket, conversation: Conversation) -> None:
+    for message in conversation.outgoing():
         taken = connection.send(message)
-        part.sent(taken)
+        conversation.sent(taken)
     connection.shutdown(SHUT_WR)
-    while block := connection.recv(part.job.recv_size):
-        part.received(block)
+    while block := connection.recv(conversation.job.recv_size):
+        conversation.received(block)

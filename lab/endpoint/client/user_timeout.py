@@ -1,17 +1,17 @@
 """Lets the kernel give up a connection that takes no data for too long (TCP_USER_TIMEOUT, RFC 5482).
 
-Zero-window probes are answered, and still the time runs: the connection dies of it. The program gets ETIMEDOUT, and
-what was written is lost.
+The time runs although the other side answers the zero-window probes. When it is over, the kernel ends the connection.
+The program gets ETIMEDOUT, and what was written is lost.
 """
 
 from socket import IPPROTO_TCP, TCP_USER_TIMEOUT, socket
 
 from lab.endpoint.client import write_then_read
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 PATIENCE_MS = 1000
 
 
-def converse(connection: socket, part: Part) -> None:
+def converse(connection: socket, conversation: Conversation) -> None:
     connection.setsockopt(IPPROTO_TCP, TCP_USER_TIMEOUT, PATIENCE_MS)
-    write_then_read.converse(connection, part)
+    write_then_read.converse(connection, conversation)

@@ -2,13 +2,13 @@
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def converse(connection: socket, part: Part) -> None:
-    for message in part.outgoing():
+def converse(connection: socket, conversation: Conversation) -> None:
+    for message in conversation.outgoing():
         connection.sendall(message)
-        part.sent(len(message))
+        conversation.sent(len(message))
     connection.shutdown(SHUT_WR)
-    if unexpected := connection.recv(part.job.recv_size):
-        part.received(unexpected)
+    if unexpected := connection.recv(conversation.job.recv_size):
+        conversation.received(unexpected)

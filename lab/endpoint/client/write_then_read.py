@@ -6,13 +6,13 @@ server that waits for this client to read.
 
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def converse(connection: socket, part: Part) -> None:
-    for message in part.outgoing():
+def converse(connection: socket, conversation: Conversation) -> None:
+    for message in conversation.outgoing():
         connection.sendall(message)
-        part.sent(len(message))
+        conversation.sent(len(message))
     connection.shutdown(SHUT_WR)
-    while block := connection.recv(part.job.recv_size):
-        part.received(block)
+    while block := connection.recv(conversation.job.recv_size):
+        conversation.received(block)

@@ -6,24 +6,24 @@ It never waits for room alone. So the server's answers always find a reader, and
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from socket import SHUT_WR, socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def converse(connection: socket, part: Part) -> None:
+def converse(connection: socket, conversation: Conversation) -> None:
     connection.setblocking(False)
-    messages = part.outgoing()
+    messages = conversation.outgoing()
     message = next(messages, None)
     with DefaultSelector() as selector:
         selector.register(connection, EVENT_READ | EVENT_WRITE)
         while True:
             for _, ready in selector.select():
                 if ready & EVENT_READ:
-                    block = connection.recv(part.job.recv_size)
+                    block = connection.recv(conversation.job.recv_size)
                     if not block:
                         return
-                    part.received(block)
+                    conversation.received(block)
                 if ready & EVENT_WRITE and message is not None:
-                    part.sent(connection.send(message))
+                    conversation.sent(connection.send(message))
                     message = next(messages, None)
                 elif ready & EVENT_WRITE:
                     connection.shutdown(SHUT_WR)

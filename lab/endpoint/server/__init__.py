@@ -1,1 +1,1 @@
-"""The servers, one file each: `serve(connection, part)` plays one conversation and returns at its end."""
+"""The servers, one file each: `serve(connection, conversation)` plays one conversation and returns at its end."""

@@ -1,20 +1,20 @@
 """Answers only when the request has ended, which the client says by its half-close.
 
 A protocol of one request and one answer, as HTTP/1.0 was. Nobody writes while the other writes, so no circle can
-close. The whole request has to be kept meanwhile.
+close. The whole request must be kept meanwhile.
 """
 
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def serve(connection: socket, part: Part) -> None:
+def serve(connection: socket, conversation: Conversation) -> None:
     request = bytearray()
-    while block := connection.recv(part.job.server_block):
-        part.received(block)
+    while block := connection.recv(conversation.job.server_block):
+        conversation.received(block)
         request += block
-    for start in range(0, len(request), part.job.server_block):
-        answer = part.answer(bytes(request[start : start + part.job.server_block]))
+    for start in range(0, len(request), conversation.job.server_block):
+        answer = conversation.answer(bytes(request[start : start + conversation.job.server_block]))
         connection.sendall(answer)
-        part.sent(len(answer))
+        conversation.sent(len(answer))

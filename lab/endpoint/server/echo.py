@@ -2,11 +2,11 @@
 
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def serve(connection: socket, part: Part) -> None:
-    while block := connection.recv(part.job.server_block):
-        part.received(block)
+def serve(connection: socket, conversation: Conversation) -> None:
+    while block := connection.recv(conversation.job.server_block):
+        conversation.received(block)
         connection.sendall(block)
-        part.sent(len(block))
+        conversation.sent(len(block))

@@ -1,17 +1,17 @@
 """Reads a block, rests a moment, reads the next, and answers nothing.
 
-Its window closes and opens again all the time. On the wire each closing looks like a freeze, and is none: it moves.
+Its window closes and opens again all the time. On the wire each closing looks like a freeze, but bytes still move.
 """
 
 import time
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 REST_S = 0.00025
 
 
-def serve(connection: socket, part: Part) -> None:
-    while block := connection.recv(part.job.server_block):
-        part.received(block)
+def serve(connection: socket, conversation: Conversation) -> None:
+    while block := connection.recv(conversation.job.server_block):
+        conversation.received(block)
         time.sleep(REST_S)

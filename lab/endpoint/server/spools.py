@@ -1,17 +1,17 @@
-"""Reads on while it cannot write: answers wait in its own memory, and beyond a bound on disk.
+"""Reads on while it cannot write: answers wait in its own memory, and beyond a limit on disk.
 
-The server cures what its clients do wrong, as an SMTP server or a database must that cannot choose them. The price
-is room for every answer that a client has not read, whoever that client is.
+It works with clients that write without reading. An SMTP server or a database may need that: it cannot choose its
+clients. The price is room for all answers that any client has not read.
 """
 
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 from lab.endpoint.spool import Spool
 
 
-def serve(connection: socket, part: Part) -> None:
+def serve(connection: socket, conversation: Conversation) -> None:
     connection.setblocking(False)
     reading = EVENT_READ
     with Spool() as answers, DefaultSelector() as selector:
@@ -22,12 +22,12 @@ def serve(connection: socket, part: Part) -> None:
                 key = selector.modify(connection, wanted)
             for _, ready in selector.select():
                 if ready & EVENT_READ:
-                    if block := connection.recv(part.job.server_block):
-                        part.received(block)
-                        answers.put(part.answer(block))
+                    if block := connection.recv(conversation.job.server_block):
+                        conversation.received(block)
+                        answers.put(conversation.answer(block))
                     else:
                         reading = 0
                 if ready & EVENT_WRITE:
                     taken = connection.send(answers.front())
                     answers.drop(taken)
-                    part.sent(taken)
+                    conversation.sent(taken)

@@ -5,12 +5,12 @@ While its client has not read the answers, sendall() waits for room. While it wa
 
 from socket import socket
 
-from lab.endpoint.part import Part
+from lab.endpoint.conversation import Conversation
 
 
-def serve(connection: socket, part: Part) -> None:
-    while block := connection.recv(part.job.server_block):
-        part.received(block)
+def serve(connection: socket, conversation: Conversation) -> None:
+    while block := connection.recv(conversation.job.server_block):
+        conversation.received(block)
         answer = block.upper()
         connection.sendall(answer)
-        part.sent(len(answer))
+        conversation.sent(len(answer))

@@ -1,4 +1,4 @@
-"""The faults: one family a file with a constant FAULTS, one function a fault; `catalogue` finds them all."""
+"""The faults: a file with a constant FAULTS for each family, a function for each fault. `catalogue` finds them all."""
 
 import importlib
 import pkgutil
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 KILLED, HANGUP, TERMINATED, INTERRUPTED = -9, 129, 143, 130
 BY_SIGINT = -2
-"""A shell shows it as 130 too. So CPython ends when a KeyboardInterrupt, handled or not, left an exec() of a string (a
-dataclass that is being made, say), and none came after it."""
+"""A shell shows it as 130 too. CPython ends like this if a KeyboardInterrupt, handled or not, has left an exec() of a
+string (of a dataclass that is being made, for example) and no other one came after it."""
 PLAYED = frozenset({0, 1, 3})
-"""The run came to a verdict all the same, and the verdict is looked at."""
+"""The run came to a verdict all the same, which is checked."""
 BROKE_AWAY = 4
 
 
@@ -29,17 +29,17 @@ def _as_it_is(_: "Scene") -> Iterator[None]:
 @dataclass(frozen=True, slots=True)
 class Fault:
     name: str
-    hurt: Callable[["Scene"], None]
-    """Does it, once: at a random instant of a run."""
+    inject: Callable[["Scene"], None]
+    """Does it once, at a random instant of a run."""
     codes: frozenset[int]
-    """How `lab run` may end, if the fault came while it ran."""
+    """How `lab run` may end if the fault came while it ran."""
     grounds: Sequence[str] = NAMES
     prepared: Callable[["Scene"], AbstractContextManager[None]] = _as_it_is
-    """What must stand before the run starts, and is undone after it."""
+    """What is set up before the run starts, and undone after it."""
     standing: bool = False
-    """Whether it is in force from the start, so that no instant is too late."""
+    """Whether it holds from the start, so that no instant is too late."""
     within: float = 1.0
-    """The part of a run in which it is to come."""
+    """It comes within this part of a run."""
 
 
 def catalogue() -> dict[str, Fault]:

@@ -1,4 +1,4 @@
-"""No fault at all: the control. What differs after it, differs by the campaign's own doing."""
+"""No fault at all: the control. A difference after it is made by the campaign itself."""
 
 from tests.campaign.faults import PLAYED, Fault
 from tests.campaign.scene import Scene

@@ -1,4 +1,4 @@
-"""The disk is full: a small tmpfs as --runs, which is full from some record on."""
+"""The disk is full: --runs is a small tmpfs, which fills up after some records."""
 
 import os
 import subprocess
@@ -35,11 +35,11 @@ def _tmpfs(scene: Scene, options: str) -> Iterator[None]:
 
 
 def is_small(_: Scene) -> None:
-    """It is from the start: the instant is when the records have filled it."""
+    """Nothing to do: the run's own records fill it."""
 
 
 def is_filled(scene: Scene) -> None:
-    """By somebody else, in mid-run."""
+    """Somebody else fills it in mid-run."""
     with (scene.runs / "another").open("wb") as file:
         try:
             while True:

@@ -1,4 +1,4 @@
-"""The engine out of reach: DOCKER_HOST goes through a relay of ours that dies or stalls. The engine itself lives on."""
+"""The engine is out of reach: DOCKER_HOST is a relay of ours that dies or stalls. The engine itself goes on."""
 
 import signal
 import time
@@ -39,7 +39,7 @@ def stalls_and_dies(scene: Scene) -> None:
 
 
 def stalls_and_a_person_interrupts(scene: Scene) -> None:
-    """Then it answers again, or there would be nothing that could be taken down."""
+    """Afterwards it answers again; else the lab could not remove its containers."""
     _relay(scene).stall()
     time.sleep(scene.dice.uniform(0.1, LONGEST_S))
     scene.signal(scene.controller(), signal.SIGINT)

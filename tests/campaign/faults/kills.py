@@ -1,4 +1,4 @@
-"""kill -9: of the controller, of an endpoint's host, of the program that it has forked, of `docker compose up`."""
+"""kill -9: of the controller, of an endpoint's host, of the program that this has forked, of `docker compose up`."""
 
 import signal
 

@@ -1,7 +1,7 @@
-"""ENOBUFS on the controller's netlink sockets: a real one, from the kernel, since an answer found no room.
+"""ENOBUFS on the controller's netlink sockets: a real one, from the kernel, because an answer found no room.
 
-The campaign takes a duplicate of the socket itself (pidfd_getfd(2)), shrinks its buffer to the least, and asks through
-it much more than the buffer can take answers to. So the kernel drops answers and tells the reader, who is the lab.
+The campaign duplicates the socket itself (pidfd_getfd(2)), sets its buffer to the minimum, and sends many more requests
+through it than the buffer has room for answers. So the kernel drops answers and tells the reader, which is the lab.
 """
 
 import ctypes
@@ -18,7 +18,7 @@ PIDFD_GETFD = 438
 QUESTIONS = 400
 NLM_F_REQUEST, NLM_F_ACK, NLMSG_NOOP_TYPE = 1, 4, 0x3FF
 QUESTION = struct.pack("=IHHII", 16, NLMSG_NOOP_TYPE, NLM_F_REQUEST | NLM_F_ACK, 0, 0)
-"""Of a type that nobody knows: the kernel answers with an error, of number 0, which no reader waits for."""
+"""Of an unknown type: the kernel answers with error number 0, which no reader waits for."""
 
 
 def flooded(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""/proc/sys read-only, from some instant on: in a mount namespace of the run's own."""
+"""/proc/sys becomes read-only at some instant, in a mount namespace of the run alone."""
 
 import subprocess
 from collections.abc import Iterator

@@ -13,7 +13,7 @@ TWICE_S = 0.3
 
 
 def _heard(scene: Scene) -> int:
-    """The controller, as soon as the lab has the word: before that Python starts, and ends as Python does."""
+    """The controller, once the lab handles signals. Before that Python is starting, and ends as Python does."""
     pid = scene.controller()
     while not _catches(pid):
         if scene.ended():

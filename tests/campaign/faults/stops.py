@@ -1,4 +1,4 @@
-"""SIGSTOP of anybody, who then goes on or is killed."""
+"""SIGSTOP of one process, which then continues or is killed."""
 
 import signal
 

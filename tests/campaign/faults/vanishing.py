@@ -1,7 +1,7 @@
-"""What the run stands on goes away in mid-run: its link, its container, its network.
+"""Something that the run needs goes away in mid-run: its link, its container, its network.
 
-A namespace that the netns testbed made cannot go: the controller itself holds it by a descriptor, and nobody else can
-close that. A container's can, with the container.
+A namespace of the netns testbed cannot go away: the controller holds it by a descriptor, which nobody else can close. A
+container's namespace goes away with the container.
 """
 
 import subprocess
@@ -32,7 +32,7 @@ def _ip(scene: Scene, *words: str) -> None:
     while subprocess.run(enter, capture_output=True, check=False, timeout=20).returncode != 0:
         if scene.ended():
             raise NoTargetError
-        time.sleep(0.01)  # it has not been raised yet
+        time.sleep(0.01)  # there is no such link yet
 
 
 def container_is_removed(scene: Scene) -> None:

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from lab.proof.writable import is_silent
+from lab.proof.stack import is_silent
 from tests.corpus.case import ADDRESSES, Case, Truth, accepting, connecting
 from tests.corpus.programs import converse, echo, write_only
 from tests.corpus.stage import Stage

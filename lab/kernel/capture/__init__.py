@@ -1,0 +1,1 @@
+"""Frames from a packet socket: scapy opens it, a filter and a ring of ours keep up with it."""

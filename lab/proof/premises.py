@@ -1,0 +1,683 @@
+"""All that a proof stands on, as data: the whole trust base of the lab on one page.
+
+A proof shows that a state is an invariant: nothing that is still able to act can change it. Each premise is one
+sentence that can be false, with its source, the kernels of which it is known, the evidence that it needs, what happens
+where that evidence is missing, and the tests and corpus cases that fail if it is broken. `docs/proof.md` is made of
+this table; a verdict lists the ids that it stands on.
+
+No id, no rule: every ruling of `lab.proof.stack` and every qualifier names a premise of this table.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.evidence import ResourceKind, Wait, Wants
+from lab.syscalls import BY_NAME, Form
+
+
+class Unseen(StrEnum):
+    """What it means where the needed evidence is missing."""
+
+    LIVE = "the thread counts as live: nothing is proven by its wait"
+    NOT_PROVEN = "nothing is proven"
+    NAMED = "the proof is qualified by it, by name"
+    EXCLUDED = "excluded by definition"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a premise comes from: `kernel` (file and function), `rfc`, `man` or `measured`."""
+
+    kind: str
+    where: str
+    versions: str = ""
+    """Of a kernel source: the releases in which it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """The releases of which a premise is known to be true, as `major.minor`: since, and below."""
+
+    since: str = "5.4"
+    below: str | None = None
+
+    def __str__(self) -> str:
+        return f"Linux {self.since} and newer" if self.below is None else f"Linux {self.since} to below {self.below}"
+
+
+@dataclass(frozen=True, slots=True)
+class Premise:
+    id: str
+    says: str
+    sources: tuple[Source, ...]
+    needs: tuple[str, ...]
+    """Fields of `lab.evidence`; what is unknown there proves nothing."""
+    unseen: Unseen
+    tests: tuple[str, ...]
+    """`file::name`, below tests/."""
+    cases: tuple[str, ...] = ()
+    """Of the corpus."""
+    kernels: Kernels = Kernels()
+    false_where: str | None = None
+    """Where it is known to be false, and what is done there."""
+
+
+def _kernel(file: str, function: str, versions: str = "5.10, 6.1, 6.12, 6.18, 7.1 and 7.2") -> Source:
+    return Source("kernel", f"{file}: {function}", versions)
+
+
+def _rfc(number: int, section: str) -> Source:
+    return Source("rfc", f"RFC {number}, {section}")
+
+
+def _man(page: str) -> Source:
+    return Source("man", page)
+
+
+def _measured(what: str) -> Source:
+    return Source("measured", what)
+
+
+MODEL = (
+    Premise(
+        id="or-waits",
+        says="A thread that sleeps in a system call goes on only if one of the things happens that the call waits for.",
+        sources=(_man("poll(2), futex(2), wait(2), send(2), recv(2)"),),
+        needs=("ThreadSample.syscall", "ThreadSample.args", "ThreadSample.wait"),
+        unseen=Unseen.LIVE,
+        tests=(
+            "proof/test_deadlock.py::test_a_thread_of_which_no_wait_is_known_is_live",
+            "proof/test_deadlock.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
+        ),
+        cases=("fifo-later", "terminal-later", "inotify-later"),
+    ),
+    Premise(
+        id="only-holders-act",
+        says="Only a thread of a process with a descriptor of a socket, pipe or eventfd can read, write or close it.",
+        sources=(_man("unix(7), fork(2), pidfd_getfd(2)"),),
+        needs=("ProcessSample.resources",),
+        unseen=Unseen.LIVE,
+        tests=(
+            "proof/test_deadlock.py::test_a_socket_that_nobody_seen_holds_is_held_by_somebody_unseen",
+            "proof/test_deadlock.py::test_a_second_holder_that_may_go_on_leaves_no_knot",
+        ),
+        cases=("forked-parent-reads-later", "pipe-told-later"),
+        false_where=(
+            "What only the kernel holds has no descriptor: the write end of an autofs or core_pattern pipe, an eventfd "
+            "of a memory threshold or of KVM, AF_KCM above a TCP socket."
+        ),
+    ),
+    Premise(
+        id="probes-keep-connection",
+        says="TCP keeps a connection while its window probes are answered, however long the window is closed.",
+        sources=(_rfc(9293, "3.8.6.1, MUST-37"), _kernel("net/ipv4/tcp_timer.c", "tcp_probe_timer()")),
+        needs=("SocketSample.probes", "SocketSample.backoff", "Settings.sysctls", "SocketSample.user_timeout_ms"),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/test_deadlock.py::test_tcp_gives_up_a_peer_that_does_not_answer",
+            "proof/stack/test_traits.py::test_few_retries_may_be_over_before_a_probe_is_answered",
+        ),
+        cases=("few-retries", "tcp-user-timeout"),
+    ),
+    Premise(
+        id="no-outside-hand",
+        says=(
+            "Nobody outside intervenes: no signal by hand, no debugger, no SOCK_DESTROY, no socket option or sysctl "
+            "changed from elsewhere, no descriptor taken by pidfd_getfd(), no shortage of memory (tcp_mem)."
+        ),
+        sources=(),
+        needs=(),
+        unseen=Unseen.EXCLUDED,
+        tests=(),
+    ),
+)
+
+SNAPSHOT = (
+    Premise(
+        id="equal-switches",
+        says="A thread whose call, arguments and switch counters are equal in two readings did not run in between.",
+        sources=(
+            _man("proc_pid_status(5)"),
+            _kernel(
+                "kernel/sched/core.c", "__schedule() counts nvcsw or nivcsw whenever a thread leaves the processor"
+            ),
+        ),
+        needs=("ThreadSample.switches", "ThreadSample.syscall", "ThreadSample.args", "ThreadSample.state"),
+        unseen=Unseen.LIVE,
+        tests=(
+            "proof/test_deadlock.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
+            "proof/test_deadlock.py::test_a_thread_that_was_seen_only_once_is_live",
+        ),
+        cases=("polls-in-vain", "retries-in-vain", "asyncio-heartbeat"),
+    ),
+    Premise(
+        id="threads-around-tables",
+        says=(
+            "What is read between the two readings of the threads (descriptors, waits, sockets) is true of one "
+            "instant, and a process that joins in between is read again."
+        ),
+        sources=(_measured("every snapshot reads threads, tables, sockets, threads, in this order"),),
+        needs=("Snapshot.threads_before", "Snapshot.threads_after", "Snapshot.processes"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/test_deadlock.py::test_holders_that_were_not_looked_for_are_missing",
+            "proof/test_deadlock.py::test_a_holder_of_which_no_thread_was_seen_is_live",
+        ),
+        cases=("first-thread-ended", "table-of-its-own"),
+    ),
+    Premise(
+        id="right-edge",
+        says=(
+            "While no program runs, the counters of both sockets and the right edges of both windows only grow, so two "
+            "sockets may be read one after the other."
+        ),
+        sources=(
+            _rfc(9293, "3.8.6, SHLD-14: a receiver does not shrink its window"),
+            _kernel("net/ipv4/tcp_output.c", "tcp_select_window()"),
+        ),
+        needs=("SocketSample.bytes_acked", "SocketSample.bytes_received", "SocketSample.backlog"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_stack.py::test_a_writer_may_go_on_if_one_fact_is_reversed",
+            "models/test_models.py::test_sockets_read_at_different_times_without_their_counts_have_a_counterexample",
+        ),
+    ),
+    Premise(
+        id="one-connection",
+        says="Two sockets with reversed addresses whose byte counters fit each other are the ends of one connection.",
+        sources=(_rfc(9293, "3.4: a connection is identified by its pair of sockets"),),
+        needs=("SocketSample.local", "SocketSample.remote", "SocketSample.bytes_acked", "SocketSample.bytes_received"),
+        unseen=Unseen.LIVE,
+        tests=(
+            "proof/test_deadlock.py::test_two_ends_whose_counters_do_not_fit_are_of_two_connections",
+            "proof/test_deadlock.py::test_two_sockets_with_the_same_addresses_leave_the_peer_in_doubt",
+        ),
+    ),
+)
+
+WAITS = (
+    Premise(
+        id="asleep-in-its-call",
+        says="A thread in state S that shows a system call sleeps in the wait of that very call.",
+        sources=(
+            _man("proc_pid_syscall(5), proc_pid_wchan(5)"),
+            _measured("wchan of every call, suspended and not, on 5.10, 6.1, 6.12, 6.18 and 7.2"),
+        ),
+        needs=("ThreadSample.state", "ThreadSample.suspended", "ThreadSample.wait"),
+        unseen=Unseen.LIVE,
+        tests=("proof/test_deadlock.py::test_a_suspended_holder_is_told_and_leaves_no_knot",),
+        cases=("stopped-after-the-seal", "cgroup-frozen", "docker-paused", "seccomp-supervised"),
+    ),
+    Premise(
+        id="descriptor-of-the-call",
+        says="The descriptor number among a call's arguments refers to the file that the call sleeps on.",
+        sources=(_kernel("fs/file.c", "fdget(): a call keeps the file that it began with"),),
+        needs=("ThreadSample.args", "ProcessSample.resources"),
+        unseen=Unseen.LIVE,
+        tests=("kernel/processes/test_waits.py::test_a_descriptor_that_was_closed_and_used_again_is_what_it_is_now",),
+        false_where="Another thread of the program may have closed the number and used it again while the call sleeps.",
+    ),
+    Premise(
+        id="arguments-in-memory",
+        says="What a poll, select or futex call read from its program's memory still stands there.",
+        sources=(_man("poll(2), select(2)"),),
+        needs=("ThreadSample.wait",),
+        unseen=Unseen.LIVE,
+        tests=("kernel/processes/test_waits.py::test_a_set_that_was_overwritten_is_read_as_it_is_now",),
+        false_where="Another thread of the program may have overwritten it since the call began.",
+    ),
+    Premise(
+        id="epoll-set",
+        says="fdinfo lists every member of an epoll set with its events; only a holder of the set can change it.",
+        sources=(_man("proc_pid_fdinfo(5)"), _kernel("fs/eventpoll.c", "ep_show_fdinfo()")),
+        needs=("Item.resource", "Item.edge"),
+        unseen=Unseen.LIVE,
+        tests=("proof/test_deadlock.py::test_edge_triggered_interest_that_is_always_armed_is_understood",),
+        cases=("epoll-set-by-child", "epoll-number-used-again", "epoll-oneshot-fired", "epoll-nested"),
+    ),
+    Premise(
+        id="polls-by-events",
+        says="A poll is woken by data, room, a hang-up or an error of its own files; an error needs an error queue.",
+        sources=(_kernel("net/ipv4/tcp.c", "tcp_poll()"), _kernel("net/core/skbuff.c", "sock_queue_err_skb()")),
+        needs=("Item.wants", "Item.edge", "SocketSample.error_queue"),
+        unseen=Unseen.LIVE,
+        tests=("proof/test_deadlock.py::test_two_idle_edge_triggered_programs_wait_to_read_not_to_write",),
+        cases=("poll-out", "epoll-edge-triggered"),
+    ),
+    Premise(
+        id="futex-of-its-memory",
+        says="A futex in private memory is woken only by threads that share that memory.",
+        sources=(_man("futex(2): FUTEX_PRIVATE_FLAG"), _kernel("kernel/futex/core.c", "get_futex_key()")),
+        needs=("ThreadSample.wait",),
+        unseen=Unseen.LIVE,
+        tests=("kernel/processes/test_waits.py::test_a_futex_in_shared_memory_is_anybodys",),
+        cases=("reader-thread-shared-futex", "memory-shared"),
+    ),
+    Premise(
+        id="children-end-by-themselves",
+        says="A wait for a child ends only when a child, a tracee or, for a subreaper, a descendant changes its state.",
+        sources=(_man("wait(2), ptrace(2), PR_SET_CHILD_SUBREAPER(2const)"),),
+        needs=("Item.resource",),
+        unseen=Unseen.LIVE,
+        tests=("proof/test_deadlock.py::test_a_parent_that_waits_for_its_blocked_child_holds_the_socket_in_vain",),
+        cases=("child-ends-later", "reaper", "child-of-later"),
+    ),
+    Premise(
+        id="dated-time-limit",
+        says="A timed wait does not end before the instant that its arguments and the scheduler's stamp give.",
+        sources=(_man("clock_nanosleep(2), proc_timer_list"), _measured("deadlines are right within 20 ms")),
+        needs=("Wait.deadline_ns", "Wait.presumed"),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/test_deadlock.py::test_a_poll_with_a_time_limit_is_proven_until_then",
+            "proof/test_deadlock.py::test_the_earlier_of_two_readings_of_a_deadline_counts",
+        ),
+        cases=("poll-woken-in-vain", "poll-limit-then-a-little", "epoll-timerfd-later", "timerfd-set-by-child"),
+    ),
+    Premise(
+        id="socket-time-limits",
+        says="A blocked send or receive has no time limit but SO_SNDTIMEO and SO_RCVTIMEO.",
+        sources=(_man("socket(7)"), _kernel("net/core/sock.c", "sock_sndtimeo(), sock_rcvtimeo()")),
+        needs=("SocketSample.send_timeout_ns", "SocketSample.receive_timeout_ns"),
+        unseen=Unseen.LIVE,
+        tests=("proof/test_deadlock.py::test_a_fact_of_a_socket_that_was_not_read_is_missing_by_name",),
+        cases=("so-sndtimeo", "so-rcvtimeo"),
+        kernels=Kernels("5.6"),
+    ),
+    Premise(
+        id="unix-peers",
+        says="A connected Unix stream socket gets data from the holders of its peer only.",
+        sources=(_man("unix(7)"), _kernel("net/unix/diag.c", "sk_diag_dump_peer()")),
+        needs=("Snapshot.peers",),
+        unseen=Unseen.LIVE,
+        tests=("proof/test_deadlock.py::test_an_event_loop_with_a_self_pipe_is_understood",),
+        cases=("epoll-unix-later", "unix-datagram-later", "unix-datagrams-elsewhere"),
+    ),
+)
+
+HOLDERS = (
+    Premise(
+        id="all-tables-read",
+        says="The descriptor tables of all processes and of all their threads were read.",
+        sources=(_man("proc_pid_fd(5)"),),
+        needs=("Snapshot.unreadable", "Snapshot.unlisted", "ProcessSample.resources"),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/test_deadlock.py::test_unreadable_tables_of_strangers_qualify",
+            "proof/test_deadlock.py::test_what_cannot_be_seen_of_a_process_qualifies",
+        ),
+        cases=("table-of-its-own", "first-thread-ended", "thread-of-many-groups"),
+    ),
+    Premise(
+        id="no-descriptor-in-flight",
+        says="No descriptor of the connection lies in the queue of a Unix socket or in an io_uring.",
+        sources=(_man("unix(7): SCM_RIGHTS"), _kernel("net/unix/af_unix.c", "unix_show_fdinfo()")),
+        needs=("ProcessSample.in_flight", "ProcessSample.io_uring"),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/test_deadlock.py::test_what_cannot_be_seen_of_a_process_qualifies",
+            "proof/test_deadlock.py::test_a_holder_with_an_io_uring_is_live",
+        ),
+        cases=("descriptor-in-flight", "ring-without-descriptor", "registered-in-a-ring", "ring-without-number"),
+        kernels=Kernels("5.6"),
+    ),
+    Premise(
+        id="no-hidden-handler",
+        says="No signal runs a handler in a process of the knot.",
+        sources=(_man("signal(7), fcntl(2): F_SETSIG, F_SETLEASE"),),
+        needs=("ProcessSample.hidden", "ProcessSample.reaps"),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/test_deadlock.py::test_what_may_signal_a_process_of_its_own_accord_is_named",
+            "proof/test_deadlock.py::test_a_child_that_may_end_runs_a_handler_and_one_that_is_stuck_itself_does_not",
+        ),
+        cases=("sigchld-handler", "sigio-handler", "sigio-by-default", "sigurg-handler", "end-signal-handler"),
+    ),
+    Premise(
+        id="no-alarm",
+        says="No alarm or POSIX timer of a process of the knot is pending.",
+        sources=(_man("alarm(2), setitimer(2), proc_pid_timers(5)"),),
+        needs=("ProcessSample.catches_alarm", "ProcessSample.posix_timers", "ProcessSample.alarm_ends_it"),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/test_deadlock.py::test_what_cannot_be_seen_of_a_process_qualifies",
+            "proof/test_deadlock.py::test_an_alarm_or_a_timer_of_a_stranger_does_not_matter",
+        ),
+        cases=("alarm-with-handler", "alarm-by-default", "setitimer-with-handler", "posix-timer", "signalfd-alarm"),
+    ),
+    Premise(
+        id="eventfd-by-holder",
+        says="An eventfd is signalled by its holders only.",
+        sources=(_man("eventfd(2), io_uring_register(2): IORING_REGISTER_EVENTFD"),),
+        needs=("ProcessSample.signals",),
+        unseen=Unseen.NAMED,
+        tests=("proof/test_deadlock.py::test_the_kernel_may_signal_an_eventfd_for_a_stranger",),
+        cases=("aio-eventfd", "eventfd-by-stranger", "epoll-eventfd-later"),
+    ),
+    Premise(
+        id="runtime-housekeeping",
+        says="The housekeeping threads of the JVM and of Go touch no socket of the application.",
+        sources=(_measured("OpenJDK 17, Go 1.19 to 1.24, while their programs were frozen"),),
+        needs=("ProcessSample.runtime", "ThreadSample.comm"),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/test_deadlock.py::test_housekeeping_of_a_jvm_is_a_named_assumption",
+            "proof/test_deadlock.py::test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer",
+        ),
+        cases=("java-echo", "java-reads-later"),
+    ),
+    Premise(
+        id="no-new-connection",
+        says="Nobody opens a new connection to a listening socket of the knot, and nobody shuts that socket down.",
+        sources=(_man("accept(2), shutdown(2)"),),
+        needs=("Item.resource",),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/test_deadlock.py::test_a_listener_closes_the_world",
+            "proof/test_deadlock.py::test_a_stranger_that_has_the_listener_too_may_shut_it_down",
+        ),
+        cases=("new-connection-later", "listener-shut", "asyncio-server"),
+        false_where="A connection may have begun before (SYN-RECEIVED, TCP_DEFER_ACCEPT), and ends the wait by itself.",
+    ),
+)
+
+STACK = (
+    Premise(
+        id="window-selection",
+        says=(
+            "__tcp_select_window() gives 0 while less is free than a segment and than a quarter of the buffer, or less "
+            "than a seventeenth of it; what is free grows only by a read."
+        ),
+        sources=(_kernel("net/ipv4/tcp_output.c", "__tcp_select_window()", "5.4 to 7.2"), _rfc(9293, "3.8.6.2.2")),
+        needs=("SocketSample.rcvbuf", "SocketSample.rmem_alloc", "SocketSample.rcv_mss", "SocketSample.rcv_wnd"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_closed_window.py::test_less_than_a_sixteenth_of_a_large_buffer_is_no_window",
+            "proof/stack/test_closed_window.py::test_a_full_queue_behind_a_window_that_is_closed_for_good_stays_full",
+            "models/test_models.py::test_a_window_that_stays_closed_takes_nothing_more",
+        ),
+        cases=("upper-squeezed", "upper-default"),
+        kernels=Kernels("6.2"),
+    ),
+    Premise(
+        id="window-clamp",
+        says="Both tests of __tcp_select_window() are made only below half of TCP_WINDOW_CLAMP.",
+        sources=(_kernel("net/ipv4/tcp_output.c", "__tcp_select_window()", "5.4 to 7.2"),),
+        needs=("SocketSample.window_clamp", "SocketSample.rcv_wscale"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=("proof/stack/test_closed_window.py::test_above_half_of_the_largest_window_no_free_space_is_too_little",),
+        cases=("window-clamp-lowered", "rcvlowat-raised"),
+    ),
+    Premise(
+        id="unseen-window",
+        says=(
+            "With nothing in flight, all received bytes acknowledged and snd_wnd 0, the peer's right edge was its "
+            "rcv_nxt when it sent the segment that the sender heard last, and nothing has filled its buffer since."
+        ),
+        sources=(
+            _kernel("net/ipv4/tcp_input.c", "tcp_ack_update_window()"),
+            _measured("5,304 directions called closed on 5.10 and 6.1: none moved; all 6,118 true windows were 0"),
+        ),
+        needs=(
+            "SocketSample.snd_wnd",
+            "SocketSample.unacked",
+            "SocketSample.notsent_bytes",
+            "SocketSample.bytes_acked",
+            "SocketSample.bytes_received",
+            "SocketSample.backlog",
+            "SocketSample.rcvbuf_locked",
+            "SocketSample.window_clamp",
+        ),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/stack/test_unseen_window.py::test_every_premise_of_an_unseen_window_is_needed",
+            "proof/stack/test_unseen_window.py::test_a_receive_buffer_that_may_have_been_lowered_is_named",
+        ),
+        kernels=Kernels("5.6", "6.2"),
+    ),
+    Premise(
+        id="window-selection-by-scale",
+        says="Below Linux 6.6 __tcp_select_window() gives 0 where tcp_adv_win_scale makes too little of what is free.",
+        sources=(
+            _kernel("net/ipv4/tcp_output.c", "__tcp_select_window()", "5.4, 5.10, 5.15 and 6.1"),
+            _kernel("include/net/tcp.h", "tcp_win_from_space()", "5.4, 5.10, 5.15 and 6.1"),
+            _measured("whether tcp_adv_win_scale is in effect, by a socket of the lab's own"),
+        ),
+        needs=("Evidence.adv_win_scale_of", "SocketSample.window_clamp", "SocketSample.rcv_wscale"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=("proof/stack/test_unseen_window.py::test_the_kernels_own_choice_is_made_again_to_the_bit",),
+        kernels=Kernels("5.6", "6.2"),
+    ),
+    Premise(
+        id="answered-probe",
+        says=(
+            "A probe that was answered with window 0 has shown that what is free makes no window, until the program "
+            "sets its receive buffer or reads on after shutdown(SHUT_RD)."
+        ),
+        sources=(
+            _kernel("net/ipv4/tcp_input.c", "tcp_ack() sets rcv_tstamp for every acceptable acknowledgment"),
+            _measured("bare answered probes, without the peer's window: refuted 15 of 2796 and 8 of 2472"),
+        ),
+        needs=(
+            "SocketSample.last_data_sent_ms",
+            "SocketSample.last_ack_recv_ms",
+            "SocketSample.rto_us",
+            "SocketSample.backoff",
+            "SocketSample.rcvbuf_locked",
+            "SocketSample.earlier",
+        ),
+        unseen=Unseen.NAMED,
+        tests=(
+            "proof/stack/test_closed_window.py::test_one_answered_probe_shows_that_a_peer_with_some_room_does_not_open",
+            "proof/stack/test_closed_window.py::test_what_an_answered_probe_has_shown_is_over_once_more_is_free_than_explains_it",
+            "proof/stack/test_closed_window.py::test_what_is_free_explains_nothing_once_the_program_has_set_the_size",
+        ),
+        cases=("rcvbuf-raised", "rcvbuf-raised-a-little", "read-after-shutdown"),
+        kernels=Kernels("6.2"),
+    ),
+    Premise(
+        id="seen-to-close",
+        says=(
+            "An end that offered a window and then none, with all in its buffer that is there now, has asked "
+            "__tcp_select_window() with that content."
+        ),
+        sources=(
+            _kernel("net/ipv4/tcp_output.c", "tcp_select_window()"),
+            _measured("129 windows called closed by it in 1.1 million samples: none opened"),
+        ),
+        needs=("SocketSample.earlier", "SocketSample.drops"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_closed_window.py::test_a_window_that_was_seen_to_close_needs_no_answered_probe",
+            "proof/stack/test_history.py::test_a_window_that_closed_with_all_that_is_there_now_was_seen_to_close",
+        ),
+        cases=("echo-squeezed",),
+        kernels=Kernels("6.2"),
+    ),
+    Premise(
+        id="refused-flight",
+        says=(
+            "Data in flight that was sent again (backoff) and of which the peer has received nothing was refused by "
+            "its closed window, and stays so."
+        ),
+        sources=(_kernel("net/ipv4/tcp_input.c", "tcp_data_queue(): a packet is taken whole or not at all"),),
+        needs=("SocketSample.backoff", "SocketSample.unacked", "SocketSample.notsent_bytes"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_in_flight.py::test_data_in_flight_that_the_peer_has_refused_is_no_motion",
+            "proof/stack/test_in_flight.py::test_a_received_byte_of_which_the_acknowledgment_is_on_its_way_is_motion",
+        ),
+        cases=("echo-squeezed",),
+    ),
+    Premise(
+        id="one-third-free",
+        says="An arriving segment wakes a writer only if a third of the send buffer is free.",
+        sources=(
+            _kernel("include/net/sock.h", "__sk_stream_is_writeable()"),
+            _kernel("net/core/stream.c", "sk_stream_write_space()"),
+        ),
+        needs=("SocketSample.wmem_queued", "SocketSample.sndbuf"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_send_buffer.py::test_a_queue_with_less_than_a_third_free_stays_only_while_no_data_can_arrive",
+            "proof/stack/test_send_buffer.py::test_exactly_a_third_free_is_room",
+            "proof/test_deadlock.py::test_a_writer_that_a_signal_may_wake_is_judged_by_a_full_queue",
+        ),
+        cases=("upper-squeezed",),
+    ),
+    Premise(
+        id="write-retry",
+        says="A blocked write is tried again by itself for HZ/5 + 1 jiffies at most, and never if the buffer was full.",
+        sources=(
+            _kernel("net/core/stream.c", "sk_stream_wait_memory(): vm_wait"),
+            _kernel("net/ipv4/tcp_output.c", "tcp_grow_skb()", "6.12 to 7.2"),
+            _measured("up to 203 ms in 166 of 3 400 sockets of proxies with blocks of 4096 bytes"),
+        ),
+        needs=("SocketSample.earlier",),
+        unseen=Unseen.LIVE,
+        tests=(
+            "proof/test_deadlock.py::test_a_write_that_may_go_on_by_itself_is_live_where_its_buffer_has_room",
+            "proof/test_deadlock.py::test_a_write_that_fits_one_packet_has_gone_to_sleep_for_good",
+            "proof/stack/test_history.py::test_a_write_may_be_tried_again_for_a_while_after_the_last_byte",
+        ),
+        cases=("proxy-and-server-in-one",),
+    ),
+    Premise(
+        id="packet-merging",
+        says="Waiting packets may be merged, and a packet takes 640 bytes beside its payload at least.",
+        sources=(
+            _kernel("net/ipv4/tcp_output.c", "tcp_grow_skb()", "6.12 to 7.2"),
+            _measured("832 bytes on 6.18, 896 on 6.12 and 7.2, 1280 on 5.10 and 6.1"),
+        ),
+        needs=("SocketSample.wmem_queued", "SocketSample.pacing_rate", "SocketSample.unacked"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_send_buffer.py::test_packets_that_wait_may_still_be_merged_while_they_are_paced_or_in_flight",
+        ),
+    ),
+    Premise(
+        id="send-buffer-growth",
+        says="A send buffer grows by tcp_sndbuf_expand() up to tcp_wmem[2], and not at all if SO_SNDBUF is set.",
+        sources=(_kernel("net/ipv4/tcp_input.c", "tcp_sndbuf_expand(), tcp_should_expand_sndbuf()"),),
+        needs=(
+            "SocketSample.sndbuf",
+            "SocketSample.sndbuf_locked",
+            "SocketSample.snd_cwnd",
+            "SocketSample.advmss",
+            "SocketSample.congestion",
+            "Evidence.max_tcp_header",
+            "Settings.sysctls",
+        ),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_send_buffer.py::test_a_send_buffer_that_autotuning_may_still_expand_is_room",
+            "proof/stack/test_send_buffer.py::test_a_send_buffer_at_its_target_does_not_grow",
+            "proof/stack/test_send_buffer.py::test_the_announced_segment_and_the_kernel_say_in_which_steps_a_buffer_grows",
+        ),
+        cases=("sndbuf-unlocked",),
+    ),
+    Premise(
+        id="silly-window",
+        says=(
+            "Behind a window smaller than a segment the persist timer sends exactly what fits, in one packet, and the "
+            "peer takes it without making room."
+        ),
+        sources=(_kernel("net/ipv4/tcp_output.c", "tcp_write_wakeup()"), _rfc(9293, "3.8.6.2.1")),
+        needs=("SocketSample.snd_wnd", "SocketSample.rcv_wnd", "SocketSample.timer", "SocketSample.ca_state"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_silly_window.py::test_one_small_segment_that_still_fits_makes_no_room",
+            "proof/stack/test_silly_window.py::test_a_small_segment_is_motion_if_one_fact_is_otherwise",
+            "models/test_models.py::test_one_small_segment_is_all_that_a_silly_window_takes",
+        ),
+        cases=("echo-squeezed",),
+        kernels=Kernels("6.2"),
+    ),
+    Premise(
+        id="capacity",
+        says="A byte of payload costs at least a byte of receive buffer.",
+        sources=(_kernel("net/ipv4/tcp_input.c", "tcp_collapse(), tcp_try_rmem_schedule()"),),
+        needs=("SocketSample.rqueue", "SocketSample.rcvbuf", "SocketSample.rcv_wnd", "Settings.sysctls"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_capacity.py::test_what_the_peer_could_never_take_needs_no_closed_window",
+            "proof/stack/test_capacity.py::test_what_the_peer_could_never_take_is_no_argument_for_a_buffer_that_may_grow",
+        ),
+        cases=("one-big-write",),
+        kernels=Kernels("6.2"),
+    ),
+    Premise(
+        id="ack-starvation",
+        says=(
+            "A segment that ends beyond the receiver's window of now is dropped with its acknowledgment, and a peer "
+            "numbers its acknowledgments so while less than one unit of its window scale lies beyond."
+        ),
+        sources=(
+            _kernel("net/ipv4/tcp_input.c", "tcp_sequence()", "6.18"),
+            _kernel("net/ipv4/tcp_output.c", "tcp_acceptable_seq()"),
+            _measured("0 of 105 refuted on 6.18.44, 7 of 11 on 7.2, where the largest edge ever offered counts"),
+        ),
+        needs=("Evidence.release", "SocketSample.rcv_wscale", "SocketSample.rqueue", "SocketSample.backoff"),
+        unseen=Unseen.NOT_PROVEN,
+        tests=(
+            "proof/stack/test_ack_starvation.py::test_a_sender_that_drops_every_acknowledgment_is_stuck_until_tcp_gives_up",
+            "proof/stack/test_ack_starvation.py::test_starvation_needs_every_one_of_its_facts",
+            "proof/stack/test_ack_starvation.py::test_starvation_is_not_claimed_of_a_kernel_that_takes_the_acknowledgment",
+        ),
+        cases=("starved-48-byte-reads", "starved-96-byte-reads"),
+        kernels=Kernels("6.17", "7.0"),
+    ),
+    Premise(
+        id="plain-tcp",
+        says="Nothing lies above TCP in the kernel and moves data by itself (kTLS, MPTCP, sockmap).",
+        sources=(_man("tcp(7): TCP_ULP"), _kernel("net/ipv4/tcp_diag.c", "tcp_diag_put_ulp()")),
+        needs=("SocketSample.ulp",),
+        unseen=Unseen.NOT_PROVEN,
+        tests=("proof/test_deadlock.py::test_what_lies_above_tcp_in_the_kernel_is_not_understood",),
+    ),
+)
+
+TABLE: tuple[Premise, ...] = (*MODEL, *SNAPSHOT, *WAITS, *HOLDERS, *STACK)
+
+BY_ID = {premise.id: premise for premise in TABLE}
+
+ALWAYS = (
+    "or-waits",
+    "only-holders-act",
+    "probes-keep-connection",
+    "no-outside-hand",
+    "equal-switches",
+    "threads-around-tables",
+    "one-connection",
+    "asleep-in-its-call",
+    "all-tables-read",
+    "no-descriptor-in-flight",
+    "no-hidden-handler",
+    "no-alarm",
+    "plain-tcp",
+)
+"""Every proof stands on these."""
+
+_OF_FORM = {
+    **dict.fromkeys((Form.POLL, Form.SELECT), ("arguments-in-memory", "polls-by-events")),
+    Form.EPOLL: ("epoll-set", "polls-by-events"),
+    **dict.fromkeys((Form.FUTEX, Form.FUTEX_WAIT, Form.FUTEX_WAITV), ("arguments-in-memory", "futex-of-its-memory")),
+}
+_BLOCKED_CALL = ("descriptor-of-the-call", "socket-time-limits")
+_OF_KIND = {ResourceKind.UNIX: "unix-peers", ResourceKind.EVENTFD: "eventfd-by-holder"}
+
+
+def of_wait(wait: Wait | None) -> Iterator[str]:
+    """The premises that a proof stands on if it rests on this wait."""
+    if wait is None:
+        return
+    call = BY_NAME.get(wait.call)
+    yield from _OF_FORM.get(call.form, _BLOCKED_CALL) if call else _BLOCKED_CALL
+    for item in wait.items:
+        if item.wants is Wants.END:
+            yield "children-end-by-themselves"
+        if premise := _OF_KIND.get(item.resource.kind):
+            yield premise
+    if wait.deadline_ns is not None:
+        yield "dated-time-limit"

@@ -1,0 +1,108 @@
+"""The peer's window where its kernel does not tell it: below Linux 6.2 tcp_info has no tcpi_rcv_wnd.
+
+The sender knows what it was told last: `snd_wnd` and `snd_una` come from one segment of the peer. With nothing in
+flight and all bytes acknowledged that the peer has received, the peer's right edge was its rcv_nxt when it sent that
+segment. Since then no data has come to the peer, so less than then is in its buffer, or as much. If
+__tcp_select_window() gives 0 with what is free now, it gave 0 for every acknowledgment since.
+"""
+
+from lab.evidence import SocketSample
+from lab.proof.stack.closed_window import stays_closed, was_answered
+from lab.proof.stack.history import history_of
+from lab.proof.stack.in_flight import flight_of, received_unacked
+from lab.proof.stack.ruling import Ruling, end_of, unknown, yes
+from lab.proof.stack.traits import KernelTraits
+from lab.reason import Qualifier, Reason, Why
+
+LEAST_WAY_MS = 200
+"""TCP_RTO_MIN. A window update may be under way for a whole round trip, which the RTO exceeds."""
+
+
+def opening(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> Ruling | None:
+    """As `closed_window.opening`, of a peer whose window is not known."""
+    if sender.snd_wnd:
+        return yes(Why.CLOSING_NOT_HEARD, end_of(sender))
+    if sender.backlog or peer.backlog:
+        return yes(Why.BACKLOG, end_of(sender), end_of(peer))
+    if sender.unacked or flight_of(sender):
+        refused = sender.backoff > 0
+        return unknown(Why.NO_RCV_WND, end_of(peer)) if refused else _in_flight(sender)
+    received = peer.bytes_received - sender.bytes_acked
+    if received not in (0, -1) or received_unacked(sender, peer) != (0, 0):
+        return yes(Why.ACKNOWLEDGMENT_UNDER_WAY, end_of(peer), received)
+    if _rule(sender, peer, kernel):
+        return None
+    if peer.inode in kernel.adv_win_scale_of:
+        return yes(Why.MAY_REOPEN, end_of(peer), peer.rcvbuf - peer.rmem_alloc)
+    return unknown(Why.NO_RCV_WND, end_of(peer))
+
+
+def _in_flight(sender: SocketSample) -> Ruling:
+    return yes(Why.NOT_YET_REFUSED, flight_of(sender), end_of(sender))
+
+
+def premises_of(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[str, ...]:
+    return ("unseen-window", *(_rule(sender, peer, kernel) or ()))
+
+
+def unless_lowered(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[Qualifier, ...]:
+    """A program that lowers SO_RCVBUF while a window update is lost leaves a window that its buffer no longer explains.
+
+    That is excluded where SO_RCVBUF was never set, where samples show the buffer unchanged since before the last
+    acknowledgment was sent, or where the largest window is what the kernel makes of the buffer.
+    """
+    if peer.rcvbuf_locked is False or _is_as_it_was(sender, peer) or _fits_the_clamp(peer, kernel):
+        return ()
+    return (Qualifier(Reason(Why.RCVBUF_MAY_BE_LOWERED, (end_of(peer),)), "unseen-window"),)
+
+
+def _rule(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[str, ...] | None:
+    """The premises of the first rule by which the window is 0; None if none holds."""
+    if stays_closed(peer):
+        return ("window-selection", "window-clamp")
+    scale = kernel.adv_win_scale_of.get(peer.inode)
+    if scale is not None and selects_none(peer, scale):
+        return ("window-selection-by-scale",)
+    if was_answered(sender) and _is_as_it_was(sender, peer):
+        return ("answered-probe",)
+    return None
+
+
+def _is_as_it_was(sender: SocketSample, peer: SocketSample) -> bool:
+    """Whether samples have seen the peer's buffer unchanged since before it sent what was acknowledged last."""
+    history = history_of(peer)
+    way_ms = max(LEAST_WAY_MS, sender.rto_us // 1000)
+    return history is not None and history.unchanged_ms >= sender.last_ack_recv_ms + way_ms
+
+
+def share(space: int, scale: int) -> int:
+    """tcp_win_from_space(): how much of so many bytes makes a window, by tcp_adv_win_scale."""
+    return space - (space >> scale) if scale > 0 else space >> -scale
+
+
+def selects_none(receiver: SocketSample, scale: int) -> bool:
+    """__tcp_select_window() to the bit, as it is from Linux 5.4 to 6.5: whether it gives 0."""
+    if receiver.window_clamp is None:
+        return False
+    allowed = share(receiver.rcvbuf, scale)
+    full = min(receiver.window_clamp, allowed)
+    mss = min(receiver.rcv_mss, full)
+    if mss <= 0:
+        return True
+    free = share(receiver.rcvbuf - receiver.rmem_alloc, scale)
+    if free >= full >> 1:
+        return False
+    unit = 1 << (receiver.rcv_wscale or 0)
+    free = free // unit * unit
+    return free < allowed >> 4 or free < mss
+
+
+def _fits_the_clamp(receiver: SocketSample, kernel: KernelTraits) -> bool:
+    """Whether TCP_WINDOW_CLAMP is what tcp_init_buffer_space() and autotuning make of the buffer as it is now."""
+    scale = kernel.adv_win_scale_of.get(receiver.inode)
+    if scale is None or receiver.window_clamp is None:
+        return False
+    whole = share(receiver.rcvbuf, scale)
+    two = 2 * receiver.advmss if receiver.advmss else whole
+    first = max(two, whole - (receiver.advmss or 0)) if two < whole else whole
+    return receiver.window_clamp in (whole, first)

@@ -1,0 +1,48 @@
+"""The format of a run directory: its number, and what makes a run of an older one readable.
+
+1: until version 0.1.0. A socket's record held `looks`, which were conclusions of the kernel room.
+2: a socket's record holds `earlier`, raw samples; the manifest holds the number and the lab's version.
+"""
+
+from typing import Any
+
+from lab.errors import BadInputError
+
+FORMAT = 2
+MS = 1_000_000
+LONG_MS = 10_000
+"""Before all that the samples of a run of format 1 have to show."""
+
+
+def refuse_newer(number: int, where: str) -> None:
+    """Raises BadInputError for a format that only a newer lab reads."""
+    if number > FORMAT:
+        raise BadInputError(f"{where}: is of format {number}, and this lab reads up to {FORMAT}: a newer one reads it")
+
+
+def upgraded(record: dict[str, Any], number: int) -> dict[str, Any]:
+    """A socket's record as format 2 has it."""
+    if number == FORMAT:
+        return record
+    looks = record.pop("looks", None)
+    return record | {"earlier": None if looks is None else _samples(record, looks)}
+
+
+def _samples(record: dict[str, Any], looks: dict[str, Any]) -> list[dict[str, Any]]:
+    """Samples that show what format 1 had concluded, and no more."""
+    begun = record["bytes_acked"] + record["wqueue"] - looks["written"]
+    other = {"rmem_alloc": record["rmem_alloc"] + 1}
+    first = {"bytes_acked": begun, "wqueue": 0, "snd_wnd": looks["window"], "snd_mss": looks["mss"]}
+    found = [_ago(record, LONG_MS, first | other)]
+    if looks.get("closed"):
+        one = {"bytes_received": record["bytes_received"] - 1, "rqueue": record["rqueue"] - 1, "rcv_wnd": 1}
+        found += [_ago(record, LONG_MS - nth, first | one) for nth in (1, 2)]
+        found.append(_ago(record, LONG_MS - 3, first))
+    found.append(_ago(record, LONG_MS - 4, first | other if looks["may_retry"] else other))
+    if unchanged_ms := looks.get("unchanged_ms", 0):
+        found.append(_ago(record, unchanged_ms, {}))
+    return sorted(found, key=lambda each: int(each["time_ns"]))
+
+
+def _ago(record: dict[str, Any], ms: int, facts: dict[str, Any]) -> dict[str, Any]:
+    return record | {"time_ns": record["time_ns"] - ms * MS} | facts

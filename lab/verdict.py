@@ -1,0 +1,116 @@
+"""A verdict, key by key as in the JSON contract. Types only: `lab.proof.judge` and `lab.wire.judge` fill them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lab.evidence import Wants
+from lab.forecast import Forecast
+from lab.reason import Qualifier, Reason
+from lab.spec import Grade, Outcome, Pair
+
+
+class Witness(StrEnum):
+    """What was observed independently: what each thread waits for, both sockets, the captured segments."""
+
+    PROGRAM = "program"
+    KERNEL = "kernel"
+    WIRE = "wire"
+
+
+class Testimony(StrEnum):
+    """What a witness says of the outcome. SILENT: what it saw neither supports nor contradicts it."""
+
+    AGREES = "agrees"
+    SILENT = "silent"
+    DISAGREES = "disagrees"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Testimonies:
+    program: Testimony
+    kernel: Testimony
+    wire: Testimony
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A wait that only `holder` can end. Both are `client` or `server` in a run, else `pid/tid comm`."""
+
+    waiter: str
+    waits_for: Wants
+    holder: str
+    witnesses: tuple[Witness, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LiveWait:
+    """A thread that can run, or that TCP or another live thread could wake; also one of which too little is known."""
+
+    thread: str
+    waits_for: Reason
+    """What it waits for, and why it is live."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the payload bytes are; None: not known. `in_hand` is also None if the server answers nothing."""
+
+    client_accepted: int | None = None
+    client_send_queue: int | None = None
+    server_receive_queue: int | None = None
+    server_processed: int | None = None
+    in_hand: int | None = None
+    server_send_queue: int | None = None
+    client_receive_queue: int | None = None
+    client_processed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WireSummary:
+    """Zero windows count for the side that advertised them, probes for the side that sent them."""
+
+    frames: int | None
+    dropped: int | None
+    zero_windows: Pair[int | None]
+    probes: Pair[int | None]
+    first_zero_window_ns: Pair[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """None, and an empty tuple, stand for what is unknown or not applicable.
+
+    Reasons become sentences in `lab.report.contract`.
+    """
+
+    outcome: Outcome
+    grade: Grade | None
+    """How far a deadlock is proven. None: it is no deadlock."""
+    client: str | None
+    server: str | None
+    roles: str | None
+    """`seen`; `guessed` if no SYN showed which end is the client."""
+    seal_ns: int | None
+    """When either program last accepted a byte."""
+    proved_ns: int | None
+    holds_until_ns: int | None
+    """Until when the proof holds. None: it has no such limit."""
+    age_s: float | None
+    """How long it has stood still."""
+    witnesses: Testimonies
+    cycle: tuple[Edge, ...]
+    tail: tuple[Edge, ...]
+    """Waits that end on the cycle, and are not part of it."""
+    live: tuple[LiveWait, ...]
+    qualifiers: tuple[Qualifier, ...]
+    """What the proof assumes and could not observe."""
+    missing: tuple[Reason, ...]
+    """Facts that were not observed, and would decide."""
+    contradictions: tuple[Reason, ...]
+    """Where two witnesses disagree."""
+    account: Account
+    wire: WireSummary
+    forecast: Forecast
+    premises: tuple[str, ...] = ()
+    """Ids of `lab.proof.premises` that a proof stands on; empty where nothing is proven."""

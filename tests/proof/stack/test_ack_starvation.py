@@ -1,0 +1,68 @@
+"""A sender that drops every acknowledgment of its peer."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lab.evidence import SocketSample
+from lab.proof.stack import could_read, could_write
+from lab.proof.stack.ruling import Argument, Ends, Possible
+from lab.proof.stack.traits import KernelTraits
+from tests.proof.frozen_pair import client, server
+
+KERNEL = KernelTraits(wmem_max=8192, drops_beyond_window=True)
+
+
+def starved() -> tuple[SocketSample, SocketSample]:
+    """The server has read all that the client sent, and its 96 bytes lie beyond the client's closed window."""
+    lost = client(timer="on", backoff=1, snd_wnd=3840, wqueue=7360, notsent_bytes=6264, unacked=2, bytes_acked=8001)
+    away = server(
+        rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096, timer="on", backoff=2, unacked=1, notsent_bytes=7264
+    )
+    return lost, away
+
+
+def test_a_sender_that_drops_every_acknowledgment_is_stuck_until_tcp_gives_up() -> None:
+    lost, away = starved()
+    found = could_write(lost, away, KERNEL)
+    assert found.possible is Possible.NO
+    assert found.argument is Argument.ACK_STARVATION
+    assert found.ends is Ends.BY_TCP_RETRIES2
+    assert could_write(away, lost, KERNEL).possible is Possible.NO
+
+
+def test_a_starved_sender_brings_nothing_new_to_its_peer() -> None:
+    """Only its head is sent again. One byte may stay in doubt: one of the two has counted its SYN.
+
+    Not where the answer is one packet, of which a single byte cannot have arrived: then it is the sender who connected.
+    """
+    lost, away = starved()
+    assert could_read(away, lost, KERNEL).possible is Possible.NO
+    assert could_read(replace(away, unacked=2), lost, KERNEL).possible is Possible.YES
+    accepted = replace(lost, bytes_acked=8000, bytes_received=9000)
+    assert could_read(replace(away, bytes_acked=9001), accepted, KERNEL).possible is Possible.NO
+    assert could_read(replace(away, bytes_acked=9001, bytes_received=9000), accepted, KERNEL).possible is Possible.YES
+
+
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ({"backoff": 0}, {}),
+        ({"rcv_wnd": 128}, {}),
+        ({"rqueue": 0}, {}),
+        ({"rmem_alloc": 4000}, {}),
+        ({}, {"rcv_wscale": None}),
+        ({}, {"rcv_wscale": 6}),
+        ({}, {"notsent_bytes": 4096, "unacked": 0}),
+    ],
+)
+def test_starvation_needs_every_one_of_its_facts(here: dict[str, Any], there: dict[str, Any]) -> None:
+    lost, away = starved()
+    assert could_write(replace(lost, **here), replace(away, **there), KERNEL).possible is Possible.YES
+
+
+def test_starvation_is_not_claimed_of_a_kernel_that_takes_the_acknowledgment() -> None:
+    lost, away = starved()
+    assert could_write(lost, away, KernelTraits(wmem_max=8192)).possible is Possible.YES
+    assert could_read(away, lost).possible is Possible.YES

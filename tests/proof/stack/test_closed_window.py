@@ -1,0 +1,75 @@
+"""A window that is closed for good, and one that may open again: one fact changed at a time."""
+
+from dataclasses import replace
+
+from lab.proof.stack import could_write
+from lab.proof.stack.ruling import Argument, Ends, Possible
+from lab.report.reasons import words
+from tests.proof.frozen_pair import client, earlier, server
+
+
+def test_a_full_queue_behind_a_window_that_is_closed_for_good_stays_full() -> None:
+    for found in (could_write(client(), server()), could_write(server(), client())):
+        assert found.possible is Possible.NO
+        assert found.argument is Argument.CLOSED_WINDOW
+        assert found.queue_full
+        assert found.ends is Ends.NEVER
+
+
+def test_one_answered_probe_shows_that_a_peer_with_some_room_does_not_open() -> None:
+    roomy = server(rmem_alloc=6000)
+    assert could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).possible is Possible.NO
+    assert could_write(client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=120), roomy).possible is Possible.YES
+    assert could_write(client(backoff=0, last_data_sent_ms=300, last_ack_recv_ms=60), roomy).possible is Possible.YES
+
+
+def test_what_an_answered_probe_has_shown_is_over_once_more_is_free_than_explains_it() -> None:
+    """5184 of 8192 is a scaling ratio of 162/256; 2424 free bytes are 1533 of a window then, and 1408 in its units."""
+    asked = client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60)
+    peer = server(rcv_mss=1448, window_clamp=5184, rmem_alloc=8192 - 2424)
+    assert could_write(asked, peer).possible is Possible.NO
+    assert could_write(asked, replace(peer, rmem_alloc=8192 - 2435)).possible is Possible.YES
+    assert could_write(asked, replace(peer, rcvbuf=16384)).possible is Possible.YES
+
+
+def test_what_is_free_explains_nothing_once_the_program_has_set_the_size() -> None:
+    """SO_RCVBUF leaves the largest window as it is: then it is no share of the buffer that the kernel knows."""
+    asked = client(backoff=1, last_data_sent_ms=300, last_ack_recv_ms=60)
+    peer = server(rcv_mss=1448, rmem_alloc=8192 - 2032)
+    assert could_write(asked, peer).possible is Possible.NO
+    raised = replace(peer, rcvbuf=8502)
+    assert could_write(asked, replace(raised, rcvbuf_locked=True)).possible is Possible.YES
+    assert could_write(asked, raised).possible is Possible.YES, "SO_BUF_LOCK has been taken back"
+    assert could_write(asked, replace(peer, rcvbuf_locked=None)).possible is Possible.YES, "it is not known"
+    locked = replace(peer, rcvbuf_locked=True)
+    since = [could_write(asked, replace(locked, earlier=earlier(locked, unchanged_ms=ms))) for ms in (60, 100)]
+    assert [each.possible for each in since] == [Possible.NO, Possible.NO]
+    assert ["SO_RCVBUF" in words(each) for each in since[0].qualifiers] == [True], "the answer came 60 ms ago"
+    assert since[1].qualifiers == ()
+    assert could_write(asked, peer).qualifiers == (), "it is the kernel's choice"
+    assert could_write(asked, replace(locked, rmem_alloc=8192)).qualifiers == (), "it stays closed, whatever the share"
+
+
+def test_a_window_that_was_seen_to_close_needs_no_answered_probe() -> None:
+    roomy = server(rcv_mss=1448, rmem_alloc=8192 - 2032, rcvbuf_locked=True)
+    assert could_write(client(), roomy).possible is Possible.YES
+    assert could_write(client(), replace(roomy, earlier=earlier(roomy, closed=True))).possible is Possible.NO
+
+
+def test_above_half_of_the_largest_window_no_free_space_is_too_little() -> None:
+    wide = server(rcvbuf=1 << 20, rcv_mss=1448, rmem_alloc=(1 << 20) - 60_000)
+    assert could_write(client(), replace(wide, window_clamp=700_000)).possible is Possible.NO
+    assert could_write(client(), replace(wide, window_clamp=100_000)).possible is Possible.YES
+    assert could_write(client(), replace(wide, window_clamp=1152, rmem_alloc=(1 << 20) - 500)).possible is Possible.YES
+
+
+def test_a_path_that_is_slower_than_a_probe_is_told_from_one() -> None:
+    """The acknowledgment of the last data itself comes 600 ms after it; a probe's answer comes after a whole RTO."""
+    slow = client(backoff=1, rto_us=900_000, last_data_sent_ms=700, last_ack_recv_ms=100)
+    assert could_write(slow, server(rmem_alloc=5000)).possible is Possible.YES
+
+
+def test_less_than_a_sixteenth_of_a_large_buffer_is_no_window() -> None:
+    wide = {"rcvbuf": 1 << 20, "rcv_mss": 1448, "window_clamp": 1 << 19}
+    assert could_write(client(), server(**wide, rmem_alloc=(1 << 20) - 60_000)).possible is Possible.NO
+    assert could_write(client(), server(**wide, rmem_alloc=(1 << 20) - 65_000)).possible is Possible.YES
