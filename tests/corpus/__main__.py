@@ -1,4 +1,4 @@
-"""Plays the corpus: `python -m tests.corpus [--times N] [--jobs N] [--ask HOW] [--bare] [--json FILE] [--list] [NAME...]`.
+"""Plays the corpus: `python -m tests.corpus [OPTION...] [NAME...]`; --help names the options.
 
 Exit: 0; 1 on a false or a moved proof, a case that is not what it says, or too few proofs; 2 usage.
 """

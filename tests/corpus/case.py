@@ -146,4 +146,6 @@ class Case:
     @property
     def bare(self) -> bool:
         """Whether Python is all that it needs."""
-        return not self.docker and not any(isinstance(each, Command) for each in (self.server, self.client, self.middle))
+        return not self.docker and not any(
+            isinstance(each, Command) for each in (self.server, self.client, self.middle)
+        )

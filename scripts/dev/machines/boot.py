@@ -4,17 +4,21 @@ import re
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from machines import debian
-from machines.debian import Machine, PlaceError
+from machines.debian import Machine
 from machines.place import Place
 
 MEMORY_MB = 2048
 QEMU = "qemu-system-x86_64"
+
+
+class UnfinishedError(Exception):
+    """A place was booted, and its job came to no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +49,35 @@ def boot(place: Place, job: Job, hear: Callable[[str], None]) -> int:
         if place.docker:
             disks.append(stack.enter_context(debian.docker_images(job.tree)))
         console = stack.enter_context(tempfile.NamedTemporaryFile(prefix="places-console-"))
-        argv = _qemu(place, machine, disks, job.arguments, console.name)
-        qemu = stack.enter_context(subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
-        stack.callback(qemu.kill)
+        qemu = stack.enter_context(_started(_qemu(place, machine, disks, job.arguments, console.name)))
         clock = threading.Timer(job.limit_s, qemu.kill)
         stack.callback(clock.cancel)
         clock.start()
         code = _heard(qemu, hear)
         if code is None:
-            last = Path(console.name).read_text(errors="replace")[-1500:]
-            raise PlaceError(f"{place.name} did not finish within {job.limit_s:.0f} s; its console ends with:\n{last}")
+            last = " ".join(Path(console.name).read_text(errors="replace")[-600:].split())
+            raise UnfinishedError(f"no end within {job.limit_s:.0f} s, or a panic; the console ends with: {last}")
         return code
+
+
+_running: "set[subprocess.Popen[bytes]]" = set()
+
+
+@contextmanager
+def _started(argv: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as qemu:
+        _running.add(qemu)
+        try:
+            yield qemu
+        finally:
+            _running.discard(qemu)
+            qemu.kill()
+
+
+def end_all() -> None:
+    """Whatever is booted ends at once, and whoever waits for it goes on."""
+    for qemu in tuple(_running):
+        qemu.kill()
 
 
 def _heard(qemu: "subprocess.Popen[bytes]", hear: Callable[[str], None]) -> int | None:
@@ -70,7 +92,21 @@ def _heard(qemu: "subprocess.Popen[bytes]", hear: Callable[[str], None]) -> int 
 
 def _qemu(place: Place, machine: Machine, disks: list[Path], arguments: tuple[str, ...], console: str) -> list[str]:
     threads = "multi" if place.kernel.threads else "single"
-    argv = [QEMU, "-accel", f"tcg,thread={threads}", "-cpu", "max", "-smp", "2", "-m", str(MEMORY_MB)]
+    # However this process ends, the machine does not outlive it.
+    argv = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        QEMU,
+        "-accel",
+        f"tcg,thread={threads}",
+        "-cpu",
+        "max",
+        "-smp",
+        "2",
+        "-m",
+        str(MEMORY_MB),
+    ]
     argv += ["-nodefaults", "-display", "none", "-no-reboot"]
     # What follows the two dashes is process 1's.
     append = f"console=ttyS0 quiet panic=-1 net.ifnames=0 -- {' '.join(arguments)}"

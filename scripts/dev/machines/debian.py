@@ -67,7 +67,9 @@ def project(tree: Path, job: Path | None) -> Iterator[Path]:
     """An image with that clone as it is now, what runs inside, and a file to be run."""
     with tempfile.TemporaryDirectory(prefix="places-") as work:
         made = Path(work) / "made"
-        shutil.copytree(PROJECT / "scripts/dev/machines", made / "machines", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            PROJECT / "scripts/dev/machines", made / "machines", ignore=shutil.ignore_patterns("__pycache__")
+        )
         listed = _run("git", "-C", tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
         for name in (*filter(None, listed), ".env"):  # the last has the images' base
             if (tree / name).is_file():
@@ -91,7 +93,7 @@ def docker_images(tree: Path) -> Iterator[Path]:
 
 def _root() -> Path:
     lock = PROJECT / "requirements.txt"
-    return _made("root", (FORMAT, SUITE, *PACKAGES, lock.read_text()), _make_root)
+    return made("root", (FORMAT, SUITE, *PACKAGES, lock.read_text()), _make_root)
 
 
 def _make_root(folder: Path) -> None:
@@ -113,7 +115,11 @@ def _make_root(folder: Path) -> None:
 
 
 def _kernel(kernel: Kernel, root: Path) -> Path:
-    return _made(kernel.name, (FORMAT, kernel.suite, *KERNEL_PACKAGES), lambda folder: _make_kernel(folder, kernel, root / "busybox"))
+    return made(
+        kernel.name,
+        (FORMAT, kernel.suite, *KERNEL_PACKAGES),
+        lambda folder: _make_kernel(folder, kernel, root / "busybox"),
+    )
 
 
 def _make_kernel(folder: Path, kernel: Kernel, busybox: Path) -> None:
@@ -128,7 +134,7 @@ def _make_kernel(folder: Path, kernel: Kernel, busybox: Path) -> None:
     files = {Path(name).name: (tree / name.lstrip("/")).read_bytes() for name in names}
     (kernel_file,) = (*tree.glob("boot/vmlinuz-*"), *modules.glob("vmlinuz"))
     shutil.copy2(kernel_file, folder / "vmlinuz")
-    (folder / "initrd").write_bytes(_initrd(busybox.read_bytes(), files))
+    (folder / "initrd").write_bytes(initrd(busybox.read_bytes(), files))
     _image(modules.parent.resolve(), folder / "modules.img", spare_mb=4)
     shutil.rmtree(tree)
 
@@ -143,10 +149,10 @@ exec busybox switch_root /root /usr/bin/python3 -B /lab/machines/guest.py "$@"
 """
 
 
-def _initrd(busybox: bytes, modules: dict[str, bytes]) -> bytes:
+def initrd(busybox: bytes, modules: dict[str, bytes]) -> bytes:
     """A cpio archive of the kind "newc" (the kernel's Documentation/driver-api/early-userspace/buffer-format.rst)."""
     init = INIT.format(modules=" ".join(modules)).encode()
-    folders = {name: (stat.S_IFDIR | 0o755, b"") for name in ("bin", "dev", "proc", "root", "sys")}
+    folders = dict.fromkeys(("bin", "dev", "proc", "root", "sys"), (stat.S_IFDIR | 0o755, b""))
     programs = {"bin/busybox": busybox, "init": init, **modules}
     entries = folders | {name: (stat.S_IFREG | 0o755, data) for name, data in programs.items()}
     archive = b""
@@ -161,7 +167,7 @@ def _padded(data: bytes) -> bytes:
     return data + bytes(-len(data) % 4)
 
 
-def _made(name: str, key: tuple[str, ...], make: Callable[[Path], None]) -> Path:
+def made(name: str, key: tuple[str, ...], make: Callable[[Path], None]) -> Path:
     """The folder of that name and key; made by `make`, by one process at a time, if it is not there."""
     folder = cache() / f"{name}-{sha256(repr(key).encode()).hexdigest()[:12]}"
     cache().mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from machines import boot, table
 from machines.debian import PlaceError
 from machines.place import PLACES, SHORT, Place
+from machines.row import to_line, wrong
 from machines.table import Played
 
 WORKS, WRONG, NOT_HERE = 0, 1, 4
@@ -28,17 +30,18 @@ def main(arguments: Sequence[str], description: str, project: Path) -> int:
     if options.list:
         print("\n".join(table.listed(PLACES)))
         return WORKS
-    chosen = [known[name] for name in dict.fromkeys(options.places)] or [each for each in PLACES]
+    chosen = [known[name] for name in dict.fromkeys(options.places)] or list(PLACES)
     if options.run and len(options.places) != 1:
         parser.error("--run needs one place")
+    if options.jobs < 1 or (options.times is not None and options.times < 1):
+        parser.error("--jobs and --times need a number of 1 or more")
     try:
         _check_machine(install=options.install)
         if options.run:
             job = boot.file(options.run, options.tree, options.limit)
             return boot.boot(chosen[0], job, lambda line: print(line, flush=True))
-        with ThreadPoolExecutor(options.jobs) as pool:
-            played = list(pool.map(lambda place: _played(_with_options(place, options), options), chosen))
-    except PlaceError as error:
+        played = _all_played([_with_options(place, options) for place in chosen], options)
+    except (PlaceError, boot.UnfinishedError) as error:
         print(f"places: {error}", file=sys.stderr)
         return NOT_HERE
     print("\n".join(table.summary(played)))
@@ -60,8 +63,12 @@ def _parser(description: str, project: Path) -> argparse.ArgumentParser:
     what.add_argument("--times", type=int, metavar="N", help="play the frozen pairs N times each, and nothing else")
     what.add_argument("--only", action="append", metavar="JOB", help="play this job of machines/inside only")
     what.add_argument("--run", type=Path, metavar="FILE", help="run this Python file in the one place")
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table into this file, between its marks")
-    parser.add_argument("--tree", type=Path, default=project, metavar="DIR", help="the clone to play (default this one)")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the table into this file, between its marks"
+    )
+    parser.add_argument(
+        "--tree", type=Path, default=project, metavar="DIR", help="the clone to play (default this one)"
+    )
     parser.add_argument("--limit", type=float, default=1800, metavar="SECONDS", help="for each place (default 1800)")
     parser.add_argument("--install", action="store_true", help="apt-get install QEMU if it is missing")
     return parser
@@ -75,10 +82,25 @@ def _with_options(place: Place, options: argparse.Namespace) -> Place:
     return replace(place, jobs=tuple(options.only)) if options.only else place
 
 
+def _all_played(places: Sequence[Place], options: argparse.Namespace) -> list[Played]:
+    """In order; interrupted, the machines are ended first, and not waited for."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with ThreadPoolExecutor(options.jobs) as pool:
+        try:
+            return list(pool.map(lambda place: _played(place, options), places))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            boot.end_all()
+            raise
+
+
 def _played(place: Place, options: argparse.Namespace) -> Played:
     """Plays it, and shows each row as it comes."""
     played = Played(place)
-    played.code = boot.boot(place, boot.jobs(place, options.tree, options.limit), played.hear)
+    try:
+        played.code = boot.boot(place, boot.jobs(place, options.tree, options.limit), played.hear)
+    except boot.UnfinishedError as error:
+        played.hear(to_line(wrong("the place itself", "an end", str(error))))
     return played
 
 

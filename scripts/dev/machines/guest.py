@@ -1,5 +1,6 @@
-"""Process 1 of a place: mounts what a program expects, and runs Python with its own arguments: `-m machines.inside JOB...`
-or a file. The standard library alone.
+"""Process 1 of a place: mounts what a program expects, and runs Python with the arguments that it has itself.
+
+The standard library alone.
 
 The job's output goes to the second serial line, the kernel's messages to the first. The last line is `exit CODE`: then
 the machine may be switched off.
@@ -17,14 +18,14 @@ from pathlib import Path
 PROJECT = Path("/lab/project")
 MOUNTS = {
     "/dev/pts": "devpts",
-    "/dev/shm": "tmpfs",  # noqa: S108
+    "/dev/shm": "tmpfs",
     "/run": "tmpfs",
-    "/tmp": "tmpfs",  # noqa: S108
+    "/tmp": "tmpfs",
     "/sys/fs/cgroup": "cgroup2",
     "/sys/kernel/security": "securityfs",
 }
 MODULES = ("veth", "tcp_diag", "inet_diag", "unix_diag", "netlink_diag", "nf_conntrack_netlink")
-"""What a machine that is in use has loaded. Here the first use would take seconds, and the lab's time limits with it."""
+"""What a machine in use has loaded. Here, the first use would take seconds, and use up the lab's time limits."""
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -40,7 +41,7 @@ def main() -> None:
         Path(folder).mkdir(parents=True, exist_ok=True)
         if libc.mount(kind.encode(), folder.encode(), kind.encode(), 0, None) != 0:
             print(f"guest: no {kind} at {folder}: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
-    Path("/tmp").chmod(0o1777)  # noqa: S108
+    Path("/tmp").chmod(0o1777)
     os.environ.update(ENVIRONMENT)
     socket.sethostname("place")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)

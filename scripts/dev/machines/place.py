@@ -29,7 +29,15 @@ V7 = Kernel("7", "sid", threads=False)
 
 CORPUS = (
     # One of each kind, and what the version of the kernel decides: facts of io_uring, wchan, buffers and freezers.
-    *("upper-squeezed", "upper-default", "echo-squeezed", "server-mapped", "asyncio-both", "epoll-out", "proxy-by-threads"),
+    *(
+        "upper-squeezed",
+        "upper-default",
+        "echo-squeezed",
+        "server-mapped",
+        "asyncio-both",
+        "epoll-out",
+        "proxy-by-threads",
+    ),
     *("late-readers-both", "so-sndtimeo", "alarm-with-handler", "reader-thread-event-later", "server-computes"),
     *("registered-in-a-ring", "ring-without-descriptor", "io-uring-send", "descriptor-in-flight", "seccomp-supervised"),
     *("rcvbuf-raised", "sndbuf-unlocked", "window-clamp-lowered", "cgroup-frozen", "stopped-after-the-seal"),

@@ -33,7 +33,9 @@ class Played:
             print(_line(self.place.name, row), flush=True)
         elif line.startswith(KERNEL):
             self.kernel = line.removeprefix(KERNEL)
-            print(f"{self.place.name}: Linux {self.kernel}, booted in {time.monotonic() - self.began:.0f} s", flush=True)
+            print(
+                f"{self.place.name}: Linux {self.kernel}, booted in {time.monotonic() - self.began:.0f} s", flush=True
+            )
         else:
             print(f"{self.place.name}: {line}", file=sys.stderr, flush=True)
         self.seconds = time.monotonic() - self.began
@@ -45,7 +47,8 @@ class Played:
 
 def listed(places: Sequence[Place]) -> Iterator[str]:
     for place in places:
-        yield f"{place.name:<12} Debian {place.kernel.suite:<9} {', '.join(job.partition(':')[0] for job in place.jobs)}"
+        jobs = ", ".join(job.partition(":")[0] for job in place.jobs)
+        yield f"{place.name:<12} Debian {place.kernel.suite:<9} {jobs}"
 
 
 def _line(place: str, row: Row) -> str:

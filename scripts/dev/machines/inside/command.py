@@ -5,20 +5,32 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 LIMIT_S = 180
 T = TypeVar("T")
+
+
+class Credentials(TypedDict, total=False):
+    """What subprocess needs to start a program as another user."""
+
+    user: int
+    group: int
+    extra_groups: tuple[int, ...]
+
+
+def of(user: int | None) -> Credentials:
+    return Credentials() if user is None else Credentials(user=user, group=user, extra_groups=())
 
 
 class CommandError(Exception):
     """A command did not answer with the JSON that it was asked for."""
 
 
-def lab(*words: str, **options: Any) -> dict[str, Any]:
-    """What `lab WORDS... --format json` prints."""
+def lab(*words: str, user: int | None = None) -> dict[str, Any]:
+    """What `lab WORDS... --format json` prints to that user (root if none is given)."""
     argv = [sys.executable, "-m", "lab", *words, "--format", "json"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False, **options)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False, **of(user))
     try:
         document: dict[str, Any] = json.loads(done.stdout)
     except ValueError:

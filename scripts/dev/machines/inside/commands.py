@@ -24,19 +24,19 @@ def play() -> Iterator[Row]:
     yield doctor()
 
 
-def doctor(**options: Any) -> Row:
+def doctor(user: int | None = None) -> Row:
     """Right if `lab run` works; what else it found is told."""
-    what = f"doctor{' of a user' if options else ''}"
-    checks = _checks(**options)
+    what = f"doctor{'' if user is None else ' of a user'}"
+    checks = _checks(user)
     if any(LATE in check["found"] for check in checks):
         # A cold start of a busy emulation: once more, now that all is compiled and loaded.
-        checks = _checks(**options)
+        checks = _checks(user)
     lacking = {check["name"] for check in checks if not check["ok"]}
     note = f"not here: {', '.join(sorted(lacking))}" if lacking else ""
     works = not NEEDED & lacking
     return Row(what, "lab run works", "lab run works" if works else "it does not", right=works, note=note)
 
 
-def _checks(**options: Any) -> list[dict[str, Any]]:
-    checks: list[dict[str, Any]] = lab("doctor", **options)["checks"]
+def _checks(user: int | None) -> list[dict[str, Any]]:
+    checks: list[dict[str, Any]] = lab("doctor", user=user)["checks"]
     return checks

@@ -1,4 +1,4 @@
-"""The corpus' live pairs with known truth, those that need no foreign program: a row of all, and one for each failure."""
+"""The corpus' live pairs that need no foreign program: a row of all of them, and one for each failure."""
 
 import json
 import subprocess
@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from machines.row import Row, wrong
 
@@ -17,12 +18,18 @@ def play(*patterns: str) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as work:
         told = Path(work) / "corpus.json"
         words = ("--bare", "--ask", "structure", "--jobs", JOBS, "--json", str(told), *patterns)
-        done = subprocess.run([sys.executable, "-m", "tests.corpus", *words], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.corpus", *words], capture_output=True, text=True, check=False
+        )
         if not told.exists():
             yield wrong("corpus", "to be played", done.stderr)
             return
         document = json.loads(told.read_text())
-    cases = document["cases"]
+    yield from rows(document["cases"])
+
+
+def rows(cases: list[dict[str, Any]]) -> Iterator[Row]:
+    """One of all that was played, then those that failed."""
     sound = [case for case in cases if case["confirmed"] and not case["error"] and not case["broken_claims"]]
     deadlocks = [case for case in sound if case["truth"] == "deadlock"]
     proven = [case for case in deadlocks if case["proof_ms"] is not None]

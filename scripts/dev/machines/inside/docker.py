@@ -1,4 +1,4 @@
-"""Docker 26 with cgroup version 2: Compose, the lab's own testbed, and a stranger's project that is paused and watched."""
+"""Docker 26 with cgroup version 2: Compose, the lab's testbed, and a stranger's project that is paused and watched."""
 
 import json
 import os
@@ -16,7 +16,8 @@ from machines.row import Row, judged
 
 IMAGES = Path("/dev/vdd")
 """What `docker save` wrote: a tar archive, as it is."""
-STRANGER = {
+LOG = Path("/tmp/dockerd.log")
+STRANGER: dict[str, dict[str, dict[str, Any]]] = {
     "services": {
         "server": {"command": [SERVER, "0.0.0.0", "7000"]},  # noqa: S104 - in a container
         "client": {"command": [SENDS_ONCE, "server", "7000"]},
@@ -27,8 +28,8 @@ WAIT_S = 60
 
 
 def play() -> Iterator[Row]:
-    log = Path("/tmp/dockerd.log").open("wb")  # noqa: S108
-    subprocess.Popen(["dockerd"], stdout=log, stderr=log)
+    with LOG.open("wb") as log:
+        subprocess.Popen(["dockerd"], stdout=log, stderr=log)
     yield _engine()
     with IMAGES.open("rb") as archive:
         subprocess.run(["docker", "load", "--quiet"], stdin=archive, capture_output=True, timeout=LIMIT_S, check=True)
@@ -41,7 +42,7 @@ def _engine() -> Row:
     deadline = time.monotonic() + WAIT_S
     while (code := _docker("info", "--format", "{{json .}}"))[0] != 0:
         if time.monotonic() > deadline:
-            raise TimeoutError(f"no Docker engine: {Path('/tmp/dockerd.log').read_text()[-200:]}")  # noqa: S108
+            raise TimeoutError(f"no Docker engine: {LOG.read_text()[-200:]}")
         time.sleep(0.5)
     found = json.loads(code[1])
     note = f"{found['Driver']}, {', '.join(found['SecurityOptions'])}"
@@ -63,7 +64,7 @@ def _compose_up() -> dict[str, Any]:
 
 def _stranger() -> Iterator[Row]:
     """Not the lab's project: another network, other programs, another name."""
-    folder = Path("/tmp/stranger")  # noqa: S108
+    folder = Path("/tmp/stranger")
     folder.mkdir()
     for service in STRANGER["services"].values():
         service |= {"image": "zero-window-lab-endpoint", "entrypoint": ["python3", "-c"]}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from machines.inside.command import LIMIT_S, lab
+from machines.inside.command import LIMIT_S, lab, of
 
 SERVER = """
 import socket, sys
@@ -41,20 +41,20 @@ class FrozenPair:
     port: int
     client: "subprocess.Popen[bytes]"
 
-    def watched(self, **options: Any) -> dict[str, Any]:
+    def watched(self, user: int | None = None) -> dict[str, Any]:
         """The verdict of `lab watch --once` about its connection."""
-        (connection,) = lab("watch", "--once", "--port", str(self.port), **options)["connections"]
+        (connection,) = lab("watch", "--once", "--port", str(self.port), user=user)["connections"]
         verdict: dict[str, Any] = connection
         return verdict
 
 
 @contextmanager
-def frozen_pair(client: str, port: int, **options: Any) -> Iterator[FrozenPair]:
+def frozen_pair(client: str, port: int, user: int | None = None) -> Iterator[FrozenPair]:
     """Stands still as soon as it is given. Killed at the end, each by its id."""
     with ExitStack() as stack:
         programs = []
         for text in (SERVER, client):
-            program = subprocess.Popen([sys.executable, "-c", text, HOST, str(port)], **options)
+            program = subprocess.Popen([sys.executable, "-c", text, HOST, str(port)], **of(user))
             stack.callback(program.wait)
             stack.callback(program.kill)
             programs.append(program)
@@ -66,7 +66,9 @@ def _until_still(port: int) -> None:
     """Until the queues of both sockets have stood for a second, not empty."""
     deadline = time.monotonic() + LIMIT_S
     before, since = _queues(port), time.monotonic()
-    while time.monotonic() - since < 1 or len(before) < 2 or any(set(each.split(":")) == {"00000000"} for each in before):
+    while (
+        time.monotonic() - since < 1 or len(before) < 2 or any(set(each.split(":")) == {"00000000"} for each in before)
+    ):
         if time.monotonic() > deadline:
             raise TimeoutError(f"the pair on port {port} does not stand still: {json.dumps(before)}")
         time.sleep(0.1)

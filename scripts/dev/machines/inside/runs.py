@@ -1,9 +1,8 @@
-"""`lab run`: every scenario of `lab list` on network namespaces and loopback, and the frozen pairs with other buffers."""
+"""`lab run`: every scenario of `lab list` on namespaces and on loopback, and the frozen pairs with other buffers."""
 
 import re
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
 from machines.inside.command import CommandError, by_two, lab
 from machines.row import Row, judged, wrong
@@ -36,11 +35,11 @@ def _all(scenarios: list[str]) -> Options:
     return plain | frozen
 
 
-def run(name: str, words: tuple[str, ...], **options: Any) -> Row:
+def run(name: str, words: tuple[str, ...], user: int | None = None) -> Row:
     """What `lab run WORDS...` came to, beside what the scenario is expected to."""
     what = f"run {name}"
     try:
-        document = lab("run", *words, **options)
+        document = lab("run", *words, user=user)
     except (CommandError, subprocess.TimeoutExpired) as error:
         return wrong(what, "a verdict", str(error))
     missing = dict.fromkeys(re.sub(r" of \S+ \(\S+\)", "", each) for each in document["missing"])

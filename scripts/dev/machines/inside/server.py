@@ -4,7 +4,6 @@ import ctypes
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from machines.inside import commands
 from machines.inside.command import by_two, lab
@@ -14,23 +13,24 @@ from machines.row import Row, judged
 
 MS_REMOUNT = 32
 SETTINGS = {"kernel/yama/ptrace_scope": "1", "kernel/unprivileged_userns_clone": "0", "user/max_user_namespaces": "0"}
-PERSON: dict[str, Any] = {"user": 1000, "group": 1000, "extra_groups": ()}
+PERSON = 1000
+HOME = Path("/tmp/person")
 
 
 def play() -> Iterator[Row]:
     yield _settings()
     yield commands.doctor()  # as root; it also compiles what the user may not write
     yield run("upper, squeezed, as root", ("upper", *BUFFERS["squeezed"]))
-    os.environ |= {"HOME": "/tmp/person", "LAB_RUNS": "/tmp/person/runs"}
-    Path("/tmp/person").mkdir()
-    os.chown("/tmp/person", 1000, 1000)
-    yield commands.doctor(**PERSON)
+    HOME.mkdir()
+    os.chown(HOME, PERSON, PERSON)
+    os.environ |= {"HOME": str(HOME), "LAB_RUNS": str(HOME / "runs")}
+    yield commands.doctor(user=PERSON)
     scenarios = [each["name"] for each in lab("list")["scenarios"]]
-    yield from by_two(lambda name: run(f"{name}, by a user", (name,), **PERSON), scenarios)
-    with frozen_pair(SENDS_ONCE, 7000, **PERSON) as pair:
-        yield judged("watch of one's own pair", ("deadlock",), pair.watched(**PERSON))
+    yield from by_two(lambda name: run(f"{name}, by a user", (name,), user=PERSON), scenarios)
+    with frozen_pair(SENDS_ONCE, 7000, user=PERSON) as pair:
+        yield judged("watch of one's own pair", ("deadlock",), pair.watched(user=PERSON))
     with frozen_pair(SENDS_ONCE, 7001) as pair:
-        yield judged("watch of root's pair", ("inconclusive", "deadlock"), pair.watched(**PERSON))
+        yield judged("watch of root's pair", ("inconclusive", "deadlock"), pair.watched(user=PERSON))
 
 
 def _settings() -> Row:

@@ -1,4 +1,4 @@
-"""The client of a frozen pair is stopped, or frozen by its cgroup (version 2): suspended, and judged anew when it goes on."""
+"""The client of a frozen pair is stopped, or frozen by its cgroup: suspended, and judged anew when it goes on."""
 
 import os
 import signal
@@ -26,24 +26,24 @@ class Hand:
 
 
 def play() -> Iterator[Row]:
-    for rows in by_two(_rows, enumerate(PLAYED)):
-        yield from rows
+    for found in by_two(lambda number: played(*PLAYED[number], 7000 + number), range(len(PLAYED))):
+        yield from found
 
 
-def _rows(numbered: "tuple[int, tuple[Hand, str]]") -> list[Row]:
-    number, (hand, client) = numbered
-    what = f"{hand.name}, {'one send' if client is SENDS_ONCE else 'sendall'}"
+def played(hand: Hand, client: str, port: int) -> list[Row]:
+    """What `lab watch` says of the pair before, meanwhile and afterwards."""
+    what = f"watch: {hand.name}, {'one send' if client is SENDS_ONCE else 'sendall'}"
     rows: list[Row] = []
     try:
-        with frozen_pair(client, 7000 + number) as pair:
-            rows.append(judged(f"watch: {what}: before", ("deadlock",), pair.watched()))
+        with frozen_pair(client, port) as pair:
+            rows.append(judged(f"{what}: before", ("deadlock",), pair.watched()))
             hand.stop(pair.client.pid)
-            rows.append(judged(f"watch: {what}: meanwhile", ("suspended",), pair.watched()))
+            rows.append(judged(f"{what}: meanwhile", ("suspended",), pair.watched()))
             hand.go_on(pair.client.pid)
             after = READS_ON if client is SENDS_ONCE else ("deadlock",)
-            rows.append(judged(f"watch: {what}: afterwards", after, pair.watched()))
+            rows.append(judged(f"{what}: afterwards", after, pair.watched()))
     except Exception as error:  # noqa: BLE001 - told in the table; what was seen before is kept
-        rows.append(wrong(f"watch: {what}", "to be played", f"{type(error).__name__}: {error}"))
+        rows.append(wrong(what, "to be played", f"{type(error).__name__}: {error}"))
     return rows
 
 
