@@ -33,32 +33,38 @@ def play() -> Iterator[Row]:
     yield _engine()
     with IMAGES.open("rb") as archive:
         subprocess.run(["docker", "load", "--quiet"], stdin=archive, capture_output=True, timeout=LIMIT_S, check=True)
-    yield judged("docker compose up", ("deadlock",), _compose_up())
+    yield judged("docker compose up", ("deadlock",), _composed())
     yield run("upper, compose", ("upper", "--testbed", "compose"))
     yield from _stranger()
 
 
 def _engine() -> Row:
     deadline = time.monotonic() + WAIT_S
-    while (code := _docker("info", "--format", "{{json .}}"))[0] != 0:
+    while not (told := _answer()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"no Docker engine: {LOG.read_text()[-200:]}")
         time.sleep(0.5)
-    found = json.loads(code[1])
+    found = json.loads(told)
     note = f"{found['Driver']}, {', '.join(found['SecurityOptions'])}"
     version = f"Docker {found['ServerVersion']}, cgroup v{found['CgroupVersion']}"
     return Row("engine", "cgroup v2", version, right=found["CgroupVersion"] == "2", note=note)
 
 
-def _compose_up() -> dict[str, Any]:
-    """The verdict that the controller prints, as `docker compose up` shows it."""
-    up = ("up", "--no-build", "--no-log-prefix", "--attach", "controller", "--exit-code-from", "controller")
-    code, said = _docker("compose", *up, LAB_FORMAT="json")
-    _docker("compose", "down", "--timeout", "1")
-    opens, closes = said.find("{"), said.rfind("}")
-    if opens < 0:
-        raise CommandError(f"docker compose up ended with {code}: {said[-300:]}")
-    document: dict[str, Any] = json.loads(said[opens : closes + 1])
+def _answer() -> str:
+    """What the engine tells of itself; nothing while it does not answer."""
+    try:
+        return docker("info", "--format", "{{json .}}")
+    except CommandError:
+        return ""
+
+
+def _composed() -> dict[str, Any]:
+    """The verdict that the controller prints."""
+    docker("compose", "up", "--detach", "--no-build", LAB_FORMAT="json")
+    controller = docker("compose", "ps", "--all", "--quiet", "controller").strip()
+    docker("wait", controller)
+    document: dict[str, Any] = json.loads(docker("logs", controller))
+    docker("compose", "down", "--timeout", "1")
     return document
 
 
@@ -69,15 +75,13 @@ def _stranger() -> Iterator[Row]:
     for service in STRANGER["services"].values():
         service |= {"image": "zero-window-lab-endpoint", "entrypoint": ["python3", "-c"]}
     (folder / "compose.yaml").write_text(json.dumps(STRANGER))
-    code, said = _docker("compose", "--project-directory", str(folder), "up", "--detach")
-    if code != 0:
-        raise CommandError(f"docker compose up: {said[-300:]}")
+    docker("compose", "--project-directory", str(folder), "up", "--detach")
     yield _watched("before", ("deadlock",), settle=True)
-    _docker("pause", "stranger-client-1")
+    docker("pause", "stranger-client-1")
     yield _watched("docker pause", ("suspended",))
-    _docker("unpause", "stranger-client-1")
+    docker("unpause", "stranger-client-1")
     yield _watched("docker unpause", READS_ON)
-    _docker("compose", "--project-directory", str(folder), "down", "--timeout", "1")
+    docker("compose", "--project-directory", str(folder), "down", "--timeout", "1")
 
 
 def _watched(when: str, expected: tuple[str, ...], *, settle: bool = False) -> Row:
@@ -92,16 +96,10 @@ def _watched(when: str, expected: tuple[str, ...], *, settle: bool = False) -> R
             raise TimeoutError(f"{len(connections)} connections of the stranger's project")
 
 
-def _docker(*words: str, **variables: str) -> tuple[int, str]:
-    """The exit code, and all that was said."""
-    environment = {**os.environ, **variables}
-    done = subprocess.run(
-        ["docker", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=LIMIT_S,
-        check=False,
-        env=environment,
-    )
-    return done.returncode, done.stdout
+def docker(*words: str, **variables: str) -> str:
+    """What `docker WORDS...` prints, with these variables."""
+    argv, environment = ["docker", *words], os.environ | variables
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=LIMIT_S, check=False, env=environment)
+    if done.returncode != 0:
+        raise CommandError(f"docker {' '.join(words[:2])} ended with {done.returncode}: {done.stderr[-200:]}")
+    return done.stdout
