@@ -1,4 +1,4 @@
-"""Plays the corpus: `python -m tests.corpus [--times N] [--jobs N] [--ask HOW] [--json FILE] [--list] [NAME...]`.
+"""Plays the corpus: `python -m tests.corpus [OPTION...] [NAME...]`; --help names the options.
 
 Exit: 0; 1 on a false or a moved proof, a case that is not what it says, or too few proofs; 2 usage.
 """
@@ -33,7 +33,8 @@ def main(argv: Sequence[str]) -> int:
     for pattern in wishes.names:
         if not any(fnmatch(case.name, pattern) for case in cases):
             parser.error(f"there is no case '{pattern}'; --list names them")
-    chosen = tuple(case for case in cases if not wishes.names or any(fnmatch(case.name, p) for p in wishes.names))
+    named = (case for case in cases if not wishes.names or any(fnmatch(case.name, p) for p in wishes.names))
+    chosen = tuple(case for case in named if case.bare or not wishes.bare)
     if wishes.list:
         for case in chosen:
             print(f"{case.name:<30} {case.truth:<8} {case.summary}")
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--times", type=int, default=1, metavar="N", help="play each so many times")
     parser.add_argument("--jobs", type=int, default=JOBS, metavar="N", help="cases side by side (default %(default)s)")
     parser.add_argument("--ask", choices=list(Ask), default=Ask.WATCH, type=Ask, help="how far to ask (default all)")
+    parser.add_argument("--bare", action="store_true", help="only those that need no package's program and no Docker")
     parser.add_argument("--json", metavar="FILE", help="write all of it there too")
     parser.add_argument("--list", action="store_true", help="name the cases and play none")
     return parser

@@ -142,3 +142,10 @@ class Case:
     def provable(self) -> bool:
         """Whether a proof is counted on."""
         return self.truth is Truth.DEADLOCK and bool(self.sound) and not self.hard
+
+    @property
+    def bare(self) -> bool:
+        """Whether Python is all that it needs."""
+        return not self.docker and not any(
+            isinstance(each, Command) for each in (self.server, self.client, self.middle)
+        )
