@@ -114,9 +114,9 @@ MODEL = (
         ),
         cases=("forked-parent-reads-later", "pipe-told-later"),
         false_where=(
-            "What the kernel does by itself needs no descriptor: it signals an eventfd for a memory threshold, and reads "
-            "a TCP socket below AF_KCM. An io_uring without mapping and descriptor (NO_MMAP with REGISTERED_FD_ONLY, "
-            "Linux 6.5) shows nowhere. These are excluded by definition."
+            "What the kernel does by itself needs no descriptor: it signals an eventfd for a memory threshold, and "
+            "reads a TCP socket below AF_KCM. An io_uring without mapping and descriptor (NO_MMAP with "
+            "REGISTERED_FD_ONLY, Linux 6.5) shows nowhere. These are excluded by definition."
         ),
         edge=(
             "proof/test_enablers.py::test_what_nobody_else_has_a_descriptor_of_only_the_waiter_s_own_process_can_signal",
