@@ -56,6 +56,9 @@ def test_what_is_free_explains_nothing_once_the_program_has_set_the_size() -> No
     for unsure in since[:2]:
         assert ["SO_RCVBUF" in words(each) for each in unsure.qualifiers] == [True], "the answer came 60 ms ago, or 70"
     assert since[2].qualifiers == ()
+    no_share = replace(locked, rcvbuf=8502, rmem_alloc=8502 - 2032)
+    assert could_write(asked, no_share).possible is Possible.YES
+    assert could_write(asked, replace(no_share, earlier=earlier(no_share, unchanged_ms=71))).possible is Possible.NO
     assert could_write(asked, peer).qualifiers == (), "it is the kernel's choice"
     assert could_write(asked, replace(locked, rmem_alloc=8192)).qualifiers == (), "it stays closed, whatever the share"
 
@@ -73,6 +76,9 @@ def test_above_half_of_the_largest_window_no_free_space_is_too_little() -> None:
     assert could_write(client(), replace(wide, window_clamp=700_000)).possible is Possible.NO
     assert could_write(client(), replace(wide, window_clamp=100_000)).possible is Possible.YES
     assert could_write(client(), replace(wide, window_clamp=1152, rmem_alloc=(1 << 20) - 500)).possible is Possible.YES
+    assert could_write(client(), replace(wide, window_clamp=1448, rmem_alloc=(1 << 20) - 500)).possible is Possible.NO
+    assert could_write(client(), server(rmem_alloc=7192, window_clamp=2000)).possible is Possible.YES
+    assert could_write(client(), server(rmem_alloc=7192, window_clamp=2001)).possible is Possible.NO
 
 
 def test_a_path_that_is_slower_than_a_probe_is_told_from_one() -> None:

@@ -70,7 +70,7 @@ def test_a_window_that_closed_with_all_that_is_there_now_was_seen_to_close() -> 
     "seen",
     [
         (FILLED, FILLED),
-        (OPEN, FILLED),
+        (replace(OPEN, rqueue=847), OPEN, FILLED),
         (OPEN, OPEN, UNACKNOWLEDGED),
         (OPEN, OPEN, replace(FILLED, rqueue=1231)),
         (OPEN, OPEN, replace(FILLED, drops=1)),
@@ -79,10 +79,13 @@ def test_a_window_that_closed_with_all_that_is_there_now_was_seen_to_close() -> 
         (OPEN, OPEN, FILLED, replace(FILLED, rcvbuf=9216)),
         (OPEN, OPEN, FILLED, replace(FILLED, rmem_alloc=5000)),
         (OPEN, OPEN, replace(FILLED, rcv_wnd=None)),
+        (OPEN, OPEN, UNACKNOWLEDGED, replace(FILLED, drops=1)),
+        (OPEN, OPEN, FILLED, UNACKNOWLEDGED),
     ],
     ids=[
         "never seen open", "seen once, in the midst", "not closed", "read meanwhile", "refused for lack of memory",
-        "resized meanwhile", "alone in the buffer", "resized", "less in it", "unknown",
+        "resized meanwhile", "alone in the buffer", "resized", "less in it", "unknown", "refused while it was open",
+        "open again",
     ],
 )  # fmt: skip
 def test_any_other_way_to_a_closed_window_shows_nothing(seen: tuple[SocketSample, ...]) -> None:

@@ -1,5 +1,6 @@
 """One small segment that still fits."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -60,3 +61,10 @@ def test_one_small_segment_that_still_fits_makes_no_room() -> None:
 def test_a_small_segment_is_motion_if_one_fact_is_otherwise(here: dict[str, Any], there: dict[str, Any]) -> None:
     found = could_write(client(**FRAGMENT | here), server(**TAKER | there), KernelTraits(max_tcp_headers=(256,)))
     assert found.possible is Possible.YES, found
+
+
+def test_less_than_a_sixteenth_of_the_buffer_must_be_free_after_it() -> None:
+    kernel = KernelTraits(max_tcp_headers=(256,))
+    taker = server(**TAKER | {"rcvbuf": 17 * 50_000, "rmem_alloc": 16 * 50_000})
+    assert could_write(client(**FRAGMENT), taker, kernel).possible is Possible.YES
+    assert could_write(client(**FRAGMENT), replace(taker, rmem_alloc=16 * 50_000 + 1), kernel).possible is Possible.NO
