@@ -51,6 +51,8 @@ def test_a_starved_sender_brings_nothing_new_to_its_peer() -> None:
         ({"backoff": 0}, {}),
         ({"rcv_wnd": 128}, {}),
         ({"rqueue": 0}, {}),
+        ({"backlog": 512}, {}),
+        ({}, {"backlog": 512}),
         ({"rmem_alloc": 4000}, {}),
         ({}, {"rcv_wscale": None}),
         ({}, {"rcv_wscale": 6}),
