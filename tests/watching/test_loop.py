@@ -47,8 +47,8 @@ def holding(seconds: float) -> Verdict:
         (replace(FROZEN, age_s=99.0), FROZEN, False),
         (replace(FROZEN, outcome=Outcome.MOVING, grade=None), FROZEN, True),
         (replace(FROZEN, grade=Grade.CONSISTENT), FROZEN, True),
-        (holding(99), holding(99), False),
-        (holding(99), holding(-1), True),
+        (holding(86_400), holding(86_400), False),
+        (holding(86_400), holding(-1), True),
     ],
 )
 def test_a_verdict_is_news_if_it_has_changed_or_the_proof_has_passed(
