@@ -35,6 +35,7 @@ def main(arguments: Sequence[str], description: str, project: Path) -> int:
         parser.error("--run needs one place")
     if options.jobs < 1 or (options.times is not None and options.times < 1):
         parser.error("--jobs and --times need a number of 1 or more")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         _check_machine(install=options.install)
         if options.run:
@@ -84,7 +85,6 @@ def _with_options(place: Place, options: argparse.Namespace) -> Place:
 
 def _all_played(places: Sequence[Place], options: argparse.Namespace) -> list[Played]:
     """In order; interrupted, the machines are ended first, and not waited for."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ThreadPoolExecutor(options.jobs) as pool:
         try:
             return list(pool.map(lambda place: _played(place, options), places))
