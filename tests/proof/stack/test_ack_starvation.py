@@ -45,6 +45,15 @@ def test_a_starved_sender_brings_nothing_new_to_its_peer() -> None:
     assert could_read(replace(away, bytes_acked=9001, bytes_received=9000), accepted, KERNEL).possible is Possible.YES
 
 
+def test_a_starved_sender_with_nothing_in_flight_only_probes_a_closed_window() -> None:
+    lost, away = starved()
+    probing = replace(lost, notsent_bytes=7360, unacked=0, bytes_acked=9097, snd_wnd=0, timer="persist")
+    assert could_read(away, probing, KERNEL).possible is Possible.NO
+    assert could_read(away, replace(probing, snd_wnd=3840), KERNEL).possible is Possible.YES
+    more = replace(lost, snd_wnd=0, bytes_acked=8501)
+    assert could_read(away, more, KERNEL).possible is Possible.YES, "the head of its flight is new to the peer"
+
+
 @pytest.mark.parametrize(
     ("here", "there"),
     [
@@ -57,6 +66,8 @@ def test_a_starved_sender_brings_nothing_new_to_its_peer() -> None:
         ({}, {"rcv_wscale": None}),
         ({}, {"rcv_wscale": 6}),
         ({}, {"notsent_bytes": 4096, "unacked": 0}),
+        ({}, {"notsent_bytes": 7360 - 128}),
+        ({}, {"notsent_bytes": 7360, "unacked": 0}),
     ],
 )
 def test_starvation_needs_every_one_of_its_facts(here: dict[str, Any], there: dict[str, Any]) -> None:

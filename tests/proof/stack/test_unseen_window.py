@@ -57,6 +57,7 @@ def test_an_answered_probe_shows_it_only_if_the_buffer_is_unchanged_since_before
         ({"unacked": 1, "notsent_bytes": 7264, "backoff": 1, "timer": "on"}, {}),
         ({"bytes_acked": 8901}, {}),
         ({}, {"bytes_received": 9096}),
+        ({}, {"bytes_received": 9001}),
         ({"bytes_acked": 9003}, {}),
     ],
 )
@@ -96,6 +97,9 @@ def test_the_kernels_own_choice_is_made_again_to_the_bit() -> None:
     assert not selects_none(replace(ROOMY, rcv_mss=1024), 1), "1024 in units of 128 is one segment"
     assert selects_none(replace(ROOMY, rcv_mss=1025), 1)
     assert not selects_none(replace(ROOMY, rmem_alloc=4096), 1), "half of the largest window is offered"
+    small = replace(ROOMY, rcvbuf=4096, rmem_alloc=4096 - 2200, window_clamp=2048)
+    assert not selects_none(small, 1), "nor is it asked for a whole segment then"
+    assert selects_none(replace(small, rmem_alloc=4096 - 2000), 1)
     assert selects_none(replace(ROOMY, window_clamp=0), 1)
     assert not selects_none(replace(ROOMY, rmem_alloc=8192, window_clamp=None), 1), "it is not known"
 
