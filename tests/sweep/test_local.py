@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lab.kernel.place import machine, sysctl
-from lab.kernel.procfs import children_of
+from lab.kernel.procfs import children_of, descendants
 from lab.sweep.local import AT_MOST, Spare, play_all
 from lab.sweep.row import Row
 from tests.sweep.swept import SQUEEZED, points
@@ -53,7 +53,7 @@ def test_a_worker_that_is_killed_leaves_a_row_that_says_so_and_another_takes_its
     rows: list[Row] = []
     killer = threading.Thread(target=_kill_a_child, daemon=True)
     killer.start()
-    play_all(points('scenario = "idle"\nuntil = "3"\n'), rows.append)
+    play_all(points('scenario = "idle"\nuntil = "60"\n'), rows.append)
     play_all(points(SQUEEZED + 'payload = "4KiB"\n'), rows.append)
     killer.join()
     assert [row.outcome for row in rows] == [None, "completed"]
@@ -61,10 +61,10 @@ def test_a_worker_that_is_killed_leaves_a_row_that_says_so_and_another_takes_its
 
 
 def _kill_a_child() -> None:
-    while not (children := children_of(os.getpid())):
+    """The worker, once it plays: it has started both hosts, and they the two programs."""
+    while not (playing := [child for child in children_of(os.getpid()) if len(descendants(child)) == 5]):
         time.sleep(0.01)
-    time.sleep(0.5)
-    os.kill(children[0], signal.SIGKILL)
+    os.kill(playing[0], signal.SIGKILL)
 
 
 def test_nobody_is_left_when_the_sweep_is_broken_off() -> None:
