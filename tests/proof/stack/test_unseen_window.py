@@ -99,7 +99,11 @@ def test_the_kernels_own_choice_is_made_again_to_the_bit() -> None:
     assert not selects_none(replace(ROOMY, rmem_alloc=4096), 1), "half of the largest window is offered"
     small = replace(ROOMY, rcvbuf=4096, rmem_alloc=4096 - 2200, window_clamp=2048)
     assert not selects_none(small, 1), "nor is it asked for a whole segment then"
+    assert not selects_none(replace(small, rmem_alloc=4096 - 2048), 1), "exactly half of it is free"
     assert selects_none(replace(small, rmem_alloc=4096 - 2000), 1)
+    wide = replace(ROOMY, rcvbuf=1 << 20, window_clamp=1 << 19)
+    assert selects_none(replace(wide, rmem_alloc=(1 << 20) - 65_000), 1), "less than a sixteenth"
+    assert not selects_none(replace(wide, rmem_alloc=(1 << 20) - 66_000), 1)
     assert selects_none(replace(ROOMY, window_clamp=0), 1)
     assert not selects_none(replace(ROOMY, rmem_alloc=8192, window_clamp=None), 1), "it is not known"
 
