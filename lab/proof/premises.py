@@ -417,12 +417,14 @@ HOLDERS = (
     ),
     Premise(
         id="runtime-housekeeping",
-        says="The housekeeping threads of the JVM and of Go touch no socket of the application.",
+        says="The housekeeping threads of the JVM and of Go touch no socket of the application, and while they sleep "
+        "they wake none of its threads. One that runs is live: threads may wait for it, as at a safepoint.",
         sources=(_measured("OpenJDK 17, Go 1.19 to 1.24, while their programs were frozen"),),
         needs=("ProcessSample.runtime", "ThreadSample.comm"),
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_threads.py::test_housekeeping_of_a_jvm_is_a_named_assumption",
+            "proof/test_threads.py::test_housekeeping_that_runs_may_wake_whom_it_holds_up",
             "proof/test_threads.py::test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer",
         ),
         cases=("java-echo", "java-reads-later"),

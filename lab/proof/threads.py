@@ -2,8 +2,8 @@
 
 A thread whose call, arguments and switch counters are the same in both readings did not run in between. A thread of
 which one of these facts is unknown is live. Two kinds are neither blocked nor live: a thread whose time limit is known
-and far enough away moves nothing before it, and the housekeeping threads of a known runtime touch no socket of the
-application, which is an assumption and is named.
+and far enough away moves nothing before it, and the housekeeping threads of a known runtime, while they sleep, touch no
+socket of the application and wake no thread of it, which is an assumption and is named.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,9 @@ JVM_HOUSEKEEPING = (
     "VM Peri", "VM Thread", "G1 Service", "Monitor Deflati", "C1 Compiler", "C2 Compiler", "Common-Cleaner", "Sweeper",
 )  # fmt: skip
 """How the names of OpenJDK 17's timed threads begin. They wake every 50 ms (VM Periodic Task) to once a day."""
+
+JVM_TICKS = ("VM Peri", "G1 Service", "Monitor Deflati", "Common-Cleaner", "Sweeper")
+"""Those of them for which no thread of the application waits. The VM Thread holds such threads up at safepoints."""
 
 SYSMON_NS = 60_000_000_000
 """Go's sysmon sleeps this long in a futex while nothing runs and no Go timer is pending (forcegcperiod / 2)."""
@@ -71,7 +74,7 @@ def threads_of(snapshot: Snapshot, now_ns: int) -> tuple[Thread, ...]:
         if sample is None or sample.state in ENDED_STATES:
             continue
         runtime = _keeps_house_for(sample, processes.get(sample.pid), sysmons)
-        if runtime:
+        if runtime and _idles(first, second):
             found.append(Thread(sample.pid, sample.tid, sample.comm, wait=sample.wait, housekeeping=runtime))
         else:
             found.append(_thread(first, second, sample, now_ns))
@@ -149,11 +152,21 @@ def _never_still(wait: Wait, until_ns: int | None, now_ns: int) -> Reason | None
 def _keeps_house_for(
     sample: ThreadSample, process: ProcessSample | None, sysmons: frozenset[tuple[int, int]]
 ) -> str | None:
-    if process is None or _suspended(sample):
+    if process is None:
         return None
     if process.runtime == "jvm" and sample.comm.startswith(JVM_HOUSEKEEPING):
         return "the JVM"
     return "Go (sysmon)" if (sample.pid, sample.tid) in sysmons else None
+
+
+def _idles(first: ThreadSample | None, second: ThreadSample | None) -> bool:
+    """Asleep in its futex in both readings; if threads of the application may wait for it, in between as well."""
+    for each in (first, second):
+        if each is None or each.state != "S" or _suspended(each) or each.wait is None or each.wait.call != "futex":
+            return False
+    if first is None or second is None or None in (first.switches, second.switches):
+        return False
+    return first.switches == second.switches or first.comm.startswith(JVM_TICKS)
 
 
 def _sysmons(snapshot: Snapshot, processes: dict[int, ProcessSample], now_ns: int) -> Iterator[tuple[int, int]]:

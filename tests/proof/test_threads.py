@@ -73,7 +73,7 @@ def test_the_earlier_of_two_readings_of_a_deadline_counts() -> None:
 
 
 def test_housekeeping_of_a_jvm_is_a_named_assumption() -> None:
-    keeper = thread(2, Wait("futex", (), NOW + SECOND // 100, timed=True), tid=9, comm="VM Periodic Tas", state="R")
+    keeper = thread(2, Wait("futex", (), NOW + SECOND // 100, timed=True), tid=9, comm="VM Periodic Tas")
     jvm = [HOLDS[0], replace(HOLDS[1], runtime="jvm")]
     found = knot(snapshot([CLIENT, SERVER, keeper], jvm))
     assert found is not None
@@ -82,6 +82,27 @@ def test_housekeeping_of_a_jvm_is_a_named_assumption() -> None:
     assert knot(snapshot([CLIENT, SERVER, keeper])) is None, "the name alone is nothing"
     worker = replace(keeper, comm="pool-1-thread-1")
     assert knot(snapshot([CLIENT, SERVER, worker], jvm)) is None
+
+
+def test_housekeeping_that_runs_may_wake_whom_it_holds_up() -> None:
+    keeper = thread(2, Wait("futex", (), NOW + SECOND // 100, timed=True), tid=9, comm="VM Thread")
+    jvm = [HOLDS[0], replace(HOLDS[1], runtime="jvm")]
+    for awake in (
+        replace(keeper, state="R"),
+        replace(keeper, state="D"),
+        replace(keeper, syscall="running", wait=None),
+        replace(keeper, switches=None),
+        replace(keeper, wait=Wait("clock_nanosleep", (), NOW + SECOND // 100, timed=True)),
+    ):
+        assert knot(snapshot([CLIENT, SERVER, awake], jvm)) is None, awake
+    ran = snapshot([CLIENT, SERVER, keeper], jvm)
+    before = tuple(replace(each, switches=6) if each.tid == 9 else each for each in ran.threads_before)
+    assert knot(replace(ran, threads_before=before)) is None
+    ticked = [
+        replace(each, comm="VM Periodic Tas") if each.tid == 9 else each for each in (*before, *ran.threads_after)
+    ]
+    tick = replace(ran, threads_before=tuple(ticked[: len(before)]), threads_after=tuple(ticked[len(before) :]))
+    assert grade(tick) is Grade.QUALIFIED, "nobody waits for it"
 
 
 def test_sysmon_of_go_is_told_by_the_absence_of_any_go_timer() -> None:

@@ -307,6 +307,13 @@ EDITS = (
     ),
     Edit(
         "runtime-housekeeping",
+        "a housekeeping thread that runs does nothing",
+        _THREADS,
+        "        if runtime and _idles(first, second):\n",
+        "        if runtime:\n",
+    ),
+    Edit(
+        "runtime-housekeeping",
         "every futex with a time limit is Go's sysmon",
         _THREADS,
         'if process is None or process.runtime != "go" or len(samples) != 1:',
