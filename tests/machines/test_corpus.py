@@ -16,7 +16,7 @@ def case(name: str, truth: str, **differing: Any) -> dict[str, Any]:  # noqa: AN
 def test_cases_that_are_as_they_should_be_are_one_row() -> None:
     (row,) = rows([case("upper", "deadlock"), case("echo", "deadlock", proof_ms=None)])
     assert row.right
-    assert (row.outcome, row.grade) == ("0 false proofs", "1 of 2 proven")
+    assert (row.outcome, row.grade, row.note) == ("0 false proofs", "1 of 2 proven", "not proven: echo")
 
 
 def test_a_false_proof_is_named() -> None:

@@ -1,4 +1,4 @@
-"""The frozen pairs again and again: each must be a deadlock, every time."""
+"""The frozen pairs again and again, each to its verdict: it must be a deadlock, every time."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ PAIRS: Options = {
 
 def play(times: str) -> Iterator[Row]:
     for name, words in PAIRS.items():
-        rows = list(by_two(lambda _: run(name, words), range(int(times))))  # noqa: B023 - played before the next
+        rows = list(by_two(lambda _: run(name, (*words, "--until", "proof")), range(int(times))))  # noqa: B023 - played before the next
         right = sum(row.right for row in rows)
         grades = Counter(row.grade or row.outcome for row in rows)
         after = [row.proof_ms for row in rows if row.proof_ms is not None]

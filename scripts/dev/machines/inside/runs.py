@@ -3,6 +3,7 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from typing import Any
 
 from machines.inside.command import CommandError, by_two, lab
 from machines.row import Row, judged, wrong
@@ -42,5 +43,10 @@ def run(name: str, words: tuple[str, ...], user: int | None = None) -> Row:
         document = lab("run", *words, user=user)
     except (CommandError, subprocess.TimeoutExpired) as error:
         return wrong(what, "a verdict", str(error))
-    missing = dict.fromkeys(re.sub(r" of \S+ \(\S+\)", "", each) for each in document["missing"])
-    return judged(what, document["expected"], document, f"missing: {', '.join(missing)}" if missing else "")
+    return judged(what, document["expected"], document, _reserves(document))
+
+
+def _reserves(document: dict[str, Any]) -> str:
+    """What is missing, and what qualifies the proof: each once, not once a socket."""
+    reserves = [*(f"missing: {each}" for each in document["missing"]), *document["qualifiers"]]
+    return "; ".join(dict.fromkeys(re.sub(r" of \S+ \(\S+\)", "", each) for each in reserves))
