@@ -316,6 +316,10 @@ class ProcessSample:
     alarm_ends_it: bool = False
     """It neither catches nor ignores SIGALRM, and an alarm of somebody is pending on this machine."""
 
+    @property
+    def name(self) -> str:
+        return f"{self.pid} {self.comm}"
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -519,9 +523,8 @@ class Evidence:
     """Whether the two programs are the lab's own, so that `client` and `server` name them."""
     roles: str = "seen"
     """`guessed` where nothing told who is the client: then the lower port is the server's."""
-    wmem_max_of: dict[int, int] = field(default_factory=dict)
-    """tcp_wmem[2] for each socket, by its inode, where more namespaces than the pair's own were looked into."""
-    adv_win_scale_of: dict[int, int] = field(default_factory=dict)
-    """tcp_adv_win_scale for each socket, by its inode, where more namespaces than the pair's own were looked into."""
+    settings_of: dict[int, Settings | None] = field(default_factory=dict)
+    """Of each socket, by its inode, the settings of its namespace, where more than the pair's own were looked into.
+    None: its namespace is not known."""
     core_before: dict[str, str] = field(default_factory=dict)
     """`core` as it was before the spec's `host_sysctls` were written; empty if it has none."""

@@ -12,6 +12,7 @@ from lab.kernel.capture.ring import Capture
 from lab.kernel.place import sysctl
 from lab.observer import Observer, Record
 from lab.proof.judge import judge, proven
+from lab.proof.stack.traits import GIVING_UP
 from lab.spec import Grade, Outcome, Pair, Role, Spec, Until
 from lab.testbed import Site
 
@@ -28,9 +29,7 @@ SETTINGS_KEYS = (
     "tcp_shrink_window",
     "tcp_adv_win_scale",
     "tcp_notsent_lowat",
-    "tcp_retries2",
-    "tcp_invalid_ratelimit",
-    "tcp_rto_max_ms",
+    *GIVING_UP,
 )
 JUDGE_AGAIN_S, JUDGE_AGAIN = 0.02, 0.1
 """Between two judgements, and of the time that a pair has stood still already: judging is dearer than a sample."""

@@ -130,9 +130,7 @@ def in_words(forecast: Forecast) -> str:
 
 def tuned(settings: Settings, buffers: Buffers) -> Settings:
     """The settings of a namespace as they would be read back if `buffers` were written: to forecast without a run."""
-    triples = {"tcp_rmem": buffers.tcp_rmem, "tcp_wmem": buffers.tcp_wmem}
-    written = {key: str(triple) for key, triple in triples.items() if triple} | dict(buffers.other)
-    return replace(settings, sysctls=settings.sysctls | written)
+    return replace(settings, sysctls=settings.sysctls | buffers.sysctls)
 
 
 def _bounds(spec: Spec, receive: Pair[_Buffer], send: Pair[_Buffer], goal: int) -> tuple[Estimate, Estimate]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lab.evidence import Wants
+from lab.evidence import Wants, WireFacts
 from lab.forecast import Forecast
 from lab.reason import Qualifier, Reason
 from lab.spec import Grade, Outcome, Pair
@@ -75,6 +75,11 @@ class WireSummary:
     zero_windows: Pair[int | None]
     probes: Pair[int | None]
     first_zero_window_ns: Pair[int | None]
+
+    @classmethod
+    def of(cls, wire: WireFacts, frames: int, dropped: int | None) -> "WireSummary":
+        first = [moment.time_ns if moment else None for moment in wire.first_zero_window]
+        return cls(frames, dropped, Pair(*wire.zero_windows), Pair(*wire.probes), Pair(*first))
 
 
 @dataclass(frozen=True, slots=True)

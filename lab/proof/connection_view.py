@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import pairwise
 
-from lab.evidence import Evidence, Resource, Snapshot, SocketSample, ThreadSample
+from lab.evidence import Evidence, Resource, Settings, Snapshot, SocketSample, ThreadSample
 from lab.proof.deadlock import Analysis, Knot, analyse
-from lab.proof.stack.traits import MAX_TCP_HEADERS, KernelTraits, drops_beyond_window, gives_up
+from lab.proof.stack.traits import KernelTraits, drops_beyond_window, gives_up, headers
 from lab.reason import Reason, Why, because
 from lab.spec import Pair, Role
 
 FUTILE_RUNS = 3
 """Context switches of one thread, while no byte moves, that make it one which runs in vain."""
-
 
 STILL_S = 0.26
 """Seconds for which a connection of other programs has to stand. Times 1.2 this is no less than a blocked write may be
@@ -163,39 +162,32 @@ class ConnectionView:
     @cached_property
     def _kernel(self) -> KernelTraits:
         """tcp_wmem[2] of each end, and the larger where both are known; and what this kernel does."""
-        settings = self.evidence.settings
-        most = {role: size for role in Role if (each := settings[role]) and (size := each.wmem_max)}
-        ends = {socket.inode: most[role] for role in most if (socket := self.socket(role))}
-        largest = max(most.values()) if len(most) == len(tuple(Role)) else None
-        header = self.evidence.max_tcp_header
+        evidence = self.evidence
+        most = [size for each in evidence.settings if each and (size := each.wmem_max)]
+        largest = max(most) if len(most) == len(Role) else None
+        every = (*evidence.settings, *evidence.settings_of.values())
         return KernelTraits(
-            wmem_max=None if self.evidence.wmem_max_of else largest,
-            wmem_max_of=self.evidence.wmem_max_of | ends,
-            adv_win_scale_of=self._scales() if self.evidence.adv_win_scale_counts else {},
-            max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
-            drops_beyond_window=drops_beyond_window(self.evidence.release),
-            notsent_lowat_of=self._lowats(),
+            wmem_max=None if evidence.settings_of else largest,
+            wmem_max_of=self._of_sockets(lambda settings: settings.wmem_max or None),
+            adv_win_scale_of=self._of_sockets(lambda each: each.adv_win_scale) if evidence.adv_win_scale_counts else {},
+            max_tcp_headers=headers(evidence.max_tcp_header),
+            drops_beyond_window=drops_beyond_window(evidence.release),
+            notsent_lowat_of=self._of_sockets(lambda settings: settings.notsent_lowat),
             sndbuf_set=self._sndbuf_set(),
-            gives_up=None in tuple(settings) or gives_up(*(each.sysctls for each in settings if each)),
+            gives_up=None in every or gives_up(*(each.sysctls for each in every if each)),
         )
 
-    def _lowats(self) -> dict[int, int]:
-        settings = self.evidence.settings
-        known = {role: size for role in Role if (each := settings[role]) and (size := each.notsent_lowat)}
-        return {socket.inode: known[role] for role in known if (socket := self.socket(role))}
+    def _of_sockets(self, fact: Callable[[Settings], int | None]) -> dict[int, int]:
+        """A setting of each socket's own namespace, by the inode, where it is known."""
+        ends = {socket.inode: self.evidence.settings[role] for role in Role if (socket := self.socket(role))}
+        known = (ends | self.evidence.settings_of).items()
+        return {inode: value for inode, each in known if each and (value := fact(each)) is not None}
 
     def _sndbuf_set(self) -> frozenset[int]:
         """The lab's own programs set SO_SNDBUF as the spec says, before they connect."""
         own = self.evidence.spec.options if self.evidence.spec else None
         sockets = [self.socket(role) for role in Role if own and own[role].so_sndbuf]
         return frozenset(socket.inode for socket in sockets if socket)
-
-    def _scales(self) -> dict[int, int]:
-        """tcp_adv_win_scale of every socket of which it is known."""
-        settings = self.evidence.settings
-        known = {role: scale for role in Role if (each := settings[role]) and (scale := each.adv_win_scale) is not None}
-        own = {socket.inode: known[role] for role in known if (socket := self.socket(role))}
-        return self.evidence.adv_win_scale_of | own
 
     def _knot(self, snapshot: Snapshot, analysis: Analysis) -> Knot | None:
         client, server = snapshot.sockets

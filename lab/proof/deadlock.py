@@ -231,7 +231,7 @@ def _qualifiers(conditions: Conditions, holdings: Holdings, snapshot: Snapshot) 
         if process is not None:
             yield from _alarms(process)
             yield from (
-                Qualifier(because(Why.HIDDEN, _named(process), each), "no-hidden-handler") for each in process.hidden
+                Qualifier(because(Why.HIDDEN, process.name, each), "no-hidden-handler") for each in process.hidden
             )
             yield from _children(process, conditions, holdings)
 
@@ -243,9 +243,9 @@ def _unseen_descriptors(holdings: Holdings, snapshot: Snapshot) -> Iterator[Qual
         yield Qualifier(Reason(Why.UNLISTED), "all-tables-read")
     for process in holdings.processes.values():
         if process.resources is None:
-            yield Qualifier(because(Why.NO_TABLE, _named(process)), "all-tables-read")
+            yield Qualifier(because(Why.NO_TABLE, process.name), "all-tables-read")
         if process.in_flight:
-            yield Qualifier(because(Why.IN_FLIGHT, process.in_flight, _named(process)), "no-descriptor-in-flight")
+            yield Qualifier(because(Why.IN_FLIGHT, process.in_flight, process.name), "no-descriptor-in-flight")
 
 
 def _outsiders(conditions: Conditions, holdings: Holdings) -> Iterator[Qualifier]:
@@ -256,9 +256,9 @@ def _outsiders(conditions: Conditions, holdings: Holdings) -> Iterator[Qualifier
     for process in others:
         for resource, listens in waited:
             if listens and resource in (process.resources or ()):
-                yield Qualifier(because(Why.MAY_SHUT_DOWN, _named(process), str(resource)), "no-new-connection")
+                yield Qualifier(because(Why.MAY_SHUT_DOWN, process.name, str(resource)), "no-new-connection")
             if resource.kind is ResourceKind.EVENTFD and process.signals:
-                yield Qualifier(because(Why.MAY_SIGNAL_EVENTFD, _named(process), str(resource)), "eventfd-by-holder")
+                yield Qualifier(because(Why.MAY_SIGNAL_EVENTFD, process.name, str(resource)), "eventfd-by-holder")
 
 
 def _of_thread(thread: Thread, conditions: tuple[WaitCondition, ...]) -> Iterator[Qualifier]:
@@ -274,12 +274,12 @@ def _of_thread(thread: Thread, conditions: tuple[WaitCondition, ...]) -> Iterato
 def _children(process: ProcessSample, conditions: Conditions, holdings: Holdings) -> Iterator[Qualifier]:
     for child in process.reaps:
         if not set(holdings.threads(child)) <= conditions.keys():
-            yield Qualifier(because(Why.CHILD_MAY_END, child, _named(process)), "no-hidden-handler")
+            yield Qualifier(because(Why.CHILD_MAY_END, child, process.name), "no-hidden-handler")
 
 
 def _alarms(process: ProcessSample) -> Iterator[Qualifier]:
     """setitimer() and alarm() cannot be seen, and the handler may do anything."""
-    name = _named(process)
+    name = process.name
     if process.catches_alarm is None:
         yield Qualifier(because(Why.ALARM_NOT_READ, name), "no-alarm")
     elif process.catches_alarm:
@@ -300,7 +300,7 @@ def _missing(
         yield Reason(Why.BOTH_READINGS)
     for process in snapshot.processes or ():
         if process.missing:
-            yield because(Why.UNSEEN, _named(process), process.missing)
+            yield because(Why.UNSEEN, process.name, process.missing)
     for thread in dict.fromkeys((*threads, *reasons)):
         if thread.missing:
             yield thread.missing
@@ -320,7 +320,3 @@ def _missing_holders(snapshot: Snapshot) -> Iterator[Reason]:
             yield because(Why.NO_SOCKET, role)
         elif (snapshot.unreadable or snapshot.unlisted) and socket.inode and Resource.socket(socket.inode) not in held:
             yield because(Why.HOLDER_UNREADABLE, role, snapshot.unreadable + snapshot.unlisted)
-
-
-def _named(process: ProcessSample) -> str:
-    return f"{process.pid} {process.comm}"

@@ -79,7 +79,7 @@ class Holdings:
             self._threads[thread.pid] = (*self._threads.get(thread.pid, ()), thread)
         for process in self.processes.values():
             if process.io_uring:
-                requests = Thread(0, process.pid, f"io_uring of {_named(process)}", live=Reason(Why.IN_NO_CALL))
+                requests = Thread(0, process.pid, f"io_uring of {process.name}", live=Reason(Why.IN_NO_CALL))
                 self._threads[process.pid] = (*self.threads(process.pid), requests)
         self._held: dict[Resource, tuple[Thread, ...]] = {}
 
@@ -236,10 +236,6 @@ def _is_small(size: int | None, socket: SocketSample, history: History) -> bool:
 def sockets_of(snapshot: Snapshot) -> dict[int, SocketSample]:
     """By inode; a socket without one belongs to no program."""
     return {socket.inode: socket for socket in (*snapshot.others, *snapshot.sockets) if socket and socket.inode}
-
-
-def _named(process: ProcessSample) -> str:
-    return f"{process.pid} {process.comm}"
 
 
 def _others(threads: Iterable[Thread], thread: Thread) -> tuple[Thread, ...]:

@@ -194,11 +194,4 @@ def _wire_summary(evidence: Evidence, wire: WireFacts) -> WireSummary:
     if evidence.capture is None:
         nothing: Pair[int | None] = Pair(None, None)
         return WireSummary(None, None, nothing, nothing, nothing)
-    first = [moment.time_ns if moment else None for moment in wire.first_zero_window]
-    return WireSummary(
-        frames=evidence.capture.frames,
-        dropped=evidence.capture.dropped,
-        zero_windows=Pair(*wire.zero_windows),
-        probes=Pair(*wire.probes),
-        first_zero_window_ns=Pair(first[0], first[1]),
-    )
+    return WireSummary.of(wire, evidence.capture.frames, evidence.capture.dropped)

@@ -135,6 +135,7 @@ MODEL = (
         tests=(
             "proof/test_deadlock.py::test_tcp_gives_up_a_peer_that_does_not_answer",
             "proof/test_connection_view.py::test_that_tcp_may_give_up_is_known_by_the_settings_of_both_ends",
+            "proof/test_connection_view.py::test_that_tcp_may_give_up_is_asked_of_every_namespace_that_was_looked_into",
             "proof/stack/test_traits.py::test_few_retries_may_be_over_before_a_probe_is_answered",
         ),
         cases=("few-retries", "tcp-user-timeout"),
@@ -511,7 +512,7 @@ STACK = (
         ),
         needs=(
             "Evidence.adv_win_scale_counts",
-            "Evidence.adv_win_scale_of",
+            "Evidence.settings_of",
             "Settings.sysctls",
             "SocketSample.window_clamp",
             "SocketSample.rcv_wscale",

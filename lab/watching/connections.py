@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from lab.kernel.sockets.peers import PeerLookup
 from lab.kernel.sockets.sock_diag import Located, SocketDiag, TcpEntry
 from lab.spec import Pair
+from lab.tcp.address import port
 from lab.watching.namespaces import Namespaces, OpenNamespace, TargetNamespaces, TargetProcesses, Targets
 
 
@@ -45,7 +46,7 @@ class Choice:
     def fits(self, end: Located) -> bool:
         if self.everything or end.diag in self.diags or end.entry.inode in self.inodes:
             return True
-        return any(_port(address) in self.ports for address in (end.entry.local, end.entry.remote))
+        return any(port(address) in self.ports for address in (end.entry.local, end.entry.remote))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class ConnectionFinder:
 
 def connections_among(ends: Sequence[Located], choice: Choice, peers: PeerLookup) -> list[WatchedConnection]:
     """One for each pair of accepted sockets of which one fits. Beyond NAT only the peer of one that fits is found."""
-    listening = {(end.diag, _port(end.entry.local)) for end in ends if end.entry.listens}
+    listening = {(end.diag, port(end.entry.local)) for end in ends if end.entry.listens}
     found: dict[frozenset[int], WatchedConnection] = {}
     for end in ends:
         if end.entry.listens or not end.entry.inode:
@@ -134,7 +135,7 @@ def _connection(
 
     Beyond NAT that is the peer's own port, and not the published one that this end has connected to.
     """
-    own, other = _port(end.entry.local), _port(peer.entry.local if peer else end.entry.remote)
+    own, other = port(end.entry.local), port(peer.entry.local if peer else end.entry.remote)
     here = (end.diag, own) in listening
     there = peer is not None and (peer.diag, other) in listening
     seen = here != there
@@ -144,7 +145,3 @@ def _connection(
 
 def _identities(connections: Iterable[WatchedConnection]) -> set[frozenset[tuple[SocketDiag, int]]]:
     return {each.identity for each in connections}
-
-
-def _port(address: str) -> int:
-    return int(address.rpartition(":")[2])

@@ -78,22 +78,13 @@ class NamespaceSettings:
     def of(self, end: Located | None) -> Settings | None:
         return self._settings(end.diag) if end else None
 
-    def wmem_max(self, inodes: Iterable[int]) -> dict[int, int]:
-        """tcp_wmem[2] of each of these sockets whose namespace is known."""
-        homes = {inode: self._homes[inode] for inode in inodes if inode in self._homes}
-        return {inode: size for inode, diag in homes.items() if (size := self._settings(diag).wmem_max)}
-
-    def adv_win_scale(self, inodes: Iterable[int]) -> dict[int, int]:
-        """Likewise tcp_adv_win_scale."""
-        homes = {inode: self._homes[inode] for inode in inodes if inode in self._homes}
-        known = {inode: self._settings(diag).adv_win_scale for inode, diag in homes.items()}
-        return {inode: scale for inode, scale in known.items() if scale is not None}
+    def of_each(self, inodes: Iterable[int]) -> dict[int, Settings | None]:
+        """Of each of these sockets; None: nobody has said in which namespace it is."""
+        return {inode: self._settings(self._homes[inode]) if inode in self._homes else None for inode in inodes}
 
     def _settings(self, diag: SocketDiag) -> Settings:
         if diag not in self._read:
-            sysctls = sysctl.read(
-                self._namespaces[diag], ("tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
-            )
+            sysctls = sysctl.read(self._namespaces[diag], SYSCTLS)
             self._read[diag] = Settings(sysctls, sysctls, 0)
         return self._read[diag]
 
@@ -238,9 +229,8 @@ def _evidence(
         release=platform.release(),
         max_tcp_header=max_tcp_header(),
         roles=connection.roles,
-        wmem_max_of=settings.wmem_max(inodes),
+        settings_of=settings.of_each(inodes),
         adv_win_scale_counts=adv_win_scale_counts() if unseen_window else None,
-        adv_win_scale_of=settings.adv_win_scale(inodes) if unseen_window else {},
     )
 
 

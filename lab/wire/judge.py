@@ -183,6 +183,4 @@ def _testimony(outcome: Outcome) -> Testimony:
 def _summary(facts: ConnectionFacts) -> WireSummary:
     if facts.stall is None:
         return WireSummary(facts.frames, None, Pair(0, 0), Pair(0, 0), Pair(None, None))
-    wire = facts.stall.wire
-    first = [moment.time_ns if moment else None for moment in wire.first_zero_window]
-    return WireSummary(facts.frames, None, Pair(*wire.zero_windows), Pair(*wire.probes), Pair(first[0], first[1]))
+    return WireSummary.of(facts.stall.wire, facts.frames, None)

@@ -17,7 +17,7 @@ from lab.kernel.snapshots import SnapshotTaker, Target
 from lab.kernel.sockets.send_room import max_tcp_header
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.proof.deadlock import Analysis, analyse
-from lab.proof.stack.traits import GIVING_UP, MAX_TCP_HEADERS, KernelTraits, drops_beyond_window, gives_up
+from lab.proof.stack.traits import GIVING_UP, KernelTraits, drops_beyond_window, gives_up, headers
 from lab.report.reasons import all_words, words
 from lab.spec import Pair, Role
 from tests.corpus.case import PROOFS
@@ -83,10 +83,9 @@ class Structure:
     def _stack(self) -> KernelTraits:
         """As the settings are now: a program of a case may have written them."""
         settings = [sysctl.read(self._namespaces[role], ("tcp_wmem", *GIVING_UP)) for role in Role]
-        header = max_tcp_header()
         return KernelTraits(
             wmem_max=max(int(each["tcp_wmem"].split()[2]) for each in settings),
-            max_tcp_headers=MAX_TCP_HEADERS if header is None else (header,),
+            max_tcp_headers=headers(max_tcp_header()),
             drops_beyond_window=drops_beyond_window(platform.release()),
             gives_up=gives_up(*settings),
         )

@@ -164,6 +164,15 @@ def test_that_tcp_may_give_up_is_known_by_the_settings_of_both_ends(facts: dict[
     assert grade(evidence(**facts)) is proven
 
 
+def test_that_tcp_may_give_up_is_asked_of_every_namespace_that_was_looked_into() -> None:
+    """The knot may lead through a connection of a third one, whose end gives up."""
+    own, hasty = settings().client, settings(tcp_retries2="1").client
+    further = {33: own, 44: own}
+    assert grade(evidence(settings_of=further)) is Grade.PROVEN
+    assert grade(evidence(settings_of=further | {44: hasty})) is Grade.QUALIFIED
+    assert grade(evidence(settings_of=further | {44: None})) is Grade.QUALIFIED, "nobody knows where it is"
+
+
 def test_the_largest_send_buffer_is_that_of_the_socket_s_own_namespace() -> None:
     grown = {"sndbuf": 46_080, "wmem_queued": 46_080, "snd_cwnd": 30, "sndbuf_locked": False}
     pair = snapshot(sockets=Pair(client(**grown), server()))
@@ -171,8 +180,9 @@ def test_the_largest_send_buffer_is_that_of_the_socket_s_own_namespace() -> None
     assert grade(evidence(pair, settings=Pair(small, large))) is Grade.PROVEN
     assert grade(evidence(pair, settings=Pair(large, small))) is None
     assert grade(evidence(pair, settings=Pair(None, small))) is None, "one of the two is not known"
-    each = {11: 46_080, 22: 4_194_304}
-    assert grade(evidence(pair, settings=Pair(None, None), wmem_max_of=each)) is Grade.QUALIFIED
+    each = {11: small, 22: large}
+    assert grade(evidence(pair, settings=Pair(small, large), settings_of=each)) is Grade.PROVEN
+    assert grade(evidence(pair, settings=Pair(None, None), settings_of=each)) is Grade.QUALIFIED
 
 
 def test_a_program_of_the_lab_has_set_its_send_buffer_as_its_spec_says() -> None:

@@ -119,7 +119,7 @@ HALF = replace(
 )
 """Half of what is free is a window of 1500 bytes, and a segment is more than its whole units of 128."""
 BY_SCALE = replace(HALF, settings=settings(tcp_adv_win_scale="1"))
-BY_SCALE_OF_EACH = replace(HALF, adv_win_scale_of={11: 1, 22: 1})
+BY_SCALE_OF_EACH = replace(HALF, settings_of=dict.fromkeys((11, 22), settings(tcp_adv_win_scale="1").client))
 SEEN_TO_CLOSE = server(rmem_alloc=8192 - 2032, rcvbuf_locked=True)
 CLOSED = pair(client(), replace(SEEN_TO_CLOSE, earlier=closing(drops=0)))
 SET_BEFORE = pair(client(**PROBED), replace(SEEN_TO_CLOSE, earlier=earlier(SEEN_TO_CLOSE, unchanged_ms=100)))
@@ -368,7 +368,7 @@ FACTS: dict[str, tuple[Fact, ...]] = {
     ),
     "window-selection-by-scale": (
         Fact("Evidence.adv_win_scale_counts", BY_SCALE, whole(adv_win_scale_counts=None), "tcpi_rcv_wnd"),
-        Fact("Evidence.adv_win_scale_of", BY_SCALE_OF_EACH, whole(adv_win_scale_of={}), "tcpi_rcv_wnd"),
+        Fact("Evidence.settings_of", BY_SCALE_OF_EACH, whole(settings_of={}), "tcpi_rcv_wnd"),
         Fact("Settings.sysctls", BY_SCALE, whole(settings=settings()), "tcpi_rcv_wnd"),
         Fact("SocketSample.window_clamp", BY_SCALE, far(window_clamp=None), "may open its window"),
         Fact("SocketSample.rcv_wscale", BY_SCALE, far(rcv_wscale=None), "may open its window"),

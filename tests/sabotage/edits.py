@@ -75,6 +75,13 @@ EDITS = (
         "    return False",
     ),
     Edit(
+        "probes-keep-connection",
+        "only the pair's own namespaces say when TCP gives up",
+        "lab/proof/connection_view.py",
+        "every = (*evidence.settings, *evidence.settings_of.values())",
+        "every = tuple(evidence.settings)",
+    ),
+    Edit(
         "equal-switches",
         "a thread in the same call did not run",
         _THREADS,
@@ -267,8 +274,8 @@ EDITS = (
         "no-hidden-handler",
         "no descriptor raises a signal",
         _DEADLOCK,
-        'Qualifier(because(Why.HIDDEN, _named(process), each), "no-hidden-handler") for each in process.hidden',
-        'Qualifier(because(Why.HIDDEN, _named(process), each), "no-hidden-handler") for each in ()',
+        'Qualifier(because(Why.HIDDEN, process.name, each), "no-hidden-handler") for each in process.hidden',
+        'Qualifier(because(Why.HIDDEN, process.name, each), "no-hidden-handler") for each in ()',
     ),
     Edit(
         "no-hidden-handler",

@@ -221,16 +221,14 @@ def test_the_settings_are_those_of_each_end_s_namespace_and_are_read_once_a_roun
         inodes = Pair(*(end.entry.inode for end in connection.ends if end))
         for most in 50_000, 60_000:
             sysctl.write(hosts.server, {"tcp_wmem": f"4096 16384 {most}", "tcp_adv_win_scale": str(most // 10_000)})
-            assert settings.wmem_max([inodes.server, 0]) == {inodes.server: 50_000}
-            assert settings.adv_win_scale([inodes.server, 0]) == {inodes.server: 5}
             found = settings.of(connection.ends.server)
+            assert settings.of_each([inodes.server, 0]) == {inodes.server: found, 0: None}
             assert found is not None
-            assert found.wmem_max == 50_000
+            assert (found.wmem_max, found.adv_win_scale) == (50_000, 5)
             assert set(GIVING_UP) <= found.sysctls.keys()
-        later = NamespaceSettings(opened, finder.homes)
-        assert later.wmem_max(inodes)[inodes.server] == 60_000
-        assert later.wmem_max(inodes)[inodes.client] != 60_000
-        assert later.of(None) is None
+        later = NamespaceSettings(opened, finder.homes).of_each(inodes)
+        assert [each and each.wmem_max == 60_000 for each in later.values()] == [False, True]
+        assert settings.of(None) is None
         evidence = evidence_in(*hosts)
-        assert evidence.wmem_max_of == later.wmem_max(inodes)
-        assert [each and each.wmem_max for each in evidence.settings] == list(later.wmem_max(inodes).values())
+        assert evidence.settings_of == later
+        assert list(evidence.settings) == list(later.values())

@@ -302,11 +302,7 @@ def raises_signals(pid: int) -> bool | None:
     None if that cannot be read.
     """
     try:
-        return any(
-            _ASYNCHRONOUS.search(fdinfo(task, int(fd)))
-            for task in _with_tables(pid)
-            for fd in os.listdir(f"/proc/{task}/fdinfo")
-        )
+        return next(_asynchronous(pid), None) is not None
     except PermissionError:
         return None
     except (FileNotFoundError, ProcessLookupError):
@@ -318,13 +314,21 @@ def signal_owners(pid: int) -> Iterator[int]:
 
     A negative number is a process group. Raises PermissionError.
     """
+    for place in _asynchronous(pid):
+        copy = copy_of(*place)
+        if isinstance(copy, int):
+            try:
+                yield fcntl.fcntl(copy, fcntl.F_GETOWN)
+            finally:
+                os.close(copy)
+
+
+def _asynchronous(pid: int) -> Iterator[TaskDescriptor]:
+    """Its descriptors with O_ASYNC, or with a lease."""
     for task in _with_tables(pid):
         for fd in map(int, os.listdir(f"/proc/{task}/fdinfo")):
-            if _ASYNCHRONOUS.search(fdinfo(task, fd)) and (copy := copy_of(task, fd)) is not None:
-                try:
-                    yield fcntl.fcntl(copy, fcntl.F_GETOWN)
-                finally:
-                    os.close(copy)
+            if _ASYNCHRONOUS.search(fdinfo(task, fd)):
+                yield task, fd
 
 
 def is_message_queue(task: int, fd: int) -> bool:

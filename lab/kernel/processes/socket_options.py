@@ -71,47 +71,40 @@ def _pidfd_of(task: int) -> int | str:
             return f"socket options of process {process}: {error.strerror}"
 
 
-def copy_of(task: int, fd: int) -> int | None:
-    """A copy of a thread's descriptor, to be closed; None if it cannot be had (pidfd_getfd(2): CAP_SYS_PTRACE)."""
-    pidfd = _pidfd_of(task)
-    if isinstance(pidfd, str):
-        return None
-    try:
-        copy = int(_libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0))
-    finally:
-        os.close(pidfd)
-    return copy if copy >= 0 else None
-
-
-def options_of(task: int, fd: int) -> ProgramOptions | str:
-    """The options of the socket behind a thread's descriptor, or why they cannot be read. 10 us.
-
-    Before Linux 6.9 (PIDFD_THREAD) only the first thread's table can be copied from. Another thread must share it.
-    """
+def copy_of(task: int, fd: int) -> int | str:
+    """A copy of a thread's descriptor, to be closed; or why it cannot be had (pidfd_getfd(2))."""
     pidfd = _pidfd_of(task)
     if isinstance(pidfd, str):
         return pidfd
     try:
-        copy = _libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
+        copy = int(_libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0))
         if copy < 0:
             return f"socket options of task {task}: {os.strerror(ctypes.get_errno())}; needs CAP_SYS_PTRACE"
-        try:
-            locks = _get(copy, socket.SOL_SOCKET, SO_BUF_LOCK, 4)
-            return ProgramOptions(
-                send_timeout_ns=_timeval(copy, socket.SO_SNDTIMEO),
-                receive_timeout_ns=_timeval(copy, socket.SO_RCVTIMEO),
-                user_timeout_ms=_number(copy, socket.IPPROTO_TCP, TCP_USER_TIMEOUT),
-                sndbuf_locked=_has(locks, SOCK_SNDBUF_LOCK),
-                rcvbuf_locked=_has(locks, SOCK_RCVBUF_LOCK),
-                window_clamp=_number(copy, socket.IPPROTO_TCP, TCP_WINDOW_CLAMP),
-                notsent_lowat=_number(copy, socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT),
-                ulp=(_get(copy, socket.IPPROTO_TCP, TCP_ULP, ULP_NAME_MAX) or b"").partition(b"\0")[0].decode(),
-                error_queue=", ".join(name for name, where in ERROR_QUEUE.items() if _number(copy, *where)),
-            )
-        finally:
-            os.close(copy)
+        return copy
     finally:
         os.close(pidfd)
+
+
+def options_of(task: int, fd: int) -> ProgramOptions | str:
+    """The options of the socket behind a thread's descriptor, or why they cannot be read. 10 us."""
+    copy = copy_of(task, fd)
+    if isinstance(copy, str):
+        return copy
+    try:
+        locks = _get(copy, socket.SOL_SOCKET, SO_BUF_LOCK, 4)
+        return ProgramOptions(
+            send_timeout_ns=_timeval(copy, socket.SO_SNDTIMEO),
+            receive_timeout_ns=_timeval(copy, socket.SO_RCVTIMEO),
+            user_timeout_ms=_number(copy, socket.IPPROTO_TCP, TCP_USER_TIMEOUT),
+            sndbuf_locked=_has(locks, SOCK_SNDBUF_LOCK),
+            rcvbuf_locked=_has(locks, SOCK_RCVBUF_LOCK),
+            window_clamp=_number(copy, socket.IPPROTO_TCP, TCP_WINDOW_CLAMP),
+            notsent_lowat=_number(copy, socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT),
+            ulp=(_get(copy, socket.IPPROTO_TCP, TCP_ULP, ULP_NAME_MAX) or b"").partition(b"\0")[0].decode(),
+            error_queue=", ".join(name for name, where in ERROR_QUEUE.items() if _number(copy, *where)),
+        )
+    finally:
+        os.close(copy)
 
 
 def _timeval(fd: int, option: int) -> int:

@@ -20,6 +20,7 @@ from lab.evidence import SocketSample
 from lab.kernel.place.netns import Namespace
 from lab.kernel.sockets.netlink import NLM_F_REQUEST, NLMSG, NLMSG_ERROR, attributes_of, error_of, opened
 from lab.spec import Role
+from lab.tcp.address import port
 
 NETLINK_SOCK_DIAG = 4
 SOCK_DIAG_BY_FAMILY = 20
@@ -152,7 +153,7 @@ class SocketDiag:
 
     def requested_ports(self) -> set[int]:
         """The local ports to which a connection has begun that is not yet established: 50 us with no such request."""
-        return {port_of(_entry(reply).local) for reply in self._tcp(0, 1 << SYN_RECV | 1 << REQUEST_SOCK)}
+        return {port(_entry(reply).local) for reply in self._tcp(0, 1 << SYN_RECV | 1 << REQUEST_SOCK)}
 
     def unix_entries(self) -> list[UnixEntry]:
         """All Unix sockets of the namespace. Of a peer in another namespace only the inode is known."""
@@ -303,10 +304,6 @@ def _addresses(family: int, ports: bytes, addresses: bytes) -> tuple[str, str]:
     sport, dport = struct.unpack(">HH", ports)
     size = 4 if family == socket.AF_INET else 16
     return join_address(addresses[:size], sport), join_address(addresses[16 : 16 + size], dport)
-
-
-def port_of(address: str) -> int:
-    return int(address.rpartition(":")[2])
 
 
 def split_address(text: str) -> tuple[bytes, int]:

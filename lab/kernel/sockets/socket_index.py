@@ -6,7 +6,8 @@ from dataclasses import replace
 from lab.evidence import Resource, ResourceKind, SocketSample
 from lab.kernel.sockets.conntrack import Conntrack
 from lab.kernel.sockets.peers import PeerLookup
-from lab.kernel.sockets.sock_diag import Located, SocketDiag, UnixEntry, port_of
+from lab.kernel.sockets.sock_diag import Located, SocketDiag, UnixEntry
+from lab.tcp.address import port
 
 UNLISTED = "socket-"
 """The `id` of a socket that is in no list begins so: it is of another kind, or it was made after the list."""
@@ -79,7 +80,7 @@ class SocketIndex:
     def is_being_connected(self, inode: int) -> bool:
         """Whether a request for the listening socket is under way: SYN-RECEIVED, also with TCP_DEFER_ACCEPT."""
         listener = self.tcp(inode)
-        return listener is not None and port_of(listener.entry.local) in listener.diag.requested_ports()
+        return listener is not None and port(listener.entry.local) in listener.diag.requested_ports()
 
     def unix(self, inode: int) -> UnixEntry | None:
         entry = self._unix.get(inode)

@@ -10,13 +10,11 @@ from lab.evidence import SocketSample
 from lab.proof.stack.history import history_of
 from lab.proof.stack.in_flight import flight_of, in_motion
 from lab.proof.stack.ruling import Ruling, end_of, yes
+from lab.proof.stack.traits import JIFFIES_MS
 from lab.reason import Qualifier, Reason, Why
 
 EXCHANGE_MS = 100
 """An acknowledgment this long after the last data, and a whole RTO after it, answers a probe."""
-
-JIFFIES_MS = 10
-"""Rounding of two ages at HZ=100."""
 
 MAX_WSCALE = 14
 """RFC 7323, 2.3: the coarsest unit of a window is 16 KiB."""

@@ -15,7 +15,7 @@ from dataclasses import replace
 from lab.evidence import SocketSample
 from lab.forecast import INIT_CWND, SHARED_INFO, SK_BUFF
 from lab.proof.stack.ruling import Argument, Possible, Ruling, end_of, yes
-from lab.proof.stack.traits import MAX_TCP_HEADERS, KernelTraits
+from lab.proof.stack.traits import JIFFIES_MS, MAX_TCP_HEADERS, KernelTraits
 from lab.reason import Qualifier, Reason, Why
 
 BBR_PROBE_RTT_CWND = 4
@@ -27,8 +27,6 @@ LARGEST_GSO = 1 << 19
 """Bytes: no skb is larger (GSO_MAX_SIZE), so pacing waits no longer than it takes to send so much."""
 LEAST_OVERHEAD = 640
 """Bytes that a packet takes of a send buffer beside its payload, at least: 832 on Linux 6.18, 1280 on 5.10."""
-JIFFIES_MS = 10
-"""Rounding of an age at HZ=100."""
 
 
 def has_room(queued: int, sndbuf: int) -> bool:

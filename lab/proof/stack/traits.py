@@ -9,8 +9,10 @@ from lab.forecast import MAX_TCP_HEADER
 
 MAX_TCP_HEADERS = (MAX_TCP_HEADER, 320)
 """Bytes: without and with CONFIG_WLAN."""
-FIRST_GAP_MS = 200
+RTO_MIN_MS = 200
 """TCP_RTO_MIN."""
+JIFFIES_MS = 10
+"""Rounding of an age, or of two, at HZ=100."""
 GIVING_UP = {"tcp_retries2": 15, "tcp_invalid_ratelimit": 500, "tcp_rto_max_ms": 120_000}
 """The sysctls by which a connection is given up, with their defaults."""
 
@@ -47,6 +49,12 @@ class KernelTraits:
 
 UNKNOWN_KERNEL = KernelTraits()
 
+
+def headers(known: int | None) -> tuple[int, ...]:
+    """What MAX_TCP_HEADER may be."""
+    return MAX_TCP_HEADERS if known is None else (known,)
+
+
 DROPS_BEYOND_WINDOW = ((6, 17), (7, 0))
 """Since, and below: from 7.0 on tcp_sequence() takes what lies below the largest edge ever offered."""
 
@@ -66,5 +74,5 @@ def gives_up(*ends: Mapping[str, str]) -> bool:
     """
     given = {key: [int(end.get(key, default)) for end in ends] or [default] for key, default in GIVING_UP.items()}
     longest_ms = min(given["tcp_rto_max_ms"])
-    probed_ms = sum(min(FIRST_GAP_MS << each, longest_ms) for each in range(min(given["tcp_retries2"])))
+    probed_ms = sum(min(RTO_MIN_MS << each, longest_ms) for each in range(min(given["tcp_retries2"])))
     return max(given["tcp_invalid_ratelimit"]) > min(probed_ms, 2 * longest_ms)

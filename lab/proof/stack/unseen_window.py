@@ -11,11 +11,8 @@ from lab.proof.stack.closed_window import stays_closed, was_answered
 from lab.proof.stack.history import history_of
 from lab.proof.stack.in_flight import flight_of, received_unacked
 from lab.proof.stack.ruling import Ruling, end_of, unknown, yes
-from lab.proof.stack.traits import KernelTraits
+from lab.proof.stack.traits import RTO_MIN_MS, KernelTraits
 from lab.reason import Qualifier, Reason, Why
-
-LEAST_WAY_MS = 200
-"""TCP_RTO_MIN. A window update may be under way for a whole round trip, which the RTO exceeds."""
 
 
 def opening(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> Ruling | None:
@@ -69,9 +66,12 @@ def _rule(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tup
 
 
 def _is_as_it_was(sender: SocketSample, peer: SocketSample) -> bool:
-    """Whether samples have seen the peer's buffer unchanged since before it sent what was acknowledged last."""
+    """Whether samples have seen the peer's buffer unchanged since before it sent what was acknowledged last.
+
+    A window update may be under way for a whole round trip, which the RTO exceeds.
+    """
     history = history_of(peer)
-    way_ms = max(LEAST_WAY_MS, sender.rto_us // 1000)
+    way_ms = max(RTO_MIN_MS, sender.rto_us // 1000)
     return history is not None and history.unchanged_ms >= sender.last_ack_recv_ms + way_ms
 
 
