@@ -473,7 +473,15 @@ class Settings:
     @property
     def wmem_max(self) -> int | None:
         """tcp_wmem[2]; None: not read."""
-        text = self.sysctls.get("tcp_wmem")
+        return self._largest("tcp_wmem")
+
+    @property
+    def rmem_max(self) -> int | None:
+        """tcp_rmem[2]; None: not read."""
+        return self._largest("tcp_rmem")
+
+    def _largest(self, key: str) -> int | None:
+        text = self.sysctls.get(key)
         return int(text.split()[2]) if text else None
 
     @property

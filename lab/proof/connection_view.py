@@ -169,6 +169,7 @@ class ConnectionView:
         return KernelTraits(
             wmem_max=None if evidence.settings_of else largest,
             wmem_max_of=self._of_sockets(lambda settings: settings.wmem_max or None),
+            rmem_max_of=self._of_sockets(lambda settings: settings.rmem_max),
             adv_win_scale_of=self._of_sockets(lambda each: each.adv_win_scale) if evidence.adv_win_scale_counts else {},
             max_tcp_headers=headers(evidence.max_tcp_header),
             drops_beyond_window=drops_beyond_window(evidence.release),

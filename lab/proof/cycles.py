@@ -66,7 +66,7 @@ def waiters_on_cycle(stuck: Conditions, cycle: Cycle) -> tuple[WaitForEdge, ...]
 
 
 def reachable(stuck: Conditions, start: Iterable[Thread]) -> frozenset[Thread]:
-    """All threads that must stay stuck if the threads of `start` are to stay stuck, these included."""
+    """`start`, and all threads that could free one of them, directly or through others."""
     found = set(start)
     front = list(found)
     while front:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lab.evidence import Evidence
 from lab.proof.account import SUMS
+from lab.proof.premises import ALWAYS
 from lab.reason import Why
 from lab.report import forecast, page
 from lab.report.conclusion import colour, conclusion, explanation
@@ -171,7 +172,9 @@ def _proof(verdict: Verdict) -> Table:
     table.add_column(width=11)
     for nth, argument in enumerate(verdict.arguments):
         table.add_row("" if nth else " proof", plain(words(argument)))
-    table.add_row("" if verdict.arguments else " proof", f"stands on {len(verdict.premises)} premises: {PROOF_PAGE}")
+    own = [each for each in verdict.premises if each not in ALWAYS]
+    stands = f"stands on what every proof does, and on {', '.join(own)}" if own else "stands on what every proof does"
+    table.add_row("" if verdict.arguments else " proof", f"{stands}: {PROOF_PAGE}")
     return table
 
 

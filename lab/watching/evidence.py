@@ -34,7 +34,7 @@ from lab.spec import Pair, Role
 from lab.watching.connections import WatchedConnection
 from lab.watching.namespaces import Namespaces
 
-SYSCTLS = ("tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
+SYSCTLS = ("tcp_rmem", "tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
 MAX_SNAPSHOT = 64
 """Connections in one snapshot."""
 

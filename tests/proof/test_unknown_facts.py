@@ -158,7 +158,7 @@ SMALL_WINDOW = pair(
     ),
     settings=LARGE, max_tcp_header=256,
 )  # fmt: skip
-UNREAD: Facts = {"rcv_wnd": 1024, "rqueue": 3000}
+UNREAD: Facts = {"rcv_wnd": 1024, "rqueue": 3000, "rcvbuf_locked": True}
 DEEP = pair(client(snd_wnd=1024, wqueue=13_000, notsent_bytes=11_976, unacked=1), server(**UNREAD))
 BOUNDED = pair(
     client(snd_wnd=1024, wqueue=77_000, notsent_bytes=75_976, unacked=1, wmem_queued=77_000, sndbuf=46_080,
@@ -425,6 +425,8 @@ FACTS: dict[str, tuple[Fact, ...]] = {
     "capacity": (
         Fact("SocketSample.rqueue", DEEP, far(rqueue=0), "offers a window"),
         Fact("SocketSample.rcvbuf", DEEP, far(rcvbuf=16_384), "offers a window"),
+        Fact("SocketSample.rcvbuf_locked", DEEP, far(rcvbuf_locked=None), "offers a window"),
+        Fact("SocketSample.rcv_wscale", DEEP, far(rcv_wscale=None), "offers a window"),
         Fact("SocketSample.rcv_wnd", DEEP, far(rcv_wnd=None), "has not yet heard"),
         Fact("Settings.sysctls", BOUNDED, whole(settings=LARGE), "offers a window"),
     ),

@@ -83,6 +83,13 @@ EDITS = (
     ),
     Edit(
         "equal-switches",
+        "the counters are read before the call",
+        "lab/kernel/processes/threads.py",
+        "        call = self._read_call()\n        status = os.pread(self._status, USUAL_STATUS, 0)\n",
+        "        status = os.pread(self._status, USUAL_STATUS, 0)\n        call = self._read_call()\n",
+    ),
+    Edit(
+        "equal-switches",
         "a thread in the same call did not run",
         _THREADS,
         "if (first.syscall, first.args, first.switches) != (second.syscall, second.args, second.switches):",
@@ -449,8 +456,8 @@ EDITS = (
         "send-buffer-growth",
         "bbr keeps its least window",
         _STACK + "send_buffer.py",
-        '.startswith("bbr") and sender.snd_cwnd <= BBR_PROBE_RTT_CWND:',
-        '.startswith("bbr") and False:',
+        'sender.congestion == "bbr" and sender.snd_cwnd <= BBR_PROBE_RTT_CWND\n',
+        "False\n",
     ),
     Edit(
         "silly-window",
@@ -472,6 +479,27 @@ EDITS = (
         _STACK + "capacity.py",
         " + received_unacked(sender, peer)[1]\n",
         "\n",
+    ),
+    Edit(
+        "capacity",
+        "a receive buffer grows by reads alone",
+        _STACK + "traits.py",
+        "return None if rmem_max is None else max(receiver.rcvbuf, rmem_max)",
+        "return receiver.rcvbuf",
+    ),
+    Edit(
+        "capacity",
+        "a window is not rounded up",
+        _STACK + "capacity.py",
+        " + unit_of(peer)",
+        "",
+    ),
+    Edit(
+        "send-buffer-growth",
+        "every congestion control is one that is known",
+        _STACK + "send_buffer.py",
+        "if bbr_rests or sender.congestion not in KNOWN_CONGESTION:",
+        "if bbr_rests:",
     ),
     Edit(
         "ack-starvation",

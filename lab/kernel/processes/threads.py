@@ -71,14 +71,19 @@ class TrackedThread:
             return None
 
     def read(self) -> bool:
-        """Read its line again. True if the line differs from the one before. 5 us."""
+        """Read its line again. True if the line differs from the one before. 5 us.
+
+        The call comes before the counters. The kernel tells a call only once the thread has left the processor
+        (wait_task_inactive()), so counters that are read afterwards include that switch. The other way round, 55 of
+        100,000 threads that ran looked as if they had not: __schedule() counts a switch after the state is S.
+        """
+        call = self._read_call()
         status = os.pread(self._status, USUAL_STATUS, 0)
         if (found := _STATUS.search(status)) is None:
             status = os.pread(self._status, LONGEST_STATUS, 0)
             found = _STATUS.search(status)
         if found is None:
             raise ProcessLookupError
-        call = self._read_call()
         raw = (found[1] + b" " + found[2] + b" " + found[3], call)
         if raw == self._raw:
             return False

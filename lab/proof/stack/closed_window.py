@@ -13,11 +13,11 @@ from lab.proof.stack.ruling import Ruling, end_of, yes
 from lab.proof.stack.traits import JIFFIES_MS
 from lab.reason import Qualifier, Reason, Why
 
-EXCHANGE_MS = 100
-"""An acknowledgment this long after the last data, and a whole RTO after it, answers a probe."""
-
 MAX_WSCALE = 14
 """RFC 7323, 2.3: the coarsest unit of a window is 16 KiB."""
+
+EXCHANGE_MS = 100
+"""An acknowledgment this long after the last data, and a whole RTO after it, answers a probe."""
 
 
 def opening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
@@ -91,7 +91,7 @@ def _has_a_ratio(receiver: SocketSample) -> bool:
 
 
 def stays_closed(receiver: SocketSample) -> bool:
-    """The two tests of __tcp_select_window(), so strict that no hidden number can turn them.
+    """The two tests of __tcp_select_window(), strict enough to hold whatever scaling_ratio is.
 
     The kernel multiplies both sides by the same ratio (scaling_ratio) and rounds; hence 17 for its 16. Its mss is at
     most the full window, which window_clamp keeps above a third of the buffer; hence the quarter.
@@ -101,16 +101,20 @@ def stays_closed(receiver: SocketSample) -> bool:
     return short and _is_below_the_clamp(receiver)
 
 
+def unit_of(receiver: SocketSample) -> int:
+    """Bytes: what the window in a segment is counted in, or the coarsest that it may be."""
+    return 1 << (MAX_WSCALE if receiver.rcv_wscale is None else receiver.rcv_wscale)
+
+
 def _is_below_the_clamp(receiver: SocketSample) -> bool:
     """Whether __tcp_select_window() makes its tests at all: it does below half of TCP_WINDOW_CLAMP.
 
     What keeps a window closed is less than a sixteenth of the buffer, or than a segment, rounded up to its unit.
     """
     clamp = receiver.window_clamp
-    unit = 1 << (MAX_WSCALE if receiver.rcv_wscale is None else receiver.rcv_wscale)
     if clamp is None:
         return False
-    most = min(free_of(receiver), max(receiver.rcvbuf // 16, receiver.rcv_mss) + unit)
+    most = min(free_of(receiver), max(receiver.rcvbuf // 16, receiver.rcv_mss) + unit_of(receiver))
     return 2 * most < clamp and receiver.rcv_mss <= clamp
 
 

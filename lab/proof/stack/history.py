@@ -92,9 +92,9 @@ def saw_close(opened: Sample, sample: Sample) -> bool:
 def _may_retry(samples: Samples) -> bool:
     """False once nothing has been written for RETRY_NS, or if a sample since the last byte saw the buffer full.
 
-    Before it sleeps tcp_sendmsg() pushes, and that fills the first waiting packet from those behind it and frees what
-    it has emptied (tcp_grow_skb()). If that makes room, sk_stream_wait_memory() takes it that the system is short of
-    memory, and tries again after up to HZ/5: measured in proxies with squeezed buffers, up to 203 ms later.
+    Before it sleeps tcp_sendmsg_locked() pushes. That fills the first waiting packet from those behind it, and frees
+    what it has emptied (tcp_grow_skb()). If that makes room, sk_stream_wait_memory() takes it that the system is short
+    of memory, and tries again after up to HZ/5: measured in proxies with squeezed buffers, up to 203 ms later.
     """
     now = samples[-1]
     since = [each for each in samples if written_by(each) == written_by(now)]

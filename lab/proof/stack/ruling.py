@@ -18,7 +18,7 @@ class Possible(StrEnum):
 
 
 class Argument(StrEnum):
-    """What excludes that the stacks move anything: one file of this package each."""
+    """Which argument excludes that the stacks move anything."""
 
     CLOSED_WINDOW = "closed-window"
     SILLY_WINDOW = "silly-window"

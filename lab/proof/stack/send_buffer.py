@@ -18,6 +18,8 @@ from lab.proof.stack.ruling import Argument, Possible, Ruling, end_of, yes
 from lab.proof.stack.traits import JIFFIES_MS, MAX_TCP_HEADERS, KernelTraits
 from lab.reason import Qualifier, Reason, Why
 
+KNOWN_CONGESTION = frozenset({"cubic", "reno", "bbr"})
+"""What these do to cwnd and the send buffer is known. A BPF program or a module may do anything (sndbuf_expand())."""
 BBR_PROBE_RTT_CWND = 4
 """Segments, bbr's minimum: at that it may return to any cwnd of before, by an answered probe alone."""
 UNBOUNDED = 1 << 31
@@ -77,11 +79,12 @@ def pacing_is_over(sender: SocketSample) -> bool:
 
 
 def largest_sndbuf(sender: SocketSample, peer: SocketSample, kernel: KernelTraits, rise: int = 0) -> int:
-    """How far it may still be raised while cwnd rises by `rise` segments, and not at all if nothing is acknowledged."""
+    """How far it may still be raised. `rise`: segments that cwnd may grow by, 0 if nothing will be acknowledged."""
     wmem_max = kernel.largest_wmem(sender)
     if is_fixed(sender, kernel) or (wmem_max is not None and sender.sndbuf >= wmem_max):
         return sender.sndbuf
-    if (sender.congestion or "bbr").startswith("bbr") and sender.snd_cwnd <= BBR_PROBE_RTT_CWND:
+    bbr_rests = sender.congestion == "bbr" and sender.snd_cwnd <= BBR_PROBE_RTT_CWND
+    if bbr_rests or sender.congestion not in KNOWN_CONGESTION:
         return UNBOUNDED if wmem_max is None else wmem_max
     # What is in flight was refused, and stays so. Then cwnd does not rise: tcp_may_raise_cwnd() and bbr_set_cwnd() ask
     # for newly acknowledged data, and tcp_process_loss() undoes a time-out only when SND.UNA advances or new data is
@@ -122,10 +125,9 @@ def _steps(sender: SocketSample, announced: int | None = None, headers: tuple[in
     A charge is a power of two and an sk_buff. The MSS that counts is the one that the peer has `announced`, or the one
     that is sent, if that is larger. Where the first is not known: all powers from the second on.
     """
-    bbr = sender.congestion is not None and sender.congestion.startswith("bbr")
-    factors = [2, 3] if sender.congestion is None else [3] if bbr else [2]
+    factor = 3 if sender.congestion == "bbr" else 2
     least = 1 << (sender.snd_mss + headers[0] + SHARED_INFO - 1).bit_length()
     largest = 0xFFFF if announced is None else max(announced + TIMESTAMPS, sender.snd_mss)
     most = 1 << (largest + headers[-1] + SHARED_INFO - 1).bit_length()
     powers = [1 << shift for shift in range(least.bit_length() - 1, most.bit_length())]
-    return [factor * (power + SK_BUFF) for factor in factors for power in powers]
+    return [factor * (power + SK_BUFF) for power in powers]

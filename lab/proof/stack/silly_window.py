@@ -8,14 +8,11 @@ from lab.evidence import SocketSample
 from lab.proof.stack.closed_window import free_of, stays_shut_after
 from lab.proof.stack.in_flight import received_unacked
 from lab.proof.stack.ruling import Argument, Ruling
-from lab.proof.stack.send_buffer import BBR_PROBE_RTT_CWND, largest_sndbuf, pacing_is_over, sealed
+from lab.proof.stack.send_buffer import BBR_PROBE_RTT_CWND, KNOWN_CONGESTION, largest_sndbuf, pacing_is_over, sealed
 from lab.proof.stack.traits import KernelTraits
 
 ROUND_ONE_PACKET = 8192
 """Bytes that one packet may take of a receive buffer beside its payload: the pages that a driver fills it into."""
-
-KNOWN_CONGESTION = frozenset({"cubic", "reno", "bbr"})
-"""What one more acknowledged packet does to cwnd is known of these."""
 
 RISE = 2
 """Segments: at most so far cwnd rises for one more packet (tcp_slow_start(), tcp_cong_avoid_ai(), bbr_set_cwnd())."""

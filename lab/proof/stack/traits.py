@@ -25,6 +25,8 @@ class KernelTraits:
     """tcp_wmem[2], in bytes, of any socket of which it is not known; the larger, where the two ends differ."""
     wmem_max_of: Mapping[int, int] = field(default_factory=dict)
     """tcp_wmem[2] of the socket's own namespace, by inode."""
+    rmem_max_of: Mapping[int, int] = field(default_factory=dict)
+    """tcp_rmem[2] of the socket's own namespace, by inode."""
     drops_beyond_window: bool = False
     """It drops a segment that ends beyond the window of now, acknowledgment and all (premises: ack-starvation)."""
     max_tcp_headers: tuple[int, ...] = MAX_TCP_HEADERS
@@ -41,6 +43,13 @@ class KernelTraits:
     def largest_wmem(self, sender: SocketSample) -> int | None:
         """tcp_wmem[2] for this socket, or more; None: not known."""
         return self.wmem_max_of.get(sender.inode, self.wmem_max)
+
+    def largest_rcvbuf(self, receiver: SocketSample) -> int | None:
+        """What its receive buffer may come to without a read; None: not known."""
+        if receiver.rcvbuf_locked:
+            return receiver.rcvbuf
+        rmem_max = self.rmem_max_of.get(receiver.inode)
+        return None if rmem_max is None else max(receiver.rcvbuf, rmem_max)
 
     def notsent_lowat(self, sender: SocketSample) -> int | None:
         """The limit of its unsent bytes; None: not known."""

@@ -71,6 +71,15 @@ def test_a_window_that_was_seen_to_close_needs_no_answered_probe() -> None:
     assert found.qualifiers == (), "whenever SO_RCVBUF was set"
 
 
+def test_a_window_taken_back_for_want_of_memory_opens_again() -> None:
+    """ICSK_ACK_NOMEM: the packet is dropped, and the window is 0 at once, whatever is free."""
+    short = server(rcv_mss=1448, rmem_alloc=8192 - 2032, rcvbuf_locked=True, drops=1)
+    seen = tuple(replace(each, drops=0) for each in earlier(short, closed=True)[:3])
+    assert [each.rcv_wnd for each in seen[1:]] == [384, 384]
+    assert could_write(client(), replace(short, earlier=seen)).possible is Possible.YES
+    assert could_write(client(), replace(short, earlier=seen, drops=0)).possible is Possible.NO, "it closed by itself"
+
+
 def test_above_half_of_the_largest_window_no_free_space_is_too_little() -> None:
     wide = server(rcvbuf=1 << 20, rcv_mss=1448, rmem_alloc=(1 << 20) - 60_000)
     assert could_write(client(), replace(wide, window_clamp=700_000)).possible is Possible.NO

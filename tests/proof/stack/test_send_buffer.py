@@ -3,6 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from lab.proof.stack import could_write
 from lab.proof.stack.ruling import Possible
 from lab.proof.stack.send_buffer import LARGEST_GSO, LEAST_OVERHEAD, pacing_is_over
@@ -76,11 +78,10 @@ def test_pacing_is_over_once_the_largest_packet_has_had_its_time() -> None:
 
 
 def test_a_send_buffer_at_its_target_does_not_grow() -> None:
-    """2 x 36 x 2304; without the name of the congestion control it may be bbr, which gives three charges a segment."""
+    """2 x 36 x 2304; bbr gives three charges a segment."""
     at_target = client(sndbuf=165_888, wmem_queued=165_888, snd_cwnd=36, sndbuf_locked=False)
     assert could_write(at_target, server(advmss=1448), ONE_STEP).queue_full
-    unknown = replace(at_target, congestion=None)
-    assert not could_write(unknown, server(advmss=1448), ONE_STEP).queue_full
+    assert not could_write(replace(at_target, congestion="bbr"), server(advmss=1448), ONE_STEP).queue_full
 
 
 def test_a_send_buffer_that_memory_pressure_has_cut_grows_again() -> None:
@@ -170,6 +171,16 @@ def test_bbr_at_its_least_may_return_to_any_window_of_before() -> None:
     assert not could_write(above, peer, replace(ONE_STEP, wmem_max=46_080)).queue_full, "it keeps what it has"
     assert could_write(sender, server(), KernelTraits(wmem_max=69_120)).possible is Possible.NO
     assert could_write(sender, server()).possible is Possible.YES
+
+
+@pytest.mark.parametrize("congestion", ["vegas", "bbr2", None])
+def test_a_congestion_control_that_is_not_known_may_come_to_any_window(congestion: str | None) -> None:
+    """A BPF program or a module may set cwnd when it likes, and has a word in the send buffer (sndbuf_expand())."""
+    sender = client(sndbuf=69_120, wmem_queued=69_120, congestion=congestion, sndbuf_locked=False)
+    peer = server(advmss=1448)
+    assert could_write(replace(sender, congestion="cubic"), peer, ONE_STEP).excluded
+    assert not could_write(sender, peer, ONE_STEP).excluded
+    assert could_write(sender, peer, replace(ONE_STEP, wmem_max=69_120)).excluded
 
 
 def test_too_many_unsent_bytes_keep_a_writer_waiting_behind_a_closed_window() -> None:
