@@ -16,7 +16,7 @@ from lab.proof.premises import TABLE
 from lab.remedy import Effect
 from lab.spec import Grade, Outcome
 from lab.verdict import Verdict
-from tests.commanded import environment
+from tests.commanded import environment, lab
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
@@ -295,6 +295,19 @@ def test_every_command_has_its_help_on_the_page_of_commands(command: str) -> Non
 def test_every_key_of_a_verdict_is_explained() -> None:
     for key in fields(Verdict):
         assert f"`{key.name}`" in PAGES["docs/json.md"] or key.name == "arguments"
+
+
+@pytest.mark.parametrize(
+    "command", ["list", "limits", "forecast", "doctor", "run --payload 32", "judge tests/captures/one-sided.pcap.gz"]
+)
+def test_every_key_of_a_document_is_explained(command: str, tmp_path: Path) -> None:
+    said = lab(*command.split(), "--format", "json", LAB_RUNS=str(tmp_path))
+    assert said.code == 0
+    keys = set(said.json)
+    for listed in said.json.values():
+        if isinstance(listed, list) and listed and isinstance(listed[0], dict) and "outcome" not in listed[0]:
+            keys |= set(listed[0])
+    assert {key for key in keys if f"`{key}`" not in PAGES["docs/json.md"]} == set()
 
 
 def test_every_class_of_remedy_is_explained() -> None:
