@@ -51,7 +51,7 @@ def _freezes() -> Iterator[Row]:
     says = "the other deadlock: both wait for the other's first byte"
     yield Row(says, f"{other.outcome}, all queues empty", other.outcome is Outcome.READ_READ)
     for name, says, accepted, processed in (
-        ("upper", "upper: with 1 GiB client and server wait for each other for ever", 1399600, 688032),
+        ("upper", "upper: with 1 GiB client and server wait for each other forever", 1399600, 688032),
         ("echo", "echo: with 10 MiB both are stuck in send()", 164864, None),
     ):
         verdict = _verdict(RunOptions(scenario=name))

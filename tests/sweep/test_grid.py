@@ -107,6 +107,6 @@ def test_a_key_in_a_comment_does_not_mislead_the_line() -> None:
         parsed("# ip = 4\npayload = 1 # ip = 7\nip = 7\n")
 
 
-def test_the_readmes_grid_means_what_its_picture_shows() -> None:
-    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+def test_the_pages_grid_means_what_its_picture_shows() -> None:
+    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/sweeps.md").read_text(), re.DOTALL)
     assert len(points(text)) == 720
