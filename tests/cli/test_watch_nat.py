@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,10 +14,10 @@ import pytest
 from lab.kernel.place.netns import Namespace, program_in
 from tests import nat
 from tests.commanded import ROOT
+from tests.waiting import LIMIT_S, seen
 
 pytestmark = pytest.mark.xdist_group("nat")
 
-LIMIT_S = 60
 WATCH = [sys.executable, "-m", "lab", "watch", "--once", "--format", "json"]
 SMALL = """
 import socket, sys
@@ -91,13 +90,12 @@ def watched(*arguments: str, before: tuple[str, ...] = ()) -> tuple[int, list[di
 
 def until(outcome: str, *arguments: str) -> tuple[int, dict[str, Any]]:
     """The only connection, once it is so and, if it is a deadlock, proven: TCP's own last moves take half a second."""
-    end = time.monotonic() + 30
-    while True:
-        code, (found,) = watched(*arguments)
-        if found["outcome"] == outcome and found["grade"] in ("proven", "qualified", None):
-            return code, found
-        assert time.monotonic() < end, json.dumps(found)[:3000]
-        time.sleep(0.2)
+
+    def is_so(said: tuple[int, list[dict[str, Any]]]) -> bool:
+        return all(each["outcome"] == outcome and each["grade"] in ("proven", "qualified", None) for each in said[1])
+
+    code, (found,) = seen(lambda: watched(*arguments), is_so)
+    return code, found
 
 
 @pytest.mark.parametrize(("ip", "masquerade"), [(4, False), (4, True), (6, False), (6, True)])

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +13,8 @@ from lab.kernel.snapshots import IT_RAN, SnapshotTaker, Target
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.spec import Pair, Role
 from tests.kernel.hosts import ADDRESSES
-from tests.kernel.sleepers import LIMIT_S, Sleeper, sleeper
+from tests.kernel.sleepers import Sleeper, sleeper
+from tests.waiting import at_rest, seen
 
 SERVER = """
 l = socket.create_server(("{host}", 0)); say(l.getsockname()[1]); s, _ = l.accept()
@@ -56,20 +56,12 @@ def played(client: str, server: str, hosts: Pair[Namespace] | None = None) -> It
 
 def settled(taker: SnapshotTaker, programs: Pair[Sleeper], calls: Pair[str], still_s: float = 0.06) -> Snapshot:
     """The first snapshot in which both sleep in these calls, and nobody has run and no byte has moved for so long."""
-    end = time.monotonic() + LIMIT_S
-    last: object = None
-    since = time.monotonic()
-    while time.monotonic() < end:
-        snapshot = taker.take()
-        now = (lines(snapshot.threads_after), queues(snapshot))
+
+    def asleep(snapshot: Snapshot) -> bool:
         inside = {(t.pid, t.syscall) for t in snapshot.threads_after}
-        asleep = all((programs[role].pid, calls[role]) in inside for role in Role)
-        if now != last or not asleep:
-            last, since = now, time.monotonic()
-        elif time.monotonic() - since >= still_s:
-            return snapshot
-        time.sleep(0.01)
-    raise AssertionError("they do not come to rest")
+        return all((programs[role].pid, calls[role]) in inside for role in Role)
+
+    return at_rest(taker.take, still_s, key=lambda shot: (lines(shot.threads_after), queues(shot)), ready=asleep)
 
 
 def lines(threads: tuple[ThreadSample, ...]) -> list[object]:
@@ -236,10 +228,7 @@ threading.Thread(target=change, daemon=True).start(); p.poll()
         settled(taker, programs, Pair("epoll_wait", "recvfrom"))
         assert kinds(taker.take(), "epoll_wait") == {"socket"}
         os.kill(programs.client.pid, signal.SIGUSR1)
-        end = time.monotonic() + LIMIT_S
-        while kinds(taker.take(), "epoll_wait") != {"socket", "pipe"}:
-            assert time.monotonic() < end
-            time.sleep(0.002)
+        seen(lambda: kinds(taker.take(), "epoll_wait"), lambda now: now == {"socket", "pipe"})
 
 
 def kinds(snapshot: Snapshot, call: str) -> set[str]:
@@ -265,10 +254,7 @@ def test_a_holder_that_comes_later_is_found_by_a_fresh_search() -> None:
     with played(FROZEN_CLIENT, forking + FROZEN_SERVER) as (taker, programs):
         settled(taker, programs, BOTH_ASLEEP)
         os.kill(programs.server.pid, signal.SIGUSR1)
-        end = time.monotonic() + LIMIT_S
-        while len({t.pid for t in taker.take_all(fresh=True)[0].threads_after}) != 3:
-            assert time.monotonic() < end
-            time.sleep(0.002)
+        seen(lambda: {t.pid for t in taker.take_all(fresh=True)[0].threads_after}, lambda now: len(now) == 3)
         kill_children(programs.server.pid)
 
 

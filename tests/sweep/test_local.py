@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ from lab.kernel.procfs import children_of, descendants
 from lab.sweep.local import AT_MOST, Spare, play_all
 from lab.sweep.row import Row
 from tests.sweep.swept import SQUEEZED, points
+from tests.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -62,8 +62,7 @@ def test_a_worker_that_is_killed_leaves_a_row_that_says_so_and_another_takes_its
 
 def _kill_a_child() -> None:
     """The worker, once it plays: it has started both hosts, and they the two programs."""
-    while not (playing := [child for child in children_of(os.getpid()) if len(descendants(child)) == 5]):
-        time.sleep(0.01)
+    playing = until(lambda: [child for child in children_of(os.getpid()) if len(descendants(child)) == 5])
     os.kill(playing[0], signal.SIGKILL)
 
 

@@ -26,7 +26,8 @@ from lab.watching.namespaces import (
     start_time,
 )
 from tests.kernel.hosts import descriptors
-from tests.watching.watched import connected, loopback, program, until
+from tests.waiting import until
+from tests.watching.watched import connected, loopback, program
 
 
 @pytest.fixture

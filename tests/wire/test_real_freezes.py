@@ -6,7 +6,6 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from lab.tcp.frame import Frame, dissect
 from lab.tcp.segment import ControlBits, Segment
 from lab.wire.comments import frame_comments
 from lab.wire.witness import WireWitness, witness
+from tests.waiting import LIMIT_S
 from tests.wire.wire_flows import SERVER
 
 T = TypeVar("T")
@@ -123,9 +123,8 @@ def hang_up(end: socket.socket) -> None:
 def capture(taker: socket.socket, enough: Callable[[WireFacts], bool]) -> Played:
     frames: list[Frame] = []
     wire = WireWitness()
-    end = time.monotonic() + 10
+    taker.settimeout(LIMIT_S)
     while not enough(facts := wire.facts()):
-        taker.settimeout(max(end - time.monotonic(), 0.001))
         data, extra, _, _ = taker.recvmsg(65600, 64)
         seconds, nanoseconds = struct.unpack("qq", extra[0][2])
         frames.append(Frame(len(frames) + 1, seconds * 10**9 + nanoseconds, len(data), data[:128]))
