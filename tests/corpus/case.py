@@ -20,8 +20,8 @@ DEFAULT: None = None
 LATE_S = 7.0
 """When the late readers come: long after any rule has been asked."""
 
-LATER_S = 20.0
-"""How long a pair is watched that has to move: more than enough for a persist timer that has backed off."""
+LATER_S = 60.0
+"""The limit within which a pair moves that has to: enough for a persist timer that has backed off on a busy machine."""
 
 LIMIT_S = 4.0
 """How long the time-outs of the cases last: asked within, ended before the watch is over."""

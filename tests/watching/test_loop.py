@@ -187,7 +187,7 @@ class Calm:
 
 
 @pytest.mark.parametrize(
-    ("takes_s", "polls"), [(0.0001, 26), (POLL_S / 4, 26), (POLL_S / 2, 26), (POLL_S, 18), (0.1, 6), (0.9, 2)]
+    ("takes_s", "polls"), [(0.0001, 27), (POLL_S / 4, 27), (POLL_S / 2, 27), (POLL_S, 18), (0.1, 6), (0.9, 2)]
 )
 def test_the_poll_ends_about_when_it_was_asked_to(takes_s: float, polls: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty a second, as long as half the time is enough for them."""
@@ -197,7 +197,7 @@ def test_the_poll_ends_about_when_it_was_asked_to(takes_s: float, polls: int, mo
     monkeypatch.setattr(detector, "_poller", poller)
     assert not detector.found_new_stall(0.5)
     assert poller.polls == polls
-    assert abs(clock.now_s - 0.5) <= takes_s + POLL_S or clock.now_s < 2 * takes_s + POLL_S
+    assert abs(clock.now_s - 0.5) <= 2 * takes_s + POLL_S
 
 
 def test_what_stands_as_it_was_judged_is_judged_again_after_as_long_as_it_has_stood(
