@@ -32,29 +32,32 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[Snapshot]:
     return shots
 
 
+def last_byte_ns(evidence: Evidence) -> int:
+    """When a program moved one last, as the last snapshot shows it."""
+    return max(progress.stamp_ns for progress in evidence.snapshots[-1].progress if progress)
+
+
 def stands_ns(evidence: Evidence) -> int:
-    """For how long no program has moved a byte, as the last snapshot shows it."""
-    shot = evidence.snapshots[-1] if evidence.snapshots else None
-    if shot is None or shot.progress.client is None or shot.progress.server is None:
-        return 0
-    return shot.time_ns - max(shot.progress.client.stamp_ns, shot.progress.server.stamp_ns)
+    return evidence.snapshots[-1].time_ns - last_byte_ns(evidence) if evidence.snapshots else 0
 
 
 def test_the_freeze_is_kept_from_its_first_snapshot_on(taken: list[Snapshot]) -> None:
     """So that the seal is dated well: the first of each state that lasts; then one now and then, and the last."""
-    evidence = fresh(lambda now: stands_ns(now) > 500_000_000)
-    began_ns = evidence.snapshots[-1].time_ns - stands_ns(evidence)
-    after = [shot for shot in taken if shot.time_ns >= began_ns]
-    lasting = [
-        shot
-        for before, shot, later in zip([None, *after], after, after[1:], strict=False)
-        if _state(shot) == _state(later) and (before is None or _state(before) != _state(shot))
-    ]
-    kept = [shot for shot in evidence.snapshots if shot.time_ns >= began_ns]
-    assert lasting
-    assert {shot.number for shot in lasting} <= {shot.number for shot in kept}
-    assert kept[-1] == after[-1]
-    assert len(kept) <= len(lasting) + (kept[-1].time_ns - kept[0].time_ns) // KEEP_NS + 2
+
+    def lasting(now: Evidence) -> list[Snapshot]:
+        """Those that begin a state of the freeze in which another one was taken."""
+        after = [shot for shot in taken if shot.time_ns >= last_byte_ns(now)]
+        return [
+            shot
+            for before, shot, later in zip([None, *after], after, after[1:], strict=False)
+            if _state(shot) == _state(later) and (before is None or _state(before) != _state(shot))
+        ]
+
+    evidence = fresh(lambda now: stands_ns(now) > 500_000_000 and lasting(now))
+    kept = [shot for shot in evidence.snapshots if shot.time_ns >= last_byte_ns(evidence)]
+    assert {shot.number for shot in lasting(evidence)} <= {shot.number for shot in kept}
+    assert kept[-1] == taken[-1]
+    assert len(kept) <= len(lasting(evidence)) + (kept[-1].time_ns - kept[0].time_ns) // KEEP_NS + 2
 
 
 def test_what_moves_is_kept_now_and_then() -> None:

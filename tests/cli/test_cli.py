@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from lab.version import VERSION
-from tests.commanded import LIMIT_S, ROOT, environment, is_one_line, lab
-from tests.waiting import until
+from tests.commanded import ROOT, environment, is_one_line, lab
+from tests.waiting import LIMIT_S, until
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["run", "--help"], ["judge", "-h"]])

@@ -15,11 +15,11 @@ from lab.kernel.place.sysctl import read_core
 from lab.spec import HOST_SYSCTLS
 from lab.store import load
 from tests import unprivileged
-from tests.commanded import LIMIT_S, ROOT, ending, environment, is_one_line, lab, started
+from tests.commanded import ROOT, ending, environment, is_one_line, lab, started
 from tests.killed import NO_ENGINE, killed
 from tests.played import spec_of
 from tests.testbed import lab_on_docker as on_docker
-from tests.waiting import until
+from tests.waiting import LIMIT_S, until
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("host settings")]
 

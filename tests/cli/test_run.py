@@ -16,7 +16,7 @@ from lab.cli import app
 from lab.spec import Spec
 from lab.testbed import Site, Startup, loopback
 from tests.commanded import below, ending, lab, small_disk, started
-from tests.waiting import until
+from tests.waiting import LIMIT_S, until
 
 KEYS = [
     *("outcome", "grade", "client", "server", "roles", "seal_ns", "proved_ns", "holds_until_ns", "age_s", "witnesses"),
@@ -112,14 +112,14 @@ def test_a_killed_run_can_still_be_judged(tmp_path: Path) -> None:
         until(lambda: any(path.stat().st_size for path in tmp_path.glob("*/sockets.jsonl")))
     finally:
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=LIMIT_S)
     (run,) = (path for path in tmp_path.iterdir() if not path.is_symlink())
     (judged,) = lab("judge", run, "--format", "json").json["connections"]
     assert judged["outcome"] in ("moving", "slow-reader")
     assert judged["missing"] == ["what came later: the run was killed before its end"]
     assert (judged["wire"]["frames"] > 0, judged["wire"]["dropped"]) == (True, None)
     command = ["capinfos", "-T", "-r", "-c", "-M", str(run / "wire.pcapng")]
-    counted = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()[-1]
+    counted = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT_S).stdout.split()[-1]
     assert int(counted) == judged["wire"]["frames"]
 
 

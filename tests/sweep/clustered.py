@@ -10,8 +10,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lab.kernel.procfs import children_of, descendants
-from tests.commanded import LIMIT_S, ROOT, environment
-from tests.waiting import until
+from tests.commanded import ROOT, environment
+from tests.waiting import LIMIT_S, until
 
 
 class Dask:

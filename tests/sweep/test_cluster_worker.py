@@ -10,9 +10,8 @@ import pytest
 from lab.kernel.procfs import children_of
 from lab.sweep import cluster_worker
 from lab.sweep.cluster_worker import PlayerLostError, Players
-from tests.commanded import LIMIT_S
 from tests.sweep.swept import SQUEEZED, points
-from tests.waiting import until
+from tests.waiting import LIMIT_S, until
 
 pytestmark = pytest.mark.root
 

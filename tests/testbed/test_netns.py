@@ -19,9 +19,9 @@ from lab.kernel.place.netns import Namespace
 from lab.proof.judge import judge
 from lab.spec import Outcome, Role
 from lab.testbed import catalogue, netns
-from tests.commanded import LIMIT_S, ROOT, Said, below, ending, endpoints, parent_of, started
+from tests.commanded import ROOT, Said, below, ending, endpoints, parent_of, started
 from tests.played import specified
-from tests.waiting import seen
+from tests.waiting import LIMIT_S, seen
 
 
 def devices() -> set[str]:

@@ -13,9 +13,9 @@ from lab.proof.judge import judge
 from lab.spec import Outcome
 from lab.store import load
 from tests import unprivileged
-from tests.commanded import LIMIT_S, environment
+from tests.commanded import environment
 from tests.testbed.test_loopback import FORBIDDING
-from tests.waiting import seen
+from tests.waiting import LIMIT_S, seen
 
 SQUEEZED = ("--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192", "--send-size", "1024")
 
