@@ -23,7 +23,9 @@ def test_every_point_is_a_row_with_its_verdict_and_its_forecast() -> None:
     assert sorted(row.key for row in rows) == sorted(point.key for point in wanted)
     for row in rows:
         frozen = row.payload == 1 << 20
-        assert (row.outcome, row.grade) == (("deadlock", "proven") if frozen else ("completed", None)), row
+        assert row.outcome == ("deadlock" if frozen else "completed"), row
+        # Qualified, while descriptors are on their way to any other process of this machine.
+        assert row.grade in (("proven", "qualified") if frozen else (None,)), row
         assert row.as_expected
         assert row.error is None
         assert (
