@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.kernel.procfs import descendants
+from tests.waiting import LIMIT_S
 
 ROOT = Path(__file__).parent.parent
-LIMIT_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ def lab(*arguments: str | Path, **more: str) -> Said:
 @contextmanager
 def small_disk(path: Path, size: int) -> Iterator[Path]:
     """A file system of so many bytes on the folder."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True, timeout=10)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", path], check=True, timeout=LIMIT_S)
     try:
         yield path
     finally:
-        subprocess.run(["umount", "--lazy", path], check=True, timeout=10)
+        subprocess.run(["umount", "--lazy", path], check=True, timeout=LIMIT_S)
 
 
 def is_one_line(said: Said) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from lab.kernel.place import journal
 from lab.kernel.place.sysctl import read_core
 from tests.commanded import ending, lab, started
+from tests.waiting import until
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 NO_ENGINE = "unix:///nonexistent/docker.sock"
@@ -57,9 +58,7 @@ def killed(seed: int, runs: Path, testbed: str = "netns", net: str = "198.18.100
     )  # fmt: skip
     try:
         if seed % 2:
-            deadline = time.monotonic() + 30
-            while not _noted() and lab_run.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.0005)
+            until(lambda: _noted() or lab_run.poll() is not None, pause_s=0.0005)
             instant_s = chance.expovariate(1 / 0.002)  # the writes come within a millisecond or two
         time.sleep(instant_s)
         noted = _noted()

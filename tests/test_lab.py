@@ -10,7 +10,8 @@ import pytest
 
 import lab
 from lab.errors import BadInputError, SpecError
-from tests.commanded import LIMIT_S, ROOT, environment
+from tests.commanded import ROOT, environment
+from tests.waiting import LIMIT_S
 
 
 def python(code: str, folder: Path) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commanded import LIMIT_S, ROOT, environment
+from tests.commanded import ROOT, environment
+from tests.waiting import LIMIT_S
 
 
 @pytest.mark.parametrize(

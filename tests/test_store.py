@@ -21,6 +21,7 @@ from lab.spec import Grade, Outcome, Pair, Spec
 from lab.store import SAMPLES, Run, is_run, load
 from tests.commanded import small_disk
 from tests.played import SQUEEZED, frames, keep, played, recorded, spec_of, specified, yielded
+from tests.waiting import LIMIT_S
 
 FULL: dict[str, Any] = {"capture": "full", "send_size": "1024", "snaplen": 1000}
 """A freeze with all its packets: some hundred KiB. Larger messages, as in `SQUEEZED`."""
@@ -163,7 +164,7 @@ def test_the_packets_of_the_proof_carry_comments(frozen: Path) -> None:
 
 def comments(path: Path) -> list[str]:
     command = ["tshark", "-n", "-r", str(path), "-Y", "frame.comment", "-T", "fields", "-e", "frame.comment"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT_S)
     return done.stdout.splitlines()
 
 

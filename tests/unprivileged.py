@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.commanded import LIMIT_S, ROOT, Said, environment
+from tests.commanded import ROOT, Said, environment
+from tests.waiting import LIMIT_S
 
 UID = 54321
 """Nobody's; a user namespace needs no name for it."""

@@ -265,13 +265,14 @@ def named(text: str) -> Namespace:
 
 def start_time(pid: int) -> int | None:
     """When the process started; None where /proc hides it. Raises BadInputError if there is none."""
+    start = start_of(pid)
     try:
         os.kill(pid, 0)  # knows those as well that /proc hides (hidepid), and may not be sent anything
     except (ProcessLookupError, OverflowError):
         raise BadInputError(f"no process {pid}") from None
     except PermissionError:
         pass
-    return start_of(pid)
+    return start
 
 
 def is_over(pid: int, start: int | None) -> bool:

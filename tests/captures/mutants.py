@@ -107,13 +107,13 @@ class _HangError(Exception):
 
 
 def run(folder: Path, seed: int, *, deadline: float, most: int | None = None) -> tuple[int, Failure | None]:
-    """How many mutants were judged before the deadline (time.monotonic), and the first that failed."""
+    """How many were judged until there were so many, or the deadline (time.monotonic), and the first that failed."""
     path = folder / "mutant"
     count = 0
     signal.signal(signal.SIGALRM, _hang)
     try:
         for count, data in enumerate(mutants(seed), 1):
-            if time.monotonic() > deadline or count - 1 == most:
+            if count - 1 == most or time.monotonic() > deadline:
                 return count - 1, None
             path.write_bytes(data)
             signal.alarm(HANG_S)

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from lab.version import VERSION
-from tests.commanded import LIMIT_S, ROOT, environment, is_one_line, lab
+from tests.commanded import ROOT, environment, is_one_line, lab
+from tests.waiting import LIMIT_S, until
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["run", "--help"], ["judge", "-h"]])
@@ -220,10 +220,7 @@ def test_a_signal_that_the_caller_has_chosen_to_ignore_is_ignored(number: signal
 
 def wait_until_asleep_in_a_read(pid: int) -> None:
     """Of its standard input: then all that comes before has been done."""
-    deadline = time.monotonic() + LIMIT_S
-    while Path(f"/proc/{pid}/syscall").read_text().split()[:2] != ["0", "0x0"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: Path(f"/proc/{pid}/syscall").read_text().split()[:2] == ["0", "0x0"], what="a read")
 
 
 @pytest.mark.parametrize("words", [["run", "--bad"], ["run", "--payload", "x"], ["judge", "no-such-file"]])
@@ -244,7 +241,7 @@ def test_an_error_that_nobody_can_be_told_has_its_exit_code_all_the_same(words: 
         os.close(full)
 
 
-@pytest.mark.parametrize("limit", ["-n 8", "-n 12", "-n 20", "-v 60000", "-f 10"])
+@pytest.mark.parametrize("limit", ["-n 8", "-n 12", "-n 20", "-v 50000", "-f 10"])
 def test_a_limit_of_the_caller_is_one_line_and_exit_4(limit: str, tmp_path: Path) -> None:
     """Descriptors, memory, the size of a file: of setrlimit(2)."""
     done = subprocess.run(

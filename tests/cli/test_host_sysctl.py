@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,10 +15,11 @@ from lab.kernel.place.sysctl import read_core
 from lab.spec import HOST_SYSCTLS
 from lab.store import load
 from tests import unprivileged
-from tests.commanded import LIMIT_S, ROOT, ending, environment, is_one_line, lab, started
+from tests.commanded import ROOT, ending, environment, is_one_line, lab, started
 from tests.killed import NO_ENGINE, killed
 from tests.played import spec_of
 from tests.testbed import lab_on_docker as on_docker
+from tests.waiting import LIMIT_S, until
 
 pytestmark = [pytest.mark.root, pytest.mark.xdist_group("host settings")]
 
@@ -81,11 +81,12 @@ def held(tmp_path: Path, state: str, *options: str) -> "subprocess.Popen[str]":
     """A run that holds its setting until it is ended."""
     before = read_core()
     run = started("run", *options, "--until", "proof", "--hold", "--runs", tmp_path / "runs", LAB_STATE=state)
-    deadline = time.monotonic() + LIMIT_S
-    while read_core() == before:
+
+    def is_set() -> bool:
         assert run.poll() is None, ending(run)
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        return read_core() != before
+
+    until(is_set)
     return run
 
 

@@ -14,6 +14,7 @@ import pytest
 from lab.kernel.place.netns import Namespace, program_in
 from tests.captures import recorded
 from tests.commanded import ROOT, ending, is_one_line, lab, started
+from tests.waiting import LIMIT_S
 
 NAME = b"\x1b[2J\x9b\xe2\x80\xae[red]\n"
 """Of a process: 15 bytes at most. It clears the screen, is no UTF-8, turns the direction, and ends a line."""
@@ -43,7 +44,7 @@ def frozen_pair() -> Iterator[str]:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
             yield f"/proc/{process.pid}/ns/net"
-            process.communicate("\n", timeout=10)
+            process.communicate("\n", timeout=LIMIT_S)
 
 
 def test_a_hostile_name_of_a_process_is_watched_and_escaped() -> None:

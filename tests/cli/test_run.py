@@ -4,7 +4,6 @@ import json
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from lab.cli import app
 from lab.spec import Spec
 from lab.testbed import Site, Startup, loopback
 from tests.commanded import below, ending, lab, small_disk, started
+from tests.waiting import LIMIT_S, until
 
 KEYS = [
     *("outcome", "grade", "client", "server", "roles", "seal_ns", "proved_ns", "holds_until_ns", "age_s", "witnesses"),
@@ -95,10 +95,7 @@ def test_an_interrupted_run_can_still_be_judged(tmp_path: Path) -> None:
     """What was seen until then is on disk, whole."""
     process = started("run", "healthy", "--payload", "1t", "--runs", tmp_path)
     try:
-        deadline = time.monotonic() + 30
-        while not any(path.stat().st_size for path in tmp_path.glob("*/sockets.jsonl")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: any(path.stat().st_size for path in tmp_path.glob("*/sockets.jsonl")))
         assert len(below(process.pid)) == 4
     finally:
         process.send_signal(signal.SIGINT)
@@ -112,20 +109,17 @@ def test_a_killed_run_can_still_be_judged(tmp_path: Path) -> None:
     """kill -9: nobody tidies up, and what was seen is on disk all the same."""
     process = started("run", "healthy", "--payload", "1t", "--capture", "full", "--runs", tmp_path)
     try:
-        deadline = time.monotonic() + 30
-        while not any(path.stat().st_size for path in tmp_path.glob("*/sockets.jsonl")):
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        until(lambda: any(path.stat().st_size for path in tmp_path.glob("*/sockets.jsonl")))
     finally:
         process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=LIMIT_S)
     (run,) = (path for path in tmp_path.iterdir() if not path.is_symlink())
     (judged,) = lab("judge", run, "--format", "json").json["connections"]
     assert judged["outcome"] in ("moving", "slow-reader")
     assert judged["missing"] == ["what came later: the run was killed before its end"]
     assert (judged["wire"]["frames"] > 0, judged["wire"]["dropped"]) == (True, None)
     command = ["capinfos", "-T", "-r", "-c", "-M", str(run / "wire.pcapng")]
-    counted = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.split()[-1]
+    counted = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LIMIT_S).stdout.split()[-1]
     assert int(counted) == judged["wire"]["frames"]
 
 

@@ -2,7 +2,6 @@
 
 import signal
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from lab.errors import EnvironmentLacksError
 from tests.commanded import is_one_line, lab
 from tests.sweep.killed import GRID, kill_and_go_on
 from tests.sweep.swept import SQUEEZED, Sweeping, points, table
+from tests.waiting import seen
 
 
 @pytest.mark.root
@@ -49,9 +49,12 @@ def test_ctrl_c_leaves_a_table_and_resume_makes_it_the_same_as_without(tmp_path:
     with ExitStack() as stack:
         sweeping = Sweeping(stack, tmp_path / "grid.toml", "--out", out, "--format", "json")
         log = out / "points.jsonl"
-        while not log.exists() or log.read_bytes().count(b"\n") < 3:
+
+        def rows() -> int:
             assert sweeping.process.poll() is None
-            time.sleep(0.01)
+            return log.read_bytes().count(b"\n") if log.exists() else 0
+
+        seen(rows, lambda rows: rows >= 3)
         said = sweeping.end(signal.SIGINT)
     assert (said.code, said.out) == (130, "")
     assert "--resume goes on" in said.err

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lab.cli import terminal
-from tests.commanded import LIMIT_S, ROOT
+from tests.commanded import ROOT
+from tests.waiting import LIMIT_S
 
 HOSTILE = "a\x1b[2Jb\u202ec\rd"
 

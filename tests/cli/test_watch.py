@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,8 @@ import pytest
 
 from tests import unprivileged
 from tests.commanded import ROOT
-from tests.watching.watched import LIMIT_S, crowd
+from tests.waiting import LIMIT_S, seen, until
+from tests.watching.watched import crowd
 
 
 def watch(*arguments: str) -> tuple[int, dict[str, Any]]:
@@ -86,8 +86,7 @@ def test_who_may_not_look_everywhere_is_told_so_and_what_would_decide() -> None:
         his = ["setpriv", f"--reuid={unprivileged.UID}", f"--regid={unprivileged.UID}", "--clear-groups"]
         other = subprocess.Popen([*his, "unshare", "--user", "--net", "cat"], stdin=subprocess.PIPE)
         try:
-            while os.readlink(f"/proc/{other.pid}/ns/net") == os.readlink("/proc/self/ns/net"):
-                time.sleep(0.01)
+            until(lambda: os.readlink(f"/proc/{other.pid}/ns/net") != os.readlink("/proc/self/ns/net"))
             words = ("watch", "--once", "--format", "json")
             said = unprivileged.lab(clone, *words, before=("nsenter", f"--net={folder}"))
         finally:
@@ -127,9 +126,7 @@ def test_when_the_only_process_that_is_watched_ends_it_says_so_and_ends_as_what_
         assert watching.stdout is not None
         assert len(json.loads(watching.stdout.readline())["connections"]) == 1
         os.kill(pid, signal.SIGKILL)  # and nobody waits for it yet
-        began = time.monotonic()
         _, errors = watching.communicate(timeout=LIMIT_S)
-        assert time.monotonic() - began < 3
     assert (watching.returncode, errors) == (4, f"lab: process {pid} has ended: nothing is left to watch\n")
 
 
@@ -173,13 +170,11 @@ time.sleep(1e6)
             assert len(first) == 1
             assert told(by_project) == first
             docker("restart", "--time", "0", name)
-            began = time.monotonic()
             second = told(by_name)
             assert len(second - first) == 1
             assert told(by_project) == second
             run(f"{name}-2")
             assert len(told(by_project) - second) == 1
-            assert time.monotonic() - began < 10
             docker("rm", "--force", name)
             assert by_name.stderr is not None
             said = f"lab: the container {name} has ended: watched again when it runs again\n"
@@ -230,8 +225,7 @@ def test_a_process_whose_descriptors_are_listed_and_hidden_is_none_without_conne
     less = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"]
     other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "cat"]
     with subprocess.Popen(other, stdin=subprocess.PIPE) as process:
-        while Path(f"/proc/{process.pid}/comm").read_text() != "cat\n":
-            time.sleep(0.01)
+        seen(Path(f"/proc/{process.pid}/comm").read_text, lambda name: name == "cat\n")
         command = [*less, sys.executable, "-m", "lab", "watch", "--once", "--pid", str(process.pid)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert (done.returncode, done.stdout) == (4, "")

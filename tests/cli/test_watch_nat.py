@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any
 import pytest
 
 from lab.kernel.place.netns import Namespace, program_in
+from lab.spec import Outcome
 from tests import nat
 from tests.commanded import ROOT
+from tests.waiting import LIMIT_S, seen
 
 pytestmark = pytest.mark.xdist_group("nat")
 
-LIMIT_S = 60
 WATCH = [sys.executable, "-m", "lab", "watch", "--once", "--format", "json"]
 SMALL = """
 import socket, sys
@@ -48,6 +48,7 @@ connection.sendall(b"once")
 connection.recv(4, socket.MSG_WAITALL)
 connection.recv(1)
 """
+NO_DEADLOCK = tuple(each.value for each in Outcome if each is not Outcome.DEADLOCK)
 STAYS = "print('ready', flush=True); input()"
 
 
@@ -90,14 +91,20 @@ def watched(*arguments: str, before: tuple[str, ...] = ()) -> tuple[int, list[di
 
 
 def until(outcome: str, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """The only connection, once it is so and, if it is a deadlock, proven: TCP's own last moves take half a second."""
-    end = time.monotonic() + 30
-    while True:
-        code, (found,) = watched(*arguments)
-        if found["outcome"] == outcome and found["grade"] in ("proven", "qualified", None):
-            return code, found
-        assert time.monotonic() < end, json.dumps(found)[:3000]
-        time.sleep(0.2)
+    """The only connection, once it is so and, if it is a deadlock, proven: TCP's own last moves take half a second.
+
+    Until then it is called anything but a deadlock that it is not.
+    """
+
+    def is_so(said: tuple[int, list[dict[str, Any]]]) -> bool:
+        _, connections = said
+        assert all(each["outcome"] in (outcome, *NO_DEADLOCK) for each in connections), connections
+        return [each["outcome"] for each in connections] == [outcome] and all(
+            each["grade"] in ("proven", "qualified", None) for each in connections
+        )
+
+    code, (found,) = seen(lambda: watched(*arguments), is_so)
+    return code, found
 
 
 @pytest.mark.parametrize(("ip", "masquerade"), [(4, False), (4, True), (6, False), (6, True)])
@@ -124,7 +131,7 @@ def test_a_healthy_pair_is_none_by_its_published_port_or_by_the_one_behind_it() 
             assert code == 0
             pids.add((found["client"], found["server"]))
         assert len(pids) == 1
-        assert watched("--pid", str(client))[0] == 0
+        assert until("read-read", "--pid", str(client))[0] == 0
 
 
 def test_who_may_not_ask_the_nat_says_what_is_needed() -> None:

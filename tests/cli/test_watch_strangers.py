@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.testbed.lab_on_docker import LIMIT_S, ROOT, environment
+from tests.waiting import seen
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.xdist_group("docker")]
 
@@ -29,7 +29,7 @@ with socket.create_server(("", {PORT})) as listener:
 """
 ASKS = f"""
 import socket, time
-for _ in range(100):
+while True:
     try:
         connection = socket.create_connection(("serves", {PORT}))
         break
@@ -87,13 +87,8 @@ def said(command: list[str]) -> tuple[int, list[dict[str, Any]]]:
 
 def until_it_stands(look: Callable[[], tuple[int, list[dict[str, Any]]]], code: int) -> list[dict[str, Any]]:
     """Containers start in their own time, and TCP's own last moves take half a second."""
-    end = time.monotonic() + 30
-    while True:
-        found, connections = look()
-        if (found == code and connections) or time.monotonic() > end:
-            assert found == code, connections
-            return connections
-        time.sleep(0.2)
+    _, connections = seen(look, lambda said: said[0] == code and said[1], pause_s=0.2)
+    return connections
 
 
 def test_it_is_found_from_the_host_and_from_the_controller_s_image(frozen: bool) -> None:

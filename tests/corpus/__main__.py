@@ -15,13 +15,15 @@ from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 from tests.corpus import matrix
-from tests.corpus.case import Case
+from tests.corpus.case import SLOWER, Case
 from tests.corpus.catalogue import all_cases
 from tests.corpus.trial import Ask, Trial, play, summary
 
 PR_SET_PDEATHSIG = 1
+JOBS_AGAIN = 4
 JOBS = 5 * (os.cpu_count() or 1)
 """Cases side by side: a frozen pair costs nothing, and most of a case is waiting."""
 
@@ -61,12 +63,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _play(chosen: Sequence[Case], jobs: int, ask: Ask) -> list[Trial]:
+def _play(chosen: Sequence[Case], jobs: int, ask: Ask, start: Literal["fork", "spawn"] = "fork") -> list[Trial]:
     """Side by side, each in a process that plays one case at a time: what it starts is all its own."""
     longest_first = sorted(chosen, key=lambda case: -(case.ask_s + case.watch_s))
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("fork"), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context(start), initializer=_end_with_parent)
     try:
-        trials = list(pool.map(_played, longest_first, [ask] * len(chosen)))
+        trials = list(pool.map(_played, [case.name for case in longest_first], [ask] * len(chosen)))
     finally:
         pool.shutdown(cancel_futures=True)
     order = {case.name: index for index, case in enumerate(chosen)}
@@ -74,9 +76,11 @@ def _play(chosen: Sequence[Case], jobs: int, ask: Ask) -> list[Trial]:
 
 
 def _again(trials: Sequence[Trial], ask: Ask) -> list[Trial]:
-    """Those that came to nothing, as on a busy machine, once more and two at a time."""
-    void = list(dict.fromkeys(trial.case.name for trial in trials if trial.came_to_nothing))
-    seconds = {trial.case.name: trial for trial in _play([case for case in all_cases() if case.name in void], 2, ask)}
+    """Those that came to nothing, as on a busy machine, once more: fewer at a time, and all that is late is later."""
+    void = {trial.case.name for trial in trials if trial.came_to_nothing}
+    os.environ[SLOWER] = "3"
+    again = _play([case for case in all_cases() if case.name in void], JOBS_AGAIN, ask, start="spawn")
+    seconds = {trial.case.name: trial for trial in again}
     return [replace(seconds[each.case.name], again=True) if each.came_to_nothing else each for each in trials]
 
 
@@ -86,7 +90,9 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
-def _played(case: Case, ask: Ask) -> Trial:
+def _played(name: str, ask: Ask) -> Trial:
+    """By its name: the process may have been told that its programs are slower."""
+    (case,) = (case for case in all_cases() if case.name == name)
     try:
         return play(case, ask)
     except (SystemExit, KeyboardInterrupt):

@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 
-CONNECT_LIMIT_S = 20.0
+CONNECT_LIMIT_S = 60.0
 
 
 def connect(host: str, port: int) -> socket.socket:

@@ -13,9 +13,9 @@ from tests.corpus.case import Truth
 from tests.corpus.catalogue import all_cases
 from tests.corpus.root import ROOT
 
-LIMIT_S = 240
+LIMIT_S = 540
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.timeout(LIMIT_S + 60)]
 
 
 @pytest.fixture(scope="module")

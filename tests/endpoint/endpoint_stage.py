@@ -8,14 +8,14 @@ import select
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import LIMIT_S, at_rest, until
+
 ROOT = Path(__file__).parents[2]
-LIMIT_S = 10.0
 
 SQUEEZED: dict[str, Any] = {"so_rcvbuf": 2304, "so_sndbuf": 2304}
 
@@ -30,13 +30,6 @@ JOB: dict[str, Any] = {
     "server_block": 1024,
     "answer": "upper",
 }
-
-
-def wait_until(holds: Callable[[], bool], limit_s: float = LIMIT_S) -> None:
-    end = time.monotonic() + limit_s
-    while not holds():
-        assert time.monotonic() < end, "the limit on this wait is over"
-        time.sleep(0.002)
 
 
 def descriptors(pid: int) -> dict[int, str]:
@@ -112,19 +105,21 @@ class Stage:
         return process
 
     def call(self, role: str) -> Controller:
-        end = time.monotonic() + LIMIT_S
-        while True:
+
+        def connected() -> socket.socket | None:
             connection = socket.socket(socket.AF_UNIX)
             try:
                 connection.connect(f"\0zero-window-lab/{self.identity}/{role}")
             except ConnectionRefusedError:
                 connection.close()
-                assert time.monotonic() < end, "the endpoint does not listen"
-                time.sleep(0.002)
-            else:
-                controller = Controller(connection)
-                self.stack.callback(controller.close)
-                return controller
+                return None
+            return connection
+
+        connection = until(connected, what=f"the {role} to listen")
+        assert connection is not None
+        controller = Controller(connection)
+        self.stack.callback(controller.close)
+        return controller
 
     def give(self, role: str, **job: object) -> Controller:
         if role not in self.processes:
@@ -156,13 +151,7 @@ def staged() -> Iterator[Stage]:
 
 def still(*controllers: Controller, for_s: float = 0.5) -> None:
     """Wait until no counter has moved for so long."""
-    seen, since, end = None, time.monotonic(), time.monotonic() + LIMIT_S
-    while time.monotonic() - since < for_s:
-        assert time.monotonic() < end, f"it still moves: {seen}"
-        counters = [controller.counters() for controller in controllers]
-        if counters != seen:
-            seen, since = counters, time.monotonic()
-        time.sleep(0.005)
+    at_rest(lambda: [controller.counters() for controller in controllers], for_s)
 
 
 def has_ended(pidfd: int, limit_s: float) -> bool:

@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 from lab.kernel.place.netns import Namespace
-from tests.endpoint.endpoint_stage import JOB, SQUEEZED, Controller, Stage, descriptors, has_ended, still, wait_until
+from tests.endpoint.endpoint_stage import JOB, SQUEEZED, Controller, Stage, descriptors, has_ended, still
+from tests.waiting import LIMIT_S, until
 
 
 def freeze(stage: Stage) -> tuple[Controller, Controller]:
@@ -60,7 +61,7 @@ def test_kill_9_of_the_parent_takes_the_frozen_child_away_at_once(stage: Stage) 
     freeze(stage)
     pidfd = os.pidfd_open(stage.child("server"))
     stage.processes["server"].kill()
-    assert has_ended(pidfd, 1.0)
+    assert has_ended(pidfd, LIMIT_S)
     os.close(pidfd)
 
 
@@ -79,7 +80,7 @@ def test_sigterm_ends_both_while_they_are_frozen(stage: Stage) -> None:
     pidfd = os.pidfd_open(child)
     stage.processes["client"].terminate()
     assert stage.processes["client"].wait(1.0) == 0
-    assert has_ended(pidfd, 1.0)
+    assert has_ended(pidfd, LIMIT_S)
     os.close(pidfd)
     assert not Path(f"/proc/{child}").exists()
 
@@ -158,7 +159,7 @@ def test_a_hundred_jobs_leave_no_descriptor_and_no_zombie(stage: Stage) -> None:
     before = len(descriptors(pid))
     for _ in range(100):
         assert stage.give("server", **JOB).event()["event"] == "listening"
-    wait_until(lambda: len(descriptors(pid)) == before)
+    until(lambda: len(descriptors(pid)) == before)
     assert stage.child("server")
 
 

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from tests.endpoint.endpoint_stage import LIMIT_S, ROOT, Stage
+from tests.endpoint.endpoint_stage import ROOT, Stage
+from tests.waiting import LIMIT_S
 
 
 @pytest.mark.parametrize("arguments", [[], ["client"], ["waiter", "x"], ["client", "a b"], ["client", "x", "y"]])

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.endpoint.endpoint_stage import LIMIT_S, SQUEEZED, Controller, Stage, descriptors, still, wait_until
+from tests.endpoint.endpoint_stage import SQUEEZED, Controller, Stage, descriptors, still
+from tests.waiting import LIMIT_S, until
 
 SENDTO = {"x86_64": 44, "aarch64": 206}[platform.machine()]
 
@@ -135,7 +136,7 @@ def test_a_naive_client_never_blocks_and_is_refused_again_and_again(stage: Stage
     client, server = stage.play("echo", "nonblocking_naive", answer="echo", payload=1 << 30, **SQUEEZED)
     still(client, server, for_s=0.3)
     refused = client.refused()
-    wait_until(lambda: client.refused() > refused + 1000)
+    until(lambda: client.refused() > refused + 1000)
     assert server.refused() == 0
 
 
@@ -157,7 +158,7 @@ def test_a_slow_reader_moves_all_the_time(stage: Stage) -> None:
     client, server = stage.play("slow_reader", "write_only", answer="nothing", payload=64 << 20, **SQUEEZED)
     for _ in range(20):
         before = server.counters()[1]
-        wait_until(lambda before=before: server.counters()[1] > before, 0.4)  # type: ignore[misc]
+        until(lambda before=before: server.counters()[1] > before)  # type: ignore[misc]
     assert client.counters()[0] >= server.counters()[1]
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from lab.kernel.place import link
 from lab.kernel.place.netns import Namespace
 from lab.spec import Pair, Role
+from tests.waiting import LIMIT_S
 
 ADDRESSES = {4: Pair("198.18.77.20", "198.18.77.10"), 6: Pair("2001:2::77:20", "2001:2::77:10")}
 PREFIX = {4: 24, 6: 120}
 PORT = 1060
-LIMIT_S = 10.0
 
 
 @contextmanager

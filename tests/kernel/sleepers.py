@@ -3,9 +3,8 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lab.evidence import Wait
 from lab.kernel.place.netns import Namespace
@@ -16,8 +15,7 @@ from lab.kernel.processes.threads import Threads, TrackedThread
 from lab.kernel.processes.waits import Waits
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
-
-LIMIT_S = 10.0
+from tests.waiting import seen
 
 PREAMBLE = """
 import asyncio, ctypes, os, select, signal, socket, struct, sys, threading, time
@@ -46,6 +44,16 @@ say(inode(c), inode(s))
 """A program with a TCP socket whose send buffer is full (c), its peer (s), and an eventfd (e)."""
 
 
+def looked_at(threads: Threads, pid: int) -> list[TrackedThread]:
+    """The threads of a process, each read now. One that ends between the listing and its reading is left out."""
+    living = []
+    for thread in threads.of(pid):
+        with suppress(ProcessLookupError):
+            thread.read()
+            living.append(thread)
+    return living
+
+
 class Sleeper:
     """A program of its own, and the readers of this process."""
 
@@ -59,16 +67,15 @@ class Sleeper:
 
     def asleep(self, call: str, nth: int = 0) -> TrackedThread:
         """The thread that sleeps in this call, once it does; of several the `nth` to have been started."""
-        end = time.monotonic() + LIMIT_S
-        while time.monotonic() < end:
-            threads = sorted(self.threads.of(self.pid), key=lambda thread: thread.tid)
-            for thread in threads:
-                thread.read()
-            found = [thread for thread in threads if thread.line.syscall == call and thread.line.state != "R"]
-            if len(found) > nth:
-                return found[nth]
-            time.sleep(0.002)
-        raise AssertionError(f"nobody sleeps in {call}: {[thread.line for thread in self.threads.of(self.pid)]}")
+
+        def found() -> list[TrackedThread]:
+            return [each for each in self.seen() if each.line.syscall == call and each.line.state != "R"]
+
+        return seen(found, lambda threads: len(threads) > nth, what=f"{nth + 1} asleep in {call}")[nth]
+
+    def seen(self) -> list[TrackedThread]:
+        """Its threads, in the order in which they were started, with what each does now."""
+        return sorted(looked_at(self.threads, self.pid), key=lambda thread: thread.tid)
 
     def wait(self, call: str, nth: int = 0) -> Wait:
         thread = self.asleep(call, nth)
@@ -87,11 +94,14 @@ class Sleeper:
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
-    def tell(self) -> None:
-        """Gives it a line, and returns once it has said another."""
+    def give_a_line(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
+
+    def tell(self) -> None:
+        """Gives it a line, and returns once it has said another."""
+        self.give_a_line()
         self.says()
 
     def close(self) -> None:

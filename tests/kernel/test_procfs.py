@@ -4,8 +4,7 @@ import subprocess
 import sys
 
 from lab.kernel.procfs import is_alive, start_of
-
-LIMIT_S = 10.0
+from tests.waiting import LIMIT_S
 
 
 def test_a_process_is_known_by_its_number_and_its_beginning() -> None:

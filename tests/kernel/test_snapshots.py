@@ -1,20 +1,25 @@
 """Snapshots of live programs: which processes are in one, what makes a thread's sample void, what is read again."""
 
+import io
 import os
 import signal
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from lab.evidence import ProcessSample, ResourceKind, Snapshot, ThreadSample
 from lab.kernel.place.netns import Namespace, program_in
-from lab.kernel.procfs import descendants
+from lab.kernel.processes.threads import Threads
+from lab.kernel.procfs import children_of, descendants
 from lab.kernel.snapshots import IT_RAN, SnapshotTaker, Target
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.spec import Pair, Role
 from tests.kernel.hosts import ADDRESSES
-from tests.kernel.sleepers import LIMIT_S, Sleeper, sleeper
+from tests.kernel.sleepers import Sleeper, looked_at, sleeper
+from tests.waiting import at_rest, seen, until
 
 SERVER = """
 l = socket.create_server(("{host}", 0)); say(l.getsockname()[1]); s, _ = l.accept()
@@ -56,20 +61,12 @@ def played(client: str, server: str, hosts: Pair[Namespace] | None = None) -> It
 
 def settled(taker: SnapshotTaker, programs: Pair[Sleeper], calls: Pair[str], still_s: float = 0.06) -> Snapshot:
     """The first snapshot in which both sleep in these calls, and nobody has run and no byte has moved for so long."""
-    end = time.monotonic() + LIMIT_S
-    last: object = None
-    since = time.monotonic()
-    while time.monotonic() < end:
-        snapshot = taker.take()
-        now = (lines(snapshot.threads_after), queues(snapshot))
+
+    def asleep(snapshot: Snapshot) -> bool:
         inside = {(t.pid, t.syscall) for t in snapshot.threads_after}
-        asleep = all((programs[role].pid, calls[role]) in inside for role in Role)
-        if now != last or not asleep:
-            last, since = now, time.monotonic()
-        elif time.monotonic() - since >= still_s:
-            return snapshot
-        time.sleep(0.01)
-    raise AssertionError("they do not come to rest")
+        return all((programs[role].pid, calls[role]) in inside for role in Role)
+
+    return at_rest(taker.take, still_s, key=lambda shot: (lines(shot.threads_after), queues(shot)), ready=asleep)
 
 
 def lines(threads: tuple[ThreadSample, ...]) -> list[object]:
@@ -236,10 +233,7 @@ threading.Thread(target=change, daemon=True).start(); p.poll()
         settled(taker, programs, Pair("epoll_wait", "recvfrom"))
         assert kinds(taker.take(), "epoll_wait") == {"socket"}
         os.kill(programs.client.pid, signal.SIGUSR1)
-        end = time.monotonic() + LIMIT_S
-        while kinds(taker.take(), "epoll_wait") != {"socket", "pipe"}:
-            assert time.monotonic() < end
-            time.sleep(0.002)
+        seen(lambda: kinds(taker.take(), "epoll_wait"), lambda now: now == {"socket", "pipe"})
 
 
 def kinds(snapshot: Snapshot, call: str) -> set[str]:
@@ -265,10 +259,7 @@ def test_a_holder_that_comes_later_is_found_by_a_fresh_search() -> None:
     with played(FROZEN_CLIENT, forking + FROZEN_SERVER) as (taker, programs):
         settled(taker, programs, BOTH_ASLEEP)
         os.kill(programs.server.pid, signal.SIGUSR1)
-        end = time.monotonic() + LIMIT_S
-        while len({t.pid for t in taker.take_all(fresh=True)[0].threads_after}) != 3:
-            assert time.monotonic() < end
-            time.sleep(0.002)
+        seen(lambda: {t.pid for t in taker.take_all(fresh=True)[0].threads_after}, lambda now: len(now) == 3)
         kill_children(programs.server.pid)
 
 
@@ -290,6 +281,73 @@ def test_a_process_that_is_found_late_is_no_premise_and_the_search_is_made_again
         other.close()
     assert searches == 3
     assert {t.pid for t in snapshot.threads_before} == {programs.client.pid, programs.server.pid}
+
+
+FORKING_SERVER = """
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+def fork(*_):
+    if os.fork(): return
+    signal.signal(signal.SIGCHLD, lambda *_: None); signal.signal(signal.SIGUSR1, signal.SIG_DFL)
+    if os.fork() == 0: time.sleep(3600)
+    threading.Thread(target=time.sleep, args=(3600,)).start()
+    a, b = socket.socketpair(); p = select.epoll(); p.register(a, select.EPOLLIN); os.eventfd(0); p.poll()
+signal.signal(signal.SIGUSR1, fork)
+"""
+"""On SIGUSR1 it forks a holder with a child, two threads and a handler of SIGCHLD."""
+
+
+def calls_of(pid: int) -> set[str | None]:
+    with closing(Threads()) as threads:
+        return {thread.line.syscall for thread in looked_at(threads, pid)}
+
+
+class Doomed:
+    """A process that is killed, and gone, just before /proc is asked of it for the nth time."""
+
+    def __init__(self, pid: int, nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.pid, self.left = pid, nth
+        self.family = descendants(pid)
+        self.folders = tuple(f"/proc/{each}/" for each in (pid, *os.listdir(f"/proc/{pid}/task")))
+        for module, name in ((os, "listdir"), (os, "open"), (os, "readlink"), (io, "open")):
+            monkeypatch.setattr(module, name, self._asked(getattr(module, name)))
+
+    def _asked(self, call: Callable[..., object]) -> Callable[..., object]:
+        def ask(path: object, *words: object, **more: object) -> object:
+            self.left -= str(path).startswith(self.folders)
+            if self.left == 0:
+                self.end()
+            return call(path, *words, **more)
+
+        return ask
+
+    def end(self) -> None:
+        self.left = -1
+        for each in self.family:
+            with suppress(ProcessLookupError):
+                os.kill(each, signal.SIGKILL)
+        until(lambda: not Path(f"/proc/{self.pid}").exists())
+
+
+def test_a_process_that_ends_in_the_midst_of_a_snapshot_breaks_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every seventh of the moments at which it is looked at: its end is as good as any other change."""
+    with played(FROZEN_CLIENT, FORKING_SERVER + FROZEN_SERVER) as (taker, programs):
+        settled(taker, programs, BOTH_ASLEEP)
+        nth, was_reached = 1, True
+        while was_reached:
+            os.kill(programs.server.pid, signal.SIGUSR1)
+            (pid,) = until(lambda: children_of(programs.server.pid))
+            seen(lambda pid=pid: calls_of(pid), lambda calls: calls == {"clock_nanosleep", "epoll_wait"})  # type: ignore[misc]
+            with monkeypatch.context() as patched:
+                doomed = Doomed(pid, nth, patched)
+                snapshot = taker.take_all(fresh=True)[0]
+                was_reached = doomed.left < 0
+            if was_reached:
+                assert pid not in {thread.pid for thread in snapshot.threads_after}
+            else:
+                assert len([thread for thread in snapshot.threads_after if thread.pid == pid]) == 2
+                doomed.end()
+            nth += 7
+    assert nth > 70, "it is asked about a hundred times"
 
 
 def test_taking_snapshots_changes_nothing() -> None:

@@ -3,7 +3,6 @@
 import ctypes
 import multiprocessing
 import os
-import time
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
@@ -14,6 +13,7 @@ from lab.errors import EnvironmentLacksError
 from lab.kernel.place import sysctl
 from lab.kernel.place.netns import Namespace
 from lab.limits import Limit
+from tests.waiting import LIMIT_S, until
 
 NOBODY = 65534
 PR_SET_DUMPABLE = 4
@@ -100,17 +100,16 @@ def test_a_user_measures_all_of_it_in_a_namespace_of_his_own() -> None:
     child = context.Process(target=_as_nobody, args=(theirs,))
     child.start()
     try:
-        assert ours.poll(30), "the limit on this wait is over"
+        assert ours.poll(LIMIT_S), "the limit on this wait is over"
         assert ours.recv() == (26, 0)
     finally:
-        child.join(10)
+        child.join(LIMIT_S)
 
 
 def _as_nobody(answer: Connection) -> None:
     rows()  # Imports what nobody may not read under root's home.
-    deadline = time.monotonic() + 10
-    while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < deadline:
-        time.sleep(0.001)  # A thread that was joined may have yet to end, and a user namespace takes a single one.
+    # A thread that was joined may have yet to end, and a user namespace takes a single one.
+    until(lambda: len(os.listdir("/proc/self/task")) == 1, what="a single thread")
     os.setgroups([])
     os.setresgid(NOBODY, NOBODY, NOBODY)
     os.setresuid(NOBODY, NOBODY, NOBODY)

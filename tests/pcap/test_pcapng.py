@@ -19,6 +19,7 @@ from lab.pcap.connections import every_segment
 from lab.tcp.frame import Frame, dissect
 from lab.tcp.segment import Segment
 from tests.pcap.wireshark import tshark
+from tests.waiting import LIMIT_S
 
 PACKET = bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02") / IP() / TCP(flags="A") / (b"x" * 200))
 START_NS = 1_760_000_000_123_456_789
@@ -77,7 +78,7 @@ def test_tshark_shows_nanoseconds_lengths_comments_and_the_interface(tmp_path: P
 
 def test_capinfos_shows_who_captured(tmp_path: Path) -> None:
     (path,) = written(tmp_path / "wire.pcapng", frames(1))
-    shown = subprocess.run(["capinfos", str(path)], capture_output=True, text=True, check=True, timeout=30).stdout
+    shown = subprocess.run(["capinfos", str(path)], capture_output=True, text=True, check=True, timeout=LIMIT_S).stdout
     assert "zero-window lab" in shown
     assert "nanoseconds (9)" in shown
     assert "96 bytes" in shown

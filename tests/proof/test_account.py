@@ -3,7 +3,6 @@
 import contextlib
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass, field, fields, replace
 
@@ -18,8 +17,8 @@ from lab.proof.account import account, imbalances, last_with_both
 from lab.report.reasons import all_words, words
 from lab.spec import Answer, Load, Outcome, Pair, Role, Scenario, Spec
 from lab.verdict import Account
+from tests.waiting import LIMIT_S, at_rest
 
-LIMIT_S = 20.0
 STILL_S = 0.5
 """Squeezed buffers were seen to move again after 0.383 s of stillness."""
 
@@ -126,16 +125,7 @@ def settled(programs: Programs, still_s: float) -> Snapshot:
 
     diag = SocketDiag(Namespace.here())
     try:
-        begun = since = time.monotonic()
-        last = snapshot_of(programs, diag)
-        while time.monotonic() - since < still_s:
-            threading.Event().wait(still_s / 20)
-            now = snapshot_of(programs, diag)
-            if seen(now) != seen(last):
-                since = time.monotonic()
-            assert time.monotonic() - begun < LIMIT_S, f"still moving: {now}"
-            last = now
-        return last
+        return at_rest(lambda: snapshot_of(programs, diag), still_s, key=seen)
     finally:
         diag.close()
 

@@ -6,12 +6,12 @@ import select
 import signal
 import subprocess
 import sys
-import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from lab.kernel.procfs import children_of, descendants
-from tests.commanded import LIMIT_S, ROOT, environment
+from tests.commanded import ROOT, environment
+from tests.waiting import LIMIT_S, until
 
 
 class Dask:
@@ -62,8 +62,4 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 def wait_for(path: Path) -> str:
     """What is in the file, once there is something."""
-    deadline = time.monotonic() + LIMIT_S
-    while not path.exists() or not path.read_text():
-        assert time.monotonic() < deadline, f"{path} does not appear"
-        time.sleep(0.02)
-    return path.read_text()
+    return until(lambda: path.exists() and path.read_text(), what=path) or ""

@@ -17,8 +17,9 @@ from lab.sweep import grid
 from lab.sweep.grid import Grid, Point
 from lab.sweep.row import Row
 from lab.sweep.table import RowTable
-from tests.commanded import LIMIT_S, Said, ending, started
+from tests.commanded import Said, ending, started
 from tests.commanded import below as below_it
+from tests.waiting import LIMIT_S
 
 SQUEEZED = 'scenario = "upper"\ntcp_rmem = "4096 8192 8192"\ntcp_wmem = "4096 8192 8192"\nsend_size = 1024\n'
 """Freezes at once where the payload is large; with messages of 1024 bytes there is no other stall."""

@@ -3,7 +3,6 @@
 import secrets
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,9 +13,10 @@ from lab.errors import EnvironmentLacksError, LabError, SpecError
 from lab.sweep import cluster, cluster_worker
 from lab.sweep.cluster import play_all
 from lab.sweep.row import Row
-from tests.commanded import LIMIT_S, ROOT, below, ending, environment
+from tests.commanded import ROOT, below, ending, environment
 from tests.sweep.clustered import Dask, kill
 from tests.sweep.swept import SQUEEZED, Sweeping, points, table
+from tests.waiting import seen
 
 NET = "198.19.10"
 GRID = SQUEEZED + 'payload = ["4KiB", "8KiB", "512KiB", "1MiB"]\nrepetitions = 4\n'
@@ -86,12 +86,11 @@ def test_ctrl_c_leaves_a_result_and_ends_what_is_played(
     assert "1 of 2 points are in" in said.err
     assert "Traceback" not in said.err
     assert [outcome for *_, outcome in table(grid.with_suffix(""))] == ["completed"]
-    deadline = time.monotonic() + 30
-    while (
-        sum("lab.sweep.cluster_worker" in argv for _, argv in below(worker.pid)) > 2
-    ):  # their parent, and the one at leisure
-        assert time.monotonic() < deadline, "it is played on, though nobody waits for it"
-        time.sleep(0.01)
+    seen(  # their parent, and the one at leisure
+        lambda: sum("lab.sweep.cluster_worker" in argv for _, argv in below(worker.pid)),
+        lambda number: number <= 2,
+        what="an end of what nobody waits for",
+    )
 
 
 @pytest.mark.root
@@ -158,8 +157,10 @@ def play_with(out: Path, address: str, in_the_middle: Callable[[], None]) -> Non
 
 
 def rows_at_least(number: int, out: Path, sweeping: Sweeping) -> None:
-    log, deadline = out / "points.jsonl", time.monotonic() + LIMIT_S
-    while not log.exists() or log.read_bytes().count(b"\n") < number:
+    log = out / "points.jsonl"
+
+    def rows() -> int:
         assert sweeping.process.poll() is None, sweeping.process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        return log.read_bytes().count(b"\n") if log.exists() else 0
+
+    seen(rows, lambda rows: rows >= number, what=f"{number} rows")

@@ -4,15 +4,14 @@ import os
 import pickle
 import signal
 import threading
-import time
 
 import pytest
 
 from lab.kernel.procfs import children_of
 from lab.sweep import cluster_worker
 from lab.sweep.cluster_worker import PlayerLostError, Players
-from tests.commanded import LIMIT_S
 from tests.sweep.swept import SQUEEZED, points
+from tests.waiting import LIMIT_S, until
 
 pytestmark = pytest.mark.root
 
@@ -58,10 +57,7 @@ def test_a_player_serves_again_and_one_that_is_lost_is_replaced(monkeypatch: pyt
     threading.Timer(0.5, wanted.clear).start()
     with pytest.raises(PlayerLostError, match="nobody waits"), players.one() as player:
         player.play(ENDLESS)
-    deadline = time.monotonic() + 10
-    while children_of(parent):
-        assert time.monotonic() < deadline, "a player lives on that nobody waits for"
-        time.sleep(0.01)
+    until(lambda: not children_of(parent), what="the end of a player that nobody waits for")
 
     wanted.set()
     with players.one() as player:

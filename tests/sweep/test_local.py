@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 
 import pytest
 
@@ -12,6 +11,7 @@ from lab.kernel.procfs import children_of, descendants
 from lab.sweep.local import AT_MOST, Spare, play_all
 from lab.sweep.row import Row
 from tests.sweep.swept import SQUEEZED, points
+from tests.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -23,7 +23,9 @@ def test_every_point_is_a_row_with_its_verdict_and_its_forecast() -> None:
     assert sorted(row.key for row in rows) == sorted(point.key for point in wanted)
     for row in rows:
         frozen = row.payload == 1 << 20
-        assert (row.outcome, row.grade) == (("deadlock", "proven") if frozen else ("completed", None)), row
+        assert row.outcome == ("deadlock" if frozen else "completed"), row
+        # Qualified, while descriptors are on their way to any other process of this machine.
+        assert row.grade in (("proven", "qualified") if frozen else (None,)), row
         assert row.as_expected
         assert row.error is None
         assert (
@@ -62,8 +64,7 @@ def test_a_worker_that_is_killed_leaves_a_row_that_says_so_and_another_takes_its
 
 def _kill_a_child() -> None:
     """The worker, once it plays: it has started both hosts, and they the two programs."""
-    while not (playing := [child for child in children_of(os.getpid()) if len(descendants(child)) == 5]):
-        time.sleep(0.01)
+    playing = until(lambda: [child for child in children_of(os.getpid()) if len(descendants(child)) == 5])
     os.kill(playing[0], signal.SIGKILL)
 
 

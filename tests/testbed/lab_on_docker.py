@@ -4,10 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 100.0
@@ -75,8 +76,8 @@ def holds_nothing(net: str) -> bool:
 
 
 def wait_until(holds: Callable[[], object], running: Sequence[subprocess.Popen[str]] = (), limit_s: float = 60) -> None:
-    end = time.monotonic() + limit_s
-    while not holds():
+    def holds_now() -> object:
         assert all(each.poll() is None for each in running), [each.communicate() for each in running]
-        assert time.monotonic() < end, "the limit on this wait is over"
-        time.sleep(0.05)
+        return holds()
+
+    until(holds_now, limit_s, pause_s=0.05)

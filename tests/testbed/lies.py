@@ -153,10 +153,10 @@ def check(believed: Evidence, runs: Path | None) -> None:
             assert all(line.isprintable() for line in stream.getvalue().split("\n"))
 
 
-def run(folder: Path, seed: int, *, deadline: float) -> tuple[int, Failure | None]:
-    """How many conversations were heard before the deadline (time.monotonic), and the first that failed."""
+def run(folder: Path, seed: int, *, deadline: float, most: int | None = None) -> tuple[int, Failure | None]:
+    """How many were heard until there were so many, or the deadline (time.monotonic), and the first that failed."""
     dice, count = random.Random(seed), 0
-    while time.monotonic() < deadline:
+    while count != most and time.monotonic() < deadline:
         count += 1
         role = dice.choice(tuple(Role))
         said = conversation(dice, role)

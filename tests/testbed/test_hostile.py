@@ -30,6 +30,7 @@ from lab.testbed.barrier import LOG_SIZE, Program
 from lab.verdict import Verdict
 from tests.played import SQUEEZED, recorded, specified, taped
 from tests.testbed import hostile
+from tests.waiting import LIMIT_S
 
 ROOT = Path(__file__).parent.parent.parent
 LIMITS = Limits(barrier_s=1.5, probes_s=2.0, run_s=20.0)
@@ -136,7 +137,7 @@ def test_what_cannot_be_waited_for_ends_the_run_in_time(deed: str, says: str) ->
     began = time.monotonic()
     with pytest.raises(errors.TestbedError, match=says):
         played(deed, FROZEN)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < LIMIT_S
 
 
 def test_who_stands_at_the_barrier_in_a_programs_name_gets_no_job() -> None:

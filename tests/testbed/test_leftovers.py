@@ -17,8 +17,9 @@ import pytest
 from lab.kernel.place import journal
 from lab.testbed import engine, leftovers
 from lab.testbed.engine import Thing
-from tests.commanded import LIMIT_S, ROOT, parent_of
+from tests.commanded import ROOT, parent_of
 from tests.testbed.test_engine import mark
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.root
 

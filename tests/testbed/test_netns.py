@@ -19,8 +19,9 @@ from lab.kernel.place.netns import Namespace
 from lab.proof.judge import judge
 from lab.spec import Outcome, Role
 from lab.testbed import catalogue, netns
-from tests.commanded import LIMIT_S, ROOT, Said, below, ending, endpoints, parent_of, started
+from tests.commanded import ROOT, Said, below, ending, endpoints, parent_of, started
 from tests.played import specified
+from tests.waiting import LIMIT_S, seen
 
 
 def devices() -> set[str]:
@@ -77,10 +78,7 @@ class Witnessed:
     def has_left_nothing(self) -> None:
         for pid, pidfd in self.pidfds.items():
             assert select.select([pidfd], [], [], LIMIT_S)[0], f"process {pid} lives on"
-        deadline = time.monotonic() + LIMIT_S
-        while orphans():
-            assert time.monotonic() < deadline, f"endpoints that were not seen to start live on: {orphans()}"
-            time.sleep(0.01)
+        seen(orphans, lambda living: not living, what="the end of endpoints that were not seen to start")
         assert devices() == self.before
 
 

@@ -3,7 +3,6 @@
 import os
 import secrets
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -45,13 +44,11 @@ def test_the_environment_of_the_caller_does_not_reach_them(monkeypatch: pytest.M
 
 def test_one_that_is_stopped_is_killed_at_the_end() -> None:
     identity = secrets.token_hex(8)
-    began = time.monotonic()
     with process.endpoints(HERE, identity) as hosts:
         program = Program.meet(HERE.client, identity, Role.CLIENT, 10, hosts.client)
         os.kill(program.host_pid, signal.SIGSTOP)
         program.close()
     assert not Path(f"/proc/{program.host_pid}").exists()
-    assert time.monotonic() - began < 5
 
 
 def test_an_error_ends_them_as_well() -> None:

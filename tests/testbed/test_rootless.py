@@ -13,8 +13,9 @@ from lab.proof.judge import judge
 from lab.spec import Outcome
 from lab.store import load
 from tests import unprivileged
-from tests.commanded import LIMIT_S, environment
+from tests.commanded import environment
 from tests.testbed.test_loopback import FORBIDDING
+from tests.waiting import LIMIT_S, seen
 
 SQUEEZED = ("--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192", "--send-size", "1024")
 
@@ -96,7 +97,6 @@ def test_a_control_needs_no_wire_there(clone: Path) -> None:
 def test_kill_9_leaves_no_process_of_his(clone: Path) -> None:
     import select
     import signal
-    import time
 
     from tests.commanded import below
 
@@ -108,12 +108,13 @@ def test_kill_9_leaves_no_process_of_his(clone: Path) -> None:
         stderr=subprocess.DEVNULL,
     )
     try:
-        deadline = time.monotonic() + LIMIT_S
-        while len(family := below(process.pid)) < 4:
+
+        def family() -> list[tuple[int, str]]:
             assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        pidfds = [os.pidfd_open(pid) for pid, _ in family]
+            return below(process.pid)
+
+        all_four = seen(family, lambda members: len(members) >= 4)
+        pidfds = [os.pidfd_open(pid) for pid, _ in all_four]
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(LIMIT_S)

@@ -19,7 +19,8 @@ from lab.spec import Pair
 from lab.watching.connections import Choice, ConnectionFinder, Listing, WatchedConnection, connections_among
 from lab.watching.namespaces import Containers, Namespaces, Targets, named
 from tests import nat
-from tests.watching.watched import connected, crowd, loopback, port, program, until
+from tests.waiting import until
+from tests.watching.watched import connected, crowd, loopback, port, program
 
 NOTHING = Choice(everything=False, diags=frozenset(), inodes=frozenset(), ports=frozenset())
 ALL = replace(NOTHING, everything=True)

@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pytest
@@ -13,11 +13,12 @@ from lab.kernel.place.netns import Namespace
 from lab.kernel.sockets.sock_diag import Located, SocketDiag, TcpEntry
 from lab.spec import Grade, Outcome, Pair
 from lab.verdict import Verdict
-from lab.watching import Targets, Watch
+from lab.watching import Targets, Watch, loop
 from lab.watching.connections import ConnectionFinder, WatchedConnection
 from lab.watching.evidence import BothSamples, EvidenceGatherer
 from lab.watching.loop import (
     MAX_WAIT_S,
+    POLL_S,
     REFRESH_S,
     ChangeDetector,
     JudgedConnection,
@@ -28,7 +29,8 @@ from lab.watching.loop import (
 from lab.watching.namespaces import Namespaces, named
 from tests.proof.frozen_pair import client, server
 from tests.report.report_samples import verdict
-from tests.watching.watched import LIMIT_S, connected, crowd, fill, loopback, port, until
+from tests.waiting import LIMIT_S, until
+from tests.watching.watched import connected, crowd, fill, loopback, port
 
 SECOND = 1_000_000_000
 FROZEN = verdict(outcome=Outcome.DEADLOCK, grade=Grade.PROVEN)
@@ -157,50 +159,82 @@ def test_a_pair_that_comes_to_a_stand_is_a_new_stall_until_it_is_judged() -> Non
         until(is_known)
 
 
-def test_the_poll_ends_about_when_it_was_asked_to() -> None:
-    with loopback() as namespace, connected(namespace), detecting(namespace) as detector:
-        began = time.monotonic()
-        assert not detector.found_new_stall(began + 0.5)
-        assert time.monotonic() - began > 0.2
+@dataclass
+class Clock:
+    """Stands for the module `time` where only a sleep and the work take any."""
+
+    now_s: float = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
 
 
-def test_what_stands_as_it_was_judged_is_judged_again_after_as_long_as_it_has_stood() -> None:
+@dataclass
+class Calm:
+    """A poller that sees nothing, and takes its time for it."""
+
+    clock: Clock
+    takes_s: float
+    polls: int = 0
+
+    def found_new_stall(self) -> bool:
+        self.polls += 1
+        self.clock.sleep(self.takes_s)
+        return False
+
+
+@pytest.mark.parametrize(
+    ("takes_s", "polls"), [(0.0001, 27), (POLL_S / 4, 27), (POLL_S / 2, 27), (POLL_S, 18), (0.1, 6), (0.9, 2)]
+)
+def test_the_poll_ends_about_when_it_was_asked_to(takes_s: float, polls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty a second, as long as half the time is enough for them."""
+    clock = Clock()
+    monkeypatch.setattr(loop, "time", clock)
+    detector, poller = ChangeDetector([], {}), Calm(clock, takes_s)
+    monkeypatch.setattr(detector, "_poller", poller)
+    assert not detector.found_new_stall(0.5)
+    assert poller.polls == polls
+    assert abs(clock.now_s - 0.5) <= 2 * takes_s + POLL_S
+
+
+def test_what_stands_as_it_was_judged_is_judged_again_after_as_long_as_it_has_stood(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refresh_s = 0.2
+    monkeypatch.setattr(loop, "REFRESH_S", refresh_s)
     with crowd(10, frozen=True) as (folder, *_), closing(Watch(Targets(namespaces=(folder,)))) as watch:
         live = watch.live()
         assert Outcome.DEADLOCK in {each.outcome for each in next(live)}
-        began, used = time.monotonic(), time.process_time()
-        assert [next(live), next(live)] == [[], []]
-        assert time.monotonic() - began > 3 * REFRESH_S
-        assert time.process_time() - used < 0.5
-
-
-def calm(live: Iterator[list[Verdict]]) -> float:
-    """Until all is judged in vain, and again many seconds later only: at least how many, from now on."""
-    while True:
         began = time.monotonic()
-        changed, waited_s = next(live), time.monotonic() - began
-        if not changed and waited_s > 3 * REFRESH_S:
-            return 2 * waited_s
+        assert [next(live), next(live)] == [[], []]
+        assert time.monotonic() - began > 3 * refresh_s
 
 
+@pytest.fixture
+def calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if nothing had happened for hours: only what happens now ends the wait."""
+    monkeypatch.setattr(Reports, "next_wait_s", lambda *_, **__: 3600.0)
+
+
+@pytest.mark.usefixtures("calm")
 def test_a_pair_that_comes_to_a_stand_is_told_at_once_however_calm_it_was() -> None:
     with connected(Namespace.here()) as ends, closing(Watch(Targets(ports=(port(ends.client),)))) as watch:
         live = watch.live()
         assert [each.outcome for each in next(live)] == [Outcome.IDLE]
-        later_s, began = calm(live), time.monotonic()
         for end in ends:
             fill(end)
         assert next(live)
-        assert time.monotonic() - began < later_s
 
 
+@pytest.mark.usefixtures("calm")
 def test_an_end_that_its_program_leaves_behind_a_closed_window_is_news_though_no_byte_moves() -> None:
     with connected(Namespace.here()) as ends, closing(Watch(Targets(ports=(port(ends.client),)))) as watch:
         fill(ends.client)
         ends.client.shutdown(socket.SHUT_WR)  # so that close() sends nothing more
         live = watch.live()
         assert len(next(live)) == 1
-        later_s, began = calm(live), time.monotonic()
         ends.client.close()
         next(live)
-        assert time.monotonic() - began < later_s

@@ -26,7 +26,8 @@ from lab.watching.namespaces import (
     start_time,
 )
 from tests.kernel.hosts import descriptors
-from tests.watching.watched import connected, loopback, program, until
+from tests.waiting import until
+from tests.watching.watched import connected, loopback, program
 
 
 @pytest.fixture
@@ -226,6 +227,18 @@ def test_a_process_that_there_is_not_is_no_target() -> None:
     with pytest.raises(errors.EnvironmentLacksError, match="descriptors of process 4194304 cannot be read"):
         list(sockets_of(4194304))
     assert start_time(os.getpid()) == start_of(os.getpid())
+
+
+def test_a_process_that_ends_while_it_is_looked_for_is_no_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    with program(Namespace.here()) as process:
+
+        def too_late(pid: int) -> int | None:
+            _end(process, is_waited_for=True)
+            return start_of(pid)
+
+        monkeypatch.setattr("lab.watching.namespaces.start_of", too_late)
+        with pytest.raises(errors.BadInputError, match=f"no process {process.pid}"):
+            start_time(process.pid)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from lab import errors
 from lab.spec import Outcome
 from lab.watching import Containers, Targets, Watch
 from tests.kernel.hosts import descriptors
-from tests.watching.watched import crowd, loopback, until
+from tests.waiting import until
+from tests.watching.watched import crowd, loopback
 
 
 def test_every_connection_is_judged_and_the_first_verdict_on_each_is_news() -> None:

@@ -3,22 +3,13 @@
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from lab.kernel.place.netns import Namespace, program_in
 from lab.spec import Pair
 from tests.commanded import ROOT
-
-LIMIT_S = 60
-
-
-def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+from tests.waiting import LIMIT_S
 
 
 @contextmanager

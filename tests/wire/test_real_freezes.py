@@ -6,7 +6,6 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from lab.tcp.frame import Frame, dissect
 from lab.tcp.segment import ControlBits, Segment
 from lab.wire.comments import frame_comments
 from lab.wire.witness import WireWitness, witness
+from tests.waiting import LIMIT_S
 from tests.wire.wire_flows import SERVER
 
 T = TypeVar("T")
@@ -44,12 +44,12 @@ def inside(namespace: str, work: Callable[[], T]) -> T:
 
     thread = threading.Thread(target=enter)
     thread.start()
-    thread.join(10)
+    thread.join(LIMIT_S)
     return results[0]
 
 
 def ip(arguments: str) -> None:
-    subprocess.run(["ip", *arguments.split()], check=True, capture_output=True, timeout=10)
+    subprocess.run(["ip", *arguments.split()], check=True, capture_output=True, timeout=LIMIT_S)
 
 
 def squeeze() -> None:
@@ -104,12 +104,14 @@ def play(
     with ExitStack() as undo:
         taker = undo.enter_context(inside(hosts.client, packet_socket))
         listener = undo.enter_context(inside(hosts.server, lambda: socket.create_server(("198.18.20.10", 1060))))
-        ours = undo.enter_context(inside(hosts.client, lambda: socket.create_connection(("198.18.20.10", 1060), 5)))
+        ours = undo.enter_context(
+            inside(hosts.client, lambda: socket.create_connection(("198.18.20.10", 1060), LIMIT_S))
+        )
         theirs = undo.enter_context(listener.accept()[0])
         for program, end in ((server, theirs), (client, ours)):
             end.settimeout(None)
             thread = threading.Thread(target=lambda p=program, e=end: p(e))
-            undo.callback(thread.join, 10)
+            undo.callback(thread.join, LIMIT_S)
             undo.callback(hang_up, end)
             thread.start()
         return capture(taker, enough)
@@ -123,9 +125,8 @@ def hang_up(end: socket.socket) -> None:
 def capture(taker: socket.socket, enough: Callable[[WireFacts], bool]) -> Played:
     frames: list[Frame] = []
     wire = WireWitness()
-    end = time.monotonic() + 10
+    taker.settimeout(LIMIT_S)
     while not enough(facts := wire.facts()):
-        taker.settimeout(max(end - time.monotonic(), 0.001))
         data, extra, _, _ = taker.recvmsg(65600, 64)
         seconds, nanoseconds = struct.unpack("qq", extra[0][2])
         frames.append(Frame(len(frames) + 1, seconds * 10**9 + nanoseconds, len(data), data[:128]))
@@ -162,7 +163,7 @@ def write_while_reading(connection: socket.socket) -> None:
     reader.start()
     connection.sendall(b"capitalize this!" * 65536)
     connection.shutdown(socket.SHUT_WR)
-    reader.join(20)
+    reader.join(LIMIT_S)
 
 
 def tshark(path: Path, display_filter: str) -> list[tuple[int, str]]:

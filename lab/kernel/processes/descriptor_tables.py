@@ -198,12 +198,13 @@ def _that_signal_their_end(
     """The children whose end sends the process a signal that runs a handler, or that ends the process."""
     try:
         children = children_of(pid)
+        # Their stops and ends raise SIGCHLD, whoever their parent is.
+        traced = tuple(tracees(pid)) if caught & SIGCHLD_BIT else ()
     except (FileNotFoundError, ProcessLookupError):
         if not has_ended(pid):
             raise
-        children = []
-    if caught & SIGCHLD_BIT:
-        yield from tracees(pid)  # their stops and ends raise SIGCHLD, whoever their parent is
+        return
+    yield from traced
     for child in children:
         number = end_signal_of(child)
         if number is None:

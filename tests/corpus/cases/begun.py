@@ -20,6 +20,8 @@ from tests.corpus.programs import echo, fill, read_all, take, write_only
 
 CLONE_NEWNS, MS_PRIVATE, MS_REC = 0x20000, 1 << 18, 1 << 14
 AUTOFS_IOC_FAIL = 0x9361
+ONE_BYTE = struct.pack("=8q", 0, 1, 1, *[0] * 5)
+"""struct mq_attr: one message of one byte, so that RLIMIT_MSGQUEUE has room for it."""
 
 
 def _polls_beside(connection: socket.socket, other: int, served: Callable[[], None]) -> None:
@@ -57,9 +59,10 @@ def deferred_accept(connection: socket.socket, writes: bool) -> None:
 def queue_notifies(connection: socket.socket) -> None:
     """mq_notify(3): a message comes from a child that has nothing of the connection, and the handler reads."""
     name = f"/corpus-{os.getpid()}".encode()
-    queue = LIBC.mq_open(name, os.O_CREAT | os.O_RDWR, 0o600, None)
-    assert queue >= 0, os.strerror(ctypes.get_errno())
+    queue = LIBC.mq_open(name, os.O_CREAT | os.O_RDWR, 0o600, ONE_BYTE)
+    failed = ctypes.get_errno()
     LIBC.mq_unlink(name)
+    assert queue >= 0, os.strerror(failed)
     if os.fork() == 0:
         connection.close()
         time.sleep(LATE_S)

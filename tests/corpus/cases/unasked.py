@@ -151,8 +151,8 @@ def read_after_shutdown(connection: socket.socket) -> None:
 
 
 def few_retries(connection: socket.socket) -> None:
-    """In a namespace of its own; and the client answers once a minute."""
-    Path("/proc/sys/net/ipv4/tcp_retries2").write_text("2")
+    """In a namespace of its own; and the client answers once a minute. It gives up after 6 s or more."""
+    Path("/proc/sys/net/ipv4/tcp_retries2").write_text("4")
     write_only(connection)
 
 

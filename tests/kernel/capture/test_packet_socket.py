@@ -12,7 +12,8 @@ from lab.kernel.place import link
 from lab.kernel.place.netns import Namespace
 from lab.spec import Pair
 from tests.commanded import ROOT
-from tests.kernel.hosts import LIMIT_S, descriptors
+from tests.kernel.hosts import descriptors
+from tests.waiting import LIMIT_S
 
 ETH_P_ALL = 3
 FRAME = b"\xff" * 6 + b"\x02\0\0\0\0\x01" + b"\x88\xb5" + b"upper".ljust(46, b"\0")

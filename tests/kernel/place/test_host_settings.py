@@ -21,13 +21,13 @@ from lab.kernel import procfs
 from lab.kernel.place import host_settings, journal, netns, sysctl
 from lab.kernel.place.host_settings import applied
 from lab.kernel.place.journal import Change, Journal, OutOfReachError
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.root
 
 BEFORE = {"rmem_max": "212992", "wmem_max": "212993", "rmem_default": "212994", "wmem_default": "212995"}
 WISH = {"rmem_max": 131071, "wmem_default": 5000}
 LENT = BEFORE | {"rmem_max": "131071", "wmem_default": "5000"}
-LIMIT_S = 20.0
 Running = Callable[[dict[str, int]], BaseProcess]
 forked = multiprocessing.get_context("fork")
 

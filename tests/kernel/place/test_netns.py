@@ -19,6 +19,7 @@ from lab.kernel.place.netns import Namespace, may_make_namespaces, program_in
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.spec import CaptureMode, Pair, Role
 from tests.kernel.hosts import PORT, cabled, descriptors, links
+from tests.waiting import LIMIT_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -127,7 +128,7 @@ def test_the_namespace_of_a_process_is_the_one_that_it_is_in() -> None:
 
 def test_a_process_that_has_ended_has_no_namespace() -> None:
     process = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    process.wait(10)
+    process.wait(LIMIT_S)
     with pytest.raises(errors.TestbedError, match=f"process {process.pid} has ended"):
         Namespace.of(process.pid)
 
@@ -137,7 +138,7 @@ def test_a_zombie_has_no_namespace_either() -> None:
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     with pytest.raises(errors.TestbedError, match="has ended"):
         Namespace.of(process.pid)
-    process.wait(10)
+    process.wait(LIMIT_S)
 
 
 def test_root_may_make_namespaces_and_asking_leaves_nothing() -> None:

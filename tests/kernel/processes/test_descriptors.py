@@ -140,8 +140,11 @@ def test_a_descriptor_may_raise_signals_by_a_flag(flag: str, raises: bool) -> No
 
 def test_a_message_queue_is_told_from_other_files_that_no_mount_shows() -> None:
     code = """
-name = f"/lab-test-{os.getpid()}".encode(); queue = libc.mq_open(name, os.O_RDWR | os.O_CREAT, 0o600, None)
-libc.mq_unlink(name); say(queue, os.memfd_create("x"), os.open("/etc/hostname", os.O_RDONLY)); time.sleep(60)
+name = f"/lab-test-{os.getpid()}".encode()
+one_byte = struct.pack("8q", 0, 1, 1, 0, 0, 0, 0, 0)  # struct mq_attr: RLIMIT_MSGQUEUE has room for it
+queue = libc.mq_open(name, os.O_RDWR | os.O_CREAT, 0o600, one_byte); failed = ctypes.get_errno(); libc.mq_unlink(name)
+assert queue >= 0, os.strerror(failed)
+say(queue, os.memfd_create("x"), os.open("/etc/hostname", os.O_RDONLY)); time.sleep(60)
 """
     with sleeper(code) as program:
         assert [is_message_queue(program.pid, int(word)) for word in program.words] == [True, False, False]

@@ -4,13 +4,12 @@ import os
 import shutil
 import struct
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from lab.kernel.processes.runtime import GO_SECTIONS, _section_names, runtime_of
-from tests.kernel.sleepers import LIMIT_S
+from tests.waiting import seen
 
 
 @pytest.mark.parametrize(
@@ -21,10 +20,8 @@ def test_runtimes_are_recognised(runtime: str | None, command: list[str]) -> Non
     assert shutil.which(command[0])
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            end = time.monotonic() + LIMIT_S
             name = os.path.realpath(str(shutil.which(command[0])))
-            while os.readlink(f"/proc/{process.pid}/exe") != name and time.monotonic() < end:
-                time.sleep(0.002)
+            seen(lambda: os.readlink(f"/proc/{process.pid}/exe"), lambda program: program == name)
             assert runtime_of(process.pid) == runtime
         finally:
             process.kill()

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from lab.kernel.processes.suspension import suspended
-from tests.kernel.sleepers import LIMIT_S, sleeper
+from tests.kernel.sleepers import sleeper
+from tests.waiting import seen, until
 
 PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
 
@@ -39,19 +39,26 @@ def frozen_group(pid: int) -> Iterator[None]:
     finally:
         (group / knob).write_text(off)
         os.kill(pid, signal.SIGKILL)
-        end = time.monotonic() + LIMIT_S
-        while (group / "cgroup.procs").read_text() and time.monotonic() < end:
-            time.sleep(0.002)
+        until(lambda: not (group / "cgroup.procs").read_text(), what="an empty group")
         group.rmdir()
 
 
-@pytest.mark.parametrize("statement", ["os.read(os.pipe()[0], 1)", "select.epoll().poll()", "threading.Event().wait()"])
-def test_a_frozen_thread_is_suspended(statement: str) -> None:
+@pytest.mark.parametrize(
+    ("statement", "call"),
+    [
+        ("os.read(os.pipe()[0], 1)", "read"),
+        ("select.epoll().poll()", "epoll_wait"),
+        ("threading.Event().wait()", "futex"),
+    ],
+)
+def test_a_frozen_thread_is_suspended(statement: str, call: str) -> None:
     """In each of the two ways of the version 1 freezer: woken to be frozen, or frozen where it sleeps."""
-    with sleeper(f"say('x'); {statement}") as program, frozen_group(program.pid):
-        assert program.asleep({"o": "read", "s": "epoll_wait", "t": "futex"}[statement[0]]).line.state == "D"
-        program.wait({"o": "read", "s": "epoll_wait", "t": "futex"}[statement[0]])
-        assert program.threads.of(program.pid)[0].suspended == "frozen"
+    with sleeper(f"say('x'); {statement}") as program:
+        assert program.asleep(call).line.state == "S"
+        with frozen_group(program.pid):
+            thread = seen(lambda: program.asleep(call), lambda thread: thread.line.state == "D")
+            program.wait(call)
+            assert thread.suspended == "frozen"
 
 
 TRACED = """

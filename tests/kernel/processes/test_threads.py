@@ -4,13 +4,14 @@ import contextlib
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 import pytest
 
 from lab.kernel.processes.threads import Line, Threads, TrackedThread
+from tests.kernel.sleepers import looked_at
+from tests.waiting import LIMIT_S, seen
 
 OPENING = """
 import os, signal, socket, threading, time
@@ -18,7 +19,6 @@ listener = socket.create_server(("127.0.0.1", 0))
 client = socket.create_connection(listener.getsockname())
 server, _ = listener.accept()
 """
-LIMIT_S = 10.0
 
 
 @contextmanager
@@ -34,23 +34,13 @@ def played(script: str) -> Iterator[tuple[Threads, subprocess.Popen[bytes]]]:
 
 
 def lines(threads: Threads, pid: int) -> list[Line]:
-    seen = threads.of(pid)
-    for thread in seen:
-        thread.read()
-    return [thread.line for thread in seen]
+    return [thread.line for thread in looked_at(threads, pid)]
 
 
-def until(threads: Threads, pid: int, *calls: str) -> list[Line]:
-    """Its lines, as soon as its threads are in these calls."""
-    return wait(lambda: lines(threads, pid), lambda seen: sorted(str(line.syscall) for line in seen) == sorted(calls))
-
-
-def wait(look: Callable[[], list[Line]], holds: Callable[[list[Line]], bool]) -> list[Line]:
-    deadline = time.monotonic() + LIMIT_S
-    while not holds(seen := look()):
-        assert time.monotonic() < deadline, seen
-        time.sleep(0.005)
-    return seen
+def asleep_in(threads: Threads, pid: int, *calls: str) -> list[Line]:
+    """Its lines, as soon as its threads sleep in these calls."""
+    wanted = sorted((call, "S") for call in calls)
+    return seen(lambda: lines(threads, pid), lambda now: sorted((str(a.syscall), a.state) for a in now) == wanted)
 
 
 def test_a_thread_in_very_many_groups_is_read_too() -> None:
@@ -63,7 +53,7 @@ threading.Thread(target=in_groups).start()
 time.sleep(60)
 """
     with played(script) as (threads, process):
-        until(threads, process.pid, "clock_nanosleep", "recvfrom")
+        asleep_in(threads, process.pid, "clock_nanosleep", "recvfrom")
 
 
 def open_of(pid: int) -> list[str]:
@@ -89,17 +79,14 @@ def open_of(pid: int) -> list[str]:
 )
 def test_a_blocked_thread_shows_its_call_and_has_not_run_between_two_looks(script: str, call: str) -> None:
     with played(script) as (threads, process):
-        (before,) = wait(
-            lambda: lines(threads, process.pid),
-            lambda seen: [(line.syscall, line.state) for line in seen] == [(call, "S")],
-        )
+        (before,) = asleep_in(threads, process.pid, call)
         assert [lines(threads, process.pid) for _ in range(20)] == [[before]] * 20
 
 
 def test_a_thread_that_wakes_up_meanwhile_is_found_out_by_its_switches() -> None:
     with played("while True: time.sleep(0.001)") as (threads, process):
         (before,) = lines(threads, process.pid)
-        wait(lambda: lines(threads, process.pid), lambda seen: seen[0].switches > before.switches)
+        seen(lambda: lines(threads, process.pid), lambda now: now[0].switches > before.switches)
 
 
 def test_what_a_thread_does_until_its_call_is_told_counts_as_having_run() -> None:
@@ -128,19 +115,19 @@ def test_what_a_thread_does_until_its_call_is_told_counts_as_having_run() -> Non
 
 def test_a_thread_that_runs_is_running() -> None:
     with played("while True: pass") as (threads, process):
-        (line,) = until(threads, process.pid, "running")
+        (line,) = seen(lambda: lines(threads, process.pid), lambda now: [each.syscall for each in now] == ["running"])
         assert (line.state, line.args) == ("R", ())
 
 
 def test_a_thread_that_ends_is_gone_from_the_next_look_and_leaves_no_descriptor() -> None:
     script = "threading.Thread(target=lambda: client.recv(1)).start()\nos.read(0, 1)\nserver.send(b'.')\nsignal.pause()"
     with played(script) as (threads, process):
-        until(threads, process.pid, "read", "recvfrom")
+        asleep_in(threads, process.pid, "read", "recvfrom")
         assert len(open_of(process.pid)) >= 2
         assert process.stdin is not None
         process.stdin.write(b".")
         process.stdin.flush()
-        until(threads, process.pid, "pause")
+        asleep_in(threads, process.pid, "pause")
         process.kill()
         process.wait(LIMIT_S)
         assert threads.of(process.pid) == []

@@ -11,7 +11,8 @@ import pytest
 from lab.evidence import Item, Resource, Wants
 from lab.kernel.processes.waits import _READERS
 from lab.syscalls import BY_NUMBER, Form
-from tests.kernel.sleepers import LIMIT_S, POLLED, sleeper
+from tests.kernel.sleepers import POLLED, sleeper
+from tests.waiting import seen
 
 MS = 1_000_000
 
@@ -109,13 +110,10 @@ def test_select_reads_three_sets(limit: str, timed: bool) -> None:
 
 
 def _glibc_selects_with_pselect(pid: int) -> bool:
-    end = time.monotonic() + LIMIT_S
-    while time.monotonic() < end:
-        number = Path(f"/proc/{pid}/syscall").read_text().split()[0]
-        if number in ("23", "270", "72"):
-            return number != "23"
-        time.sleep(0.002)
-    raise AssertionError("it does not select")
+    def number() -> str:
+        return Path(f"/proc/{pid}/syscall").read_text().split()[0]
+
+    return seen(number, ("23", "270", "72").__contains__, what="a call of select") != "23"
 
 
 def test_a_descriptor_that_was_closed_and_used_again_is_what_it_is_now() -> None:

@@ -9,7 +9,8 @@ import pytest
 from lab.kernel.place.netns import Namespace
 from lab.kernel.sockets.conntrack import Conntrack
 from tests import nat
-from tests.kernel.hosts import LIMIT_S, written
+from tests.kernel.hosts import written
+from tests.waiting import LIMIT_S
 
 pytestmark = pytest.mark.xdist_group("nat")
 

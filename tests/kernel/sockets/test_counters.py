@@ -1,6 +1,5 @@
 """A namespace's counters tell of every connection that it opens, of itself or for others, and of every segment."""
 
-import time
 from contextlib import closing
 
 import pytest
@@ -9,6 +8,7 @@ from lab.kernel.place.netns import Namespace
 from lab.kernel.sockets.counters import Counters
 from lab.spec import Pair, Role
 from tests.kernel.hosts import connected
+from tests.waiting import until
 
 
 @pytest.mark.parametrize("ip", [4, 6])
@@ -35,10 +35,7 @@ def test_other_namespaces_count_for_themselves(hosts: Pair[Namespace]) -> None:
 @pytest.mark.parametrize("ip", [4, 6])
 def test_any_segment_breaks_the_silence(hosts: Pair[Namespace], ip: int) -> None:
     with connected(hosts, ip) as ends, closing(Counters(hosts.client)) as client:
-        deadline = time.monotonic() + 10
-        while not client.is_silent():
-            assert time.monotonic() < deadline, "neighbour discovery has its pauses"
-            time.sleep(0.1)
+        until(client.is_silent, what="silence: neighbour discovery has its pauses", pause_s=0.1)
         ends.server.sendall(b"x")
         assert ends.client.recv(1) == b"x"
         assert not client.is_silent()

@@ -14,6 +14,7 @@ from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex, is_socket, is_unlisted
 from lab.spec import Pair, Role
 from tests.kernel.hosts import ADDRESSES, PORT, connected
+from tests.waiting import LIMIT_S
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def test_a_v4_mapped_end_is_told_as_ipv4_and_finds_its_peer(hosts: Pair[Namespac
         return each
 
     with hosts.server.call(listen) as listener, hosts.client.call(socket.socket, socket.AF_INET) as client:
-        client.settimeout(10)
+        client.settimeout(LIMIT_S)
         client.connect((ADDRESSES[4].server, PORT + 1))
         server, _ = listener.accept()
         with server:

@@ -3,7 +3,6 @@
 import os
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 
@@ -16,7 +15,8 @@ from lab.kernel.sockets.sock_diag import TOGETHER, Located, SocketDiag
 from lab.kernel.sockets.stall_poller import POLLS_AFTER_PACKET, SOCKETS, SocketQueries, StallPoller
 from lab.spec import Pair, Role
 from tests.kernel.hosts import connected, written
-from tests.kernel.sockets.test_sock_diag import fill, settled
+from tests.kernel.sockets.test_sock_diag import closed, fill, settled
+from tests.waiting import seen, until
 
 
 @pytest.fixture
@@ -36,12 +36,13 @@ def located(diags: Pair[SocketDiag], ends: Pair[socket.socket]) -> Pair[Located 
 
 def full(hosts: Pair[Namespace], ends: Pair[socket.socket]) -> Pair[SocketSample]:
     """Both sides, once each has something to send behind the other's closed window: buffers grow as they are filled."""
-    while True:
+
+    def look() -> Pair[SocketSample]:
         for role in Role:
             fill(ends[role])
-        samples = settled(hosts, ends)
-        if all(each.wqueue and each.snd_wnd == 0 for each in samples):
-            return samples
+        return settled(hosts, ends)
+
+    return seen(look, lambda samples: all(each.wqueue and each.snd_wnd == 0 for each in samples))
 
 
 def test_it_opens_for_a_pair_that_stands_with_both_queues_full_unless_it_was_judged_so(
@@ -51,8 +52,7 @@ def test_it_opens_for_a_pair_that_stands_with_both_queues_full_unless_it_was_jud
         pair = located(diags, ends)
         idle = StallPoller([pair])
         assert [idle.found_new_stall() for _ in range(3)] == [False] * 3, "nothing to send"
-        fill(ends.client)
-        settled(hosts, ends, closed=True)
+        closed(hosts, ends)
         assert [idle.found_new_stall() for _ in range(3)] == [False] * 3, "one end has nothing to send"
         samples = full(hosts, ends)
         gate = StallPoller([Pair(None, None), pair, Pair(pair.client, None)])
@@ -71,9 +71,7 @@ def test_it_stays_shut_while_the_queues_change_at_every_poll(hosts: Pair[Namespa
         for _ in range(3):
             assert not gate.found_new_stall()
             assert ends.server.recv(1) != b""
-        deadline = time.monotonic() + 10
-        while not gate.found_new_stall():
-            assert time.monotonic() < deadline, "nobody reads any more"
+        until(gate.found_new_stall, what="a stall, for nobody reads any more")
 
 
 def test_one_that_is_gone_is_none_and_the_others_keep_their_own_answers(
@@ -86,16 +84,13 @@ def test_one_that_is_gone_is_none_and_the_others_keep_their_own_answers(
         asked = {number: each for number, each in sockets.items() if each}
         for number, ends in enumerate(pairs):
             ends.client.sendall(bytes(number))
-        deadline = time.monotonic() + 10
         inodes = {number: os.fstat(ends.server.fileno()).st_ino for number, ends in enumerate(pairs)}
         expected = {number: (inode, (0, 0), (0, number)) for number, inode in inodes.items()}
         again = SocketQueries(asked, tell_motion=True)
-        while (now := again.motions()) != expected:
-            assert time.monotonic() < deadline, now
+        seen(again.motions, lambda now: now == expected)
         for end in pairs[1]:
             end.close()
-        while (now := again.motions()) != expected | {1: None}:
-            assert time.monotonic() < deadline, now
+        seen(again.motions, lambda now: now == expected | {1: None})
 
 
 def any_sends(asked: SocketQueries) -> bool:
@@ -108,8 +103,7 @@ def test_whether_one_of_many_has_something_to_send(hosts: Pair[Namespace], diags
         sockets = {number: located(diags, ends).client for number, ends in enumerate(pairs)}
         asked = SocketQueries({number: each for number, each in sockets.items() if each})
         assert not any_sends(asked)
-        fill(pairs[TOGETHER + 1].client)
-        sample = settled(hosts, pairs[TOGETHER + 1], closed=True).client
+        sample = closed(hosts, pairs[TOGETHER + 1])[1].client
         assert any_sends(asked)
         assert asked.queues() == dict.fromkeys(sockets, (0, 0)) | {TOGETHER + 1: (0, sample.wqueue)}
         pairs[TOGETHER + 1].client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -150,14 +144,10 @@ def test_a_freeze_is_seen_by_the_packets_that_bring_it_about(hosts: Pair[Namespa
         pairs = talk(hosts, stack)
         counters = stack.enter_context(closing(Counters(hosts.client)))
         gate = StallPoller([located(diags, ends) for ends in pairs], counters={diags.client: counters})
-        while not counters.is_silent():
-            time.sleep(0.5)
+        until(counters.is_silent, pause_s=0.5)
         assert not any(gate.found_new_stall() for _ in range(POLLS_AFTER_PACKET + 1))
         full(hosts, pairs[-1])
-        deadline = time.monotonic() + 10
-        while not gate.found_new_stall():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(gate.found_new_stall, pause_s=0.02)
 
 
 def test_few_sockets_are_asked_without_looking_at_the_counters(hosts: Pair[Namespace], diags: Pair[SocketDiag]) -> None:
