@@ -16,6 +16,7 @@ The rooms:
 * `scenario`, `remedy`: one file each; what is played, and what cures it.
 * `kernel`: every word spoken with Linux. `pcap`: capture files. `store`: a run on disk. `report`: text for people.
 * `testbed`: where a spec is played. `endpoint`: the two programs, which import nothing else of this package.
+* `foretelling`: the forecast by the settings of this host, without a run.
 * `experiment`: plays one spec on one testbed. `playing`: plays and judges it. `sweep`: a grid of specs, one row each.
 * `observer`: samples one pair while it is played. `watching`: judges connections of other programs.
 * `comparison`: a scenario with and without remedies. `limits`: the published table of buffers, measured.

@@ -27,7 +27,8 @@ code = 5  # never Python's own 1, which is a verdict
 try:
     helper = None
     # If memory is limited there is no helper process: which of the two would run out first is a matter of chance.
-    if sys.argv[1:2] == ["run"] and resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
+    plays = sys.argv[1:2] == ["run"] and not {"-h", "--help"}.intersection(sys.argv)
+    if plays and resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:
         from lab.kernel.place import machine
         from lab.kernel.place.helper_process import HelperProcess
 

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import Evidence, Settings, Snapshot
+from lab.forecast import SYSCTLS
 from lab.kernel.capture.ring import Capture
 from lab.kernel.place import sysctl
 from lab.observer import Observer, Record
@@ -19,11 +20,7 @@ from lab.testbed import Site
 T = TypeVar("T")
 
 SETTINGS_KEYS = (
-    "tcp_rmem",
-    "tcp_wmem",
-    "tcp_moderate_rcvbuf",
-    "tcp_congestion_control",
-    "tcp_timestamps",
+    *SYSCTLS,
     "tcp_sack",
     "tcp_window_scaling",
     "tcp_shrink_window",

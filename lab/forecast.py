@@ -45,6 +45,9 @@ SMALLEST_FRAME = 128
 _TIMESTAMP_OPTION = 12
 _MSS_FLOOR = 68
 
+SYSCTLS = ("tcp_rmem", "tcp_wmem", "tcp_moderate_rcvbuf", "tcp_congestion_control", "tcp_timestamps")
+"""The keys of net.ipv4 that a forecast depends on."""
+
 Estimate: TypeAlias = tuple[int, int, int]
 """Low, point, high."""
 

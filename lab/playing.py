@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lab.errors import StoreError
-from lab.evidence import Evidence, Settings
-from lab.experiment import SETTINGS_KEYS, play
-from lab.forecast import Forecast, expected, forecast, tuned
-from lab.kernel.place import sysctl
-from lab.kernel.place.netns import Namespace
+from lab.evidence import Evidence
+from lab.experiment import play
+from lab.forecast import expected
 from lab.proof.judge import judge
 from lab.report.contract import as_contract
-from lab.spec import Outcome, Pair, Spec
+from lab.spec import Outcome, Spec
 from lab.store import Run
 from lab.testbed import Site, find
 from lab.verdict import Verdict
@@ -63,15 +61,6 @@ def play_and_judge(
         except StoreError as error:
             unkept = error
     return Played(spec, evidence, verdict, expected(spec, verdict.forecast), run.path if run else None, unkept)
-
-
-def foretell(spec: Spec) -> Forecast:
-    """The forecast for a spec that is not played. A new namespace starts with the host's tcp_rmem and tcp_wmem."""
-    host = sysctl.read(Namespace.here(), SETTINGS_KEYS)
-    mtu = spec.mtu or (65536 if spec.testbed == "loopback" else 1500)
-    settings: Pair[Settings | None] = Pair(*(tuned(Settings(host, host, mtu), buffers) for buffers in spec.buffers))
-    core = sysctl.read_core() | {key: str(value) for key, value in spec.host_sysctls.items()}
-    return forecast(spec, settings, core)
 
 
 def _observed(spec: Spec, site: Site, run: Run | None, on_progress: Callable[[Evidence], object] | None) -> Evidence:

@@ -28,6 +28,8 @@ class Testimony(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Testimonies:
+    """What each of the three witnesses says of the outcome."""
+
     program: Testimony
     kernel: Testimony
     wire: Testimony

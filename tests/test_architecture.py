@@ -22,7 +22,7 @@ STOREYS = [
     {"verdict"},
     {"wire", "proof"},
     {"store", "pcap", "kernel", "scenario", "remedy"},
-    {"testbed", "report"},
+    {"testbed", "report", "foretelling"},
     {"observer"},
     {"experiment"},
     {"playing"},

@@ -8,10 +8,9 @@ import pytest
 
 from lab import errors
 from lab.evidence import Evidence
-from lab.forecast import expected
 from lab.kernel.capture.ring import LARGE_RING_SIZE
 from lab.kernel.procfs import children_of
-from lab.playing import PACKAGES, foretell, play_and_judge
+from lab.playing import PACKAGES, play_and_judge
 from lab.proof.judge import judge
 from lab.spec import Outcome, Role
 from lab.store import load
@@ -30,19 +29,6 @@ def test_what_was_played_is_judged_by_its_evidence() -> None:
     assert played.verdict.outcome is Outcome.DEADLOCK
     assert played.verdict == judge(played.evidence)
     assert (played.run, played.unkept) == (None, None)
-
-
-def test_the_forecast_is_the_same_with_and_without_a_run() -> None:
-    spec = specified("upper", until="proof", **SQUEEZED)
-    played = play_and_judge(spec)
-    assert played.verdict.forecast == foretell(spec)
-    assert played.expected == expected(spec, foretell(spec)) == (Outcome.DEADLOCK,)
-
-
-def test_a_forecast_follows_the_settings_of_a_spec_that_is_not_played() -> None:
-    small, large = (foretell(specified("upper", so_rcvbuf=(size,), so_sndbuf=(size,))) for size in ("8k", "64k"))
-    assert (small.client_accepted.point or 0) < (large.client_accepted.point or 0)
-    assert foretell(specified("healthy")).client_accepted.high is None
 
 
 def test_progress_is_reported_and_ends_with_the_whole_evidence() -> None:

@@ -13,7 +13,7 @@ from lab.cli.options import Playing, RunOptions, format_flag, scenario_flags
 def command(*, form: str, **flags: Any) -> int:
     """Say at which byte SCENARIO (default: upper) must freeze, with these settings on this kernel."""
     from lab.forecast import expected  # noqa: PLC0415
-    from lab.playing import foretell  # noqa: PLC0415
+    from lab.foretelling import foretell  # noqa: PLC0415
 
     options = RunOptions(**flags)
     spec = options.spec(options.testbed or "netns")

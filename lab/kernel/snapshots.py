@@ -95,6 +95,7 @@ class SnapshotTaker:
         self._same_memory: dict[int, set[int]] = {}
         """By process: the processes that share its memory. Valid until a thread runs."""
         self._described: dict[int, ProcessSample] = {}
+        """Descriptions that still hold: of processes that did not run, or made in this search."""
         self._known: dict[Target, SocketSample] = {}
         self._options: dict[int, ProgramOptions | None] = {}
         self._earlier = earlier or EarlierSamples()
@@ -160,6 +161,7 @@ class SnapshotTaker:
     def _search(self, fresh: bool) -> dict[int, Role | None]:
         """The holders. The role is None if a process holds targets of both roles."""
         roles: dict[int, Role | None] = {}
+        self._forget_descriptions()
         self._read_lines(self._members)
         if self._roots is not None:
             roles = {pid: role for role, root in self._roots.items() for pid in descendants(root)[1:]}
@@ -188,6 +190,16 @@ class SnapshotTaker:
     def _scan(self) -> None:
         self._tables = scan(self._descriptors)
         self._everywhere, self._stale = True, False
+        self._forget_descriptions()
+
+    def _forget_descriptions(self) -> None:
+        """What was read of a process that ran holds for one search: its lines are read again in the next."""
+        for pid in self._ran:
+            self._described.pop(pid, None)
+
+    def _note_run(self, pid: int) -> None:
+        self._ran.add(pid)
+        self._described.pop(pid, None)
 
     def _any_runs(self) -> bool:
         return any(thread.line.state == "R" for thread in self._all(self._members))
@@ -197,7 +209,7 @@ class SnapshotTaker:
             for thread in self._threads.of(pid):
                 with self._unless_ended(thread):
                     if thread.read():
-                        self._ran.add(pid)
+                        self._note_run(pid)
         self._stale |= bool(self._ran)
 
     @contextlib.contextmanager
@@ -206,7 +218,7 @@ class SnapshotTaker:
             yield
         except (FileNotFoundError, ProcessLookupError):
             self._threads.drop(thread)
-            self._ran.add(thread.pid)
+            self._note_run(thread.pid)
 
     def _all(self, pids: Iterable[int]) -> list[TrackedThread]:
         """Every thread whose line has been read. A zombie is left out: it does nothing any more."""
@@ -310,7 +322,7 @@ class SnapshotTaker:
         return {sample.inode for sample in self._known.values()}
 
     def _describe(self, pid: int) -> ProcessSample:
-        if pid in self._ran or pid not in self._described:
+        if pid not in self._described:
             readable = all(thread.line.syscall is not None for thread in self._all([pid]))
             alarm = self._roots is None and self._deadlines.alarm_is_pending()
             sample = self._processes.sample(
@@ -336,7 +348,7 @@ class SnapshotTaker:
         for thread in [thread for pid in sorted(members) for thread in self._threads.of(pid)]:
             with self._unless_ended(thread):
                 if thread.read():
-                    self._ran.add(thread.pid)
+                    self._note_run(thread.pid)
                     thread.wait = Wait(thread.line.syscall or "", (), unknown=IT_RAN)
         self._stale |= bool(self._ran)
         now_ns = time.time_ns()

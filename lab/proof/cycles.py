@@ -36,6 +36,8 @@ class WaitForEdge:
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
+    """Threads of which each waits for another one of them."""
+
     kind: Kind
     threads: frozenset[Thread]
     edges: tuple[WaitForEdge, ...]

@@ -66,6 +66,8 @@ class Knot:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
+    """What one snapshot shows: the knots, and who is not in one."""
+
     knots: tuple[Knot, ...]
     live: tuple[LiveThread, ...]
     suspended: tuple[Reason, ...]

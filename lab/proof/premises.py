@@ -48,6 +48,8 @@ class Kernels:
 
 @dataclass(frozen=True, slots=True)
 class Premise:
+    """One sentence that can be false, and all that belongs to it."""
+
     id: str
     says: str
     sources: tuple[Source, ...]

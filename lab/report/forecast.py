@@ -1,19 +1,21 @@
 """Where the freeze must come, in figures: the text of `lab forecast`, and the forecast beside what a run measured."""
 
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from lab.evidence import Evidence
 from lab.forecast import Forecast, Range
 from lab.report import page
 from lab.report.escape import plain
 from lab.spec import Outcome, Spec
-from lab.verdict import Verdict
+
+if TYPE_CHECKING:  # `lab forecast` has neither
+    from lab.evidence import Evidence
+    from lab.verdict import Verdict
 
 BOUNDED = ("written by the client", "read by the server")
 """What a reader calls `client_accepted` and `server_processed`."""
@@ -31,7 +33,7 @@ def show(
     page.show(_alone(spec, seen, may_be), stream, width)
 
 
-def against(verdict: Verdict, evidence: Evidence) -> Iterator[RenderableType]:
+def against(verdict: "Verdict", evidence: "Evidence") -> Iterator[RenderableType]:
     """The forecast beside the measured bytes if the pair froze, else in words."""
     if evidence.spec is None or not evidence.spec.scenario.freezes:
         return
@@ -44,7 +46,7 @@ def against(verdict: Verdict, evidence: Evidence) -> Iterator[RenderableType]:
         yield Padding(Text.assemble(("forecast: ", "dim"), _in_words(foretold)), (0, 0, 0, 1))
 
 
-def defects(verdict: Verdict, evidence: Evidence) -> tuple[str, ...]:
+def defects(verdict: "Verdict", evidence: "Evidence") -> tuple[str, ...]:
     """Where a measurement refutes the forecast: one of the two is wrong, and both are the lab's."""
     if verdict.outcome is Outcome.DEADLOCK:
         measured = (verdict.account.client_accepted, verdict.account.server_processed)

@@ -73,6 +73,8 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Testbed:
+    """A place where a spec can be played."""
+
     name: str
     summary: str
     hosts: Callable[[Spec, Startup], AbstractContextManager[Site]]

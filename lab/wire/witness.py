@@ -26,6 +26,8 @@ MAX_EVENTS = 256
 
 @dataclass(slots=True)
 class _SideCounts:
+    """What has been counted of the segments of one side."""
+
     zero_windows: int = 0
     first_zero_window: Moment | None = None
     reopened: int = 0

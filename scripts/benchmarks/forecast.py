@@ -20,7 +20,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from lab.forecast import SMALLEST_FRAME, Range
-from lab.playing import foretell, play_and_judge
+from lab.foretelling import foretell
+from lab.playing import play_and_judge
 from lab.scenario import find
 from lab.spec import Buffers, Limits, Load, Outcome, Pair, SocketOptions, Spec, Triple, Until
 from lab.verdict import Account

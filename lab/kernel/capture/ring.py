@@ -173,6 +173,8 @@ ETHERTYPE_IPV4, ETHERTYPE_IPV6 = 0x0800, 0x86DD
 
 @dataclass(frozen=True, slots=True)
 class _Op:
+    """One instruction of a packet filter (linux/filter.h); a jump names its targets."""
+
     code: int
     k: int = 0
     true: str = ""

@@ -33,6 +33,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
+    """The changes of one lab: which process made them, and since which start of the machine they stand."""
+
     boot_id: str
     pid: int
     changes: tuple[Change, ...]

@@ -33,9 +33,7 @@ class Interface:
 def lay(client: Namespace, server: Namespace, addresses: tuple[str, str], mtu: int | None = None) -> Pair[Interface]:
     """Both ends of a cable between the two, with an address (`ip/prefix`) each, and up."""
     join(client, server, mtu)
-    for namespace, address in zip((client, server), addresses, strict=True):
-        bring_up(namespace, (address,))
-    return Pair(*(_ask(namespace, _interface, ifname=INTERFACE) for namespace in (client, server)))
+    return Pair(*(bring_up(each, (address,)) for each, address in zip((client, server), addresses, strict=True)))
 
 
 def join(client: Namespace, server: Namespace, mtu: int | None) -> None:
@@ -76,19 +74,21 @@ def _ask(namespace: Namespace, function: Callable[P, R], *args: P.args, **kwargs
         raise TestbedError(f"a link went away while the lab was looking ({error}): deleted by somebody?") from None
 
 
-def bring_up(namespace: Namespace, addresses: tuple[str, ...]) -> None:
-    """Give the interface its addresses (`ip/prefix`) and set it and `lo` up."""
-    _ask(namespace, _bring_up, addresses)
+def bring_up(namespace: Namespace, addresses: tuple[str, ...]) -> Interface:
+    """Give the interface its addresses (`ip/prefix`) and set it and `lo` up. One socket for all: each takes 2 ms."""
+    return _ask(namespace, _bring_up, addresses)
 
 
-def _bring_up(addresses: tuple[str, ...]) -> None:
+def _bring_up(addresses: tuple[str, ...]) -> Interface:
     with _rtnetlink() as ip:
-        (index,), (loopback,) = (ip.link_lookup(ifname=name) for name in (INTERFACE, "lo"))
+        (message,), (loopback,) = ip.link("get", ifname=INTERFACE), ip.link_lookup(ifname="lo")
+        index = message["index"]
         for address in map(ip_interface, addresses):
             flags = {"flags": IFA_F_NODAD} if address.version == 6 else {}
             ip.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **flags)
         for each in (loopback, index):
             ip.link("set", index=each, state="up")
+    return _seen(message)
 
 
 def interface_of(namespace: Namespace, address: str) -> Interface:
@@ -105,12 +105,10 @@ def _interface_of(address: str) -> Interface | None:
         for message in ip.get_addr():
             own = message.get("local") or message.get("address")
             if own and ip_interface(own).ip == wanted:
-                return _interface(index=message["index"])
+                (link,) = ip.link("get", index=message["index"])
+                return _seen(link)
     return None
 
 
-def _interface(**which: str | int) -> Interface:
-    """The interface of this `index` or `ifname`."""
-    with _rtnetlink() as ip:
-        (message,) = ip.link("get", **which)
+def _seen(message: Any) -> Interface:  # noqa: ANN401 - pyroute2 has no types
     return Interface(message.get("ifname"), message.get("mtu"))

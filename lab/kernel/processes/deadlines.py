@@ -118,7 +118,7 @@ class Deadlines:
     def _asleep_since(self, thread: TrackedThread) -> int | None:
         """CLOCK_MONOTONIC nanoseconds."""
         try:
-            stamp = _exec_start(text_of(Path(thread.folder, "sched")))
+            stamp = _exec_start(text_of(f"{thread.folder}/sched"))
             cpu = int(stat_of(thread.folder)[36])
         except OSError:
             return None

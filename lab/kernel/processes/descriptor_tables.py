@@ -6,7 +6,6 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import ProcessSample, Resource
@@ -248,6 +247,6 @@ def _maps(pid: int) -> str | None:
 def _posix_timers(pid: int) -> int | None:
     """None if the kernel does not show them (CONFIG_CHECKPOINT_RESTORE)."""
     try:
-        return sum(line.startswith("ID:") for line in Path(f"/proc/{pid}/timers").read_text().splitlines())
+        return sum(line.startswith("ID:") for line in text_of(f"/proc/{pid}/timers").splitlines())
     except OSError:
         return None

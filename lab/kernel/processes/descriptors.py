@@ -87,6 +87,8 @@ class DescriptorTable:
 
 @dataclass(slots=True)
 class _TableBuilder:
+    """What has been read of the tables of one process."""
+
     resources: dict[TaskDescriptor, Resource] = field(default_factory=dict)
     shareable: list[tuple[ResourceKind, TaskDescriptor]] = field(default_factory=list)
     registered: list[Resource] = field(default_factory=list)

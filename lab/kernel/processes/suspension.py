@@ -6,7 +6,6 @@ return at once, with fewer bytes than were asked for.
 
 import os
 from functools import cache
-from pathlib import Path
 
 from lab.kernel.processes.threads import TrackedThread
 from lab.kernel.procfs import text_of
@@ -32,7 +31,7 @@ def suspended(thread: TrackedThread) -> str | None:
 
 def _in_frozen_cgroup(thread: TrackedThread) -> bool:
     try:
-        lines = text_of(Path(thread.folder, "cgroup")).splitlines()
+        lines = text_of(f"{thread.folder}/cgroup").splitlines()
     except PermissionError:
         return False
     return any(_is_frozen(*line.split(":", 2)[1:]) for line in lines)
@@ -53,7 +52,7 @@ def _is_frozen(controllers: str, path: str) -> bool:
 def _says(file: str) -> str | None:
     """None where this namespace does not show the file."""
     try:
-        return Path(file).read_text().strip()
+        return text_of(file).strip()
     except OSError:
         return None
 

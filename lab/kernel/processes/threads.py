@@ -4,7 +4,6 @@ import contextlib
 import os
 import re
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from lab.evidence import ResourceKind, ThreadSample, Wait
 from lab.kernel.procfs import text_of
@@ -43,7 +42,7 @@ class TrackedThread:
     def __init__(self, pid: int, tid: int) -> None:
         self.pid, self.tid = pid, tid
         self.folder = f"/proc/{pid}/task/{tid}"
-        self.comm = text_of(Path(self.folder, "comm")).rstrip("\n")
+        self.comm = text_of(f"{self.folder}/comm").rstrip("\n")
         with contextlib.ExitStack() as undo:  # the thread may end before all files are open
             self._status = os.open(f"{self.folder}/status", os.O_RDONLY | os.O_CLOEXEC)
             undo.callback(os.close, self._status)

@@ -10,7 +10,6 @@ import os
 import re
 import struct
 from collections.abc import Callable
-from pathlib import Path
 
 from lab.evidence import Resource, ResourceKind, Wait, Wants
 from lab.kernel.processes.deadlines import TIMER_ABSTIME, Deadlines
@@ -225,7 +224,7 @@ def _clock_nanosleep(builder: WaitBuilder, _: Syscall, clock: int, flags: int, r
 
 def _pause(builder: WaitBuilder, *_: object) -> None:
     """Waits for a signal that has a handler. If the process has no handler at all, nothing ends the wait: no items."""
-    caught = re.search(r"^SigCgt:\s*(\w+)", text_of(Path(builder.thread.folder, "status")), re.MULTILINE)
+    caught = re.search(r"^SigCgt:\s*(\w+)", text_of(f"{builder.thread.folder}/status"), re.MULTILINE)
     if caught is None or int(caught[1], 16):
         raise UnreadableError("waits for a signal, whoever sends it")
 

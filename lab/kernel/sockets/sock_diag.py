@@ -312,6 +312,7 @@ def split_address(text: str) -> tuple[bytes, int]:
     return ip_address(host.strip("[]")).packed, int(port)
 
 
+@lru_cache(maxsize=4096)
 def join_address(packed: bytes, port: int) -> str:
     """The reverse, as in the JSON contract: IPv6 as `[ip]:port`.
 

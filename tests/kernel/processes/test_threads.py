@@ -92,7 +92,7 @@ def test_a_thread_that_wakes_up_meanwhile_is_found_out_by_its_switches() -> None
 def test_what_a_thread_does_until_its_call_is_told_counts_as_having_run() -> None:
     """The kernel tells a call once the thread has left the processor; the counters must be no older than that."""
     with played("while True: os.read(0, 1)") as (threads, process):
-        until(threads, process.pid, "read")
+        asleep_in(threads, process.pid, "read")
         assert process.stdin is not None
         stdin = process.stdin.fileno()
 
@@ -103,8 +103,8 @@ def test_what_a_thread_does_until_its_call_is_told_counts_as_having_run() -> Non
                 if self.wakes:
                     (before,) = lines(threads, process.pid)
                     os.write(stdin, b".")
-                    wait(lambda: lines(threads, process.pid), lambda seen: seen[0].switches > before.switches)
-                    until(threads, process.pid, "read")
+                    seen(lambda: lines(threads, process.pid), lambda now: now[0].switches > before.switches)
+                    asleep_in(threads, process.pid, "read")
                 return super()._read_call()
 
         with closing(Late(process.pid, process.pid)) as thread:
