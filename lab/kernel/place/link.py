@@ -1,6 +1,7 @@
 """Links and addresses inside namespaces, by rtnetlink (pyroute2)."""
 
 import errno
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,8 +82,8 @@ def bring_up(namespace: Namespace, addresses: tuple[str, ...]) -> Interface:
 
 def _bring_up(addresses: tuple[str, ...]) -> Interface:
     with _rtnetlink() as ip:
-        (message,), (loopback,) = ip.link("get", ifname=INTERFACE), ip.link_lookup(ifname="lo")
-        index = message["index"]
+        (message,) = ip.link("get", ifname=INTERFACE)
+        index, loopback = message["index"], socket.if_nametoindex("lo")
         for address in map(ip_interface, addresses):
             flags = {"flags": IFA_F_NODAD} if address.version == 6 else {}
             ip.addr("add", index=index, address=str(address.ip), prefixlen=address.network.prefixlen, **flags)
