@@ -221,14 +221,14 @@ class Holdings:
 
 def _woken_by_errors(socket: SocketSample) -> Ruling | None:
     """What comes to a socket's error queue wakes every thread that sleeps on it (sock_queue_err_skb())."""
-    if socket.error_queue is None:
-        return unknown(Why.NO_ERROR_QUEUE, end_of(socket))
     return yes(Why.ERROR_QUEUE, end_of(socket), socket.error_queue) if socket.error_queue else None
 
 
 def _ended_by_icmp(socket: SocketSample) -> Ruling | None:
     """An ICMP error ends every call on a socket that asks for such errors: tcp_v4_err() sets sk_err."""
-    asked = ICMP_ERRORS.intersection((socket.error_queue or "").split(", "))
+    if socket.error_queue is None:
+        return unknown(Why.NO_ERROR_QUEUE, end_of(socket))
+    asked = ICMP_ERRORS.intersection(socket.error_queue.split(", "))
     return yes(Why.ENDED_BY_ICMP, end_of(socket), ", ".join(sorted(asked))) if asked else None
 
 

@@ -15,7 +15,7 @@ from tests.corpus.programs import echo, fill, read_all, reads_when, write_then_r
 from tests.corpus.stage import Stage
 
 MEMORY = Path("/sys/fs/cgroup/memory")
-LITTLE = 34_000
+LITTLE = 25_000
 """Bytes: more than a buffer that was cut takes, and less than one that has grown again."""
 SENDS = "sends"
 """The file by which the limited side says that it sends now."""
