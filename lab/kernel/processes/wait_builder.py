@@ -59,7 +59,12 @@ class WaitBuilder:
             self._ends.append(instant_ns)
 
     def polls_for(self, duration_ns: int) -> None:
-        """Add the time limit of a poll, which is a duration. The thread may have slept before in the same call."""
+        """Add the time limit of a poll, which is a duration. The thread may have slept before in the same call.
+
+        One whose end is FAR away is none, even if the call began when the machine did.
+        """
+        if duration_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME) >= FAR_NS:
+            return
         self.ends_at(self.deadlines.after(self.thread, duration_ns, polls=True))
         self.presumed |= self.deadlines.blind
 

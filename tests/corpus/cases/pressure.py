@@ -15,7 +15,7 @@ from tests.corpus.programs import echo, fill, read_all, reads_when, write_then_r
 from tests.corpus.stage import Stage
 
 MEMORY = Path("/sys/fs/cgroup/memory")
-LITTLE = 25_000
+SIZE = 200_000
 """Bytes: more than a buffer that was cut takes, and less than one that has grown again."""
 SENDS = "sends"
 """The file by which the limited side says that it sends now."""
@@ -94,12 +94,12 @@ def cut_by_pressure(listener: socket.socket, polls: bool, control: str) -> None:
     listener.close()
     Path("/proc/sys/net/ipv4/tcp_wmem").write_text("4096 16384 4194304")
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, control.encode())
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 17)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
     connection.setsockopt(socket.SOL_SOCKET, SO_BUF_LOCK, 0)
     while not (work / "full").exists():
         time.sleep(0.02)
     time.sleep(1)
-    limit.write_text(str(int((group / "memory.kmem.tcp.usage_in_bytes").read_text()) + 25_000))
+    limit.write_text(str(int((group / "memory.kmem.tcp.usage_in_bytes").read_text()) + 110_000))
     (work / SENDS).touch()
     if polls:
         fill(connection)
@@ -109,7 +109,7 @@ def cut_by_pressure(listener: socket.socket, polls: bool, control: str) -> None:
         poll.poll()
         connection.setblocking(True)
     else:
-        connection.sendall(bytes(LITTLE))
+        connection.sendall(bytes(SIZE))
     read_all(connection)
 
 
@@ -121,7 +121,7 @@ def writes_from_a_fixed_buffer(connection: socket.socket) -> None:
 def _cut(name: str, summary: str, polls: bool, control: str) -> Case:
     server = listening(cut_by_pressure, polls=polls, control=control)
     case = Case(name, summary, Truth.LATER, server, connecting(writes_from_a_fixed_buffer), watch_s=LATER_S)
-    return replace(case, act=begins_to_send)
+    return replace(case, act=begins_to_send, client_mtu=9000)
 
 
 CASES: tuple[Case, ...] = (

@@ -27,6 +27,9 @@ def takes_time_stamps(connection: socket.socket, edge: bool) -> None:
     """Each retransmission of a segment that the peer refuses puts a time stamp into the error queue."""
     connection.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, TX_SCHED | SOFTWARE | OPT_TSONLY)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 15)
+    time.sleep(1)  # the peer has lowered its buffer, and not its window: it will refuse what is sent
     connection.setblocking(False)
     epoll, last = select.epoll(), time.monotonic()
     epoll.register(connection, select.EPOLLOUT | (select.EPOLLET if edge else 0))
@@ -48,6 +51,8 @@ def takes_time_stamps(connection: socket.socket, edge: bool) -> None:
 def smallest_buffer(connection: socket.socket) -> None:
     """Its window closes before a segment that the sender has sent already."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 15)
     connection.sendall(bytes(1 << 22))
     read_all(connection)
 
@@ -126,7 +131,7 @@ def _case(name: str, summary: str, client: Callable[..., None], **options: objec
 
 def _stamped(name: str, summary: str, edge: bool) -> Case:
     case = _case(name, summary, takes_time_stamps, edge=edge)
-    return replace(case, server=accepting(smallest_buffer), buffers=DEFAULT)
+    return replace(case, server=accepting(smallest_buffer), buffers=DEFAULT, ask_s=3.0)
 
 
 SIX = ADDRESSES["server"][1]

@@ -174,6 +174,14 @@ begun = socket.create_connection(l.getsockname()); say(inode(l)); l.accept()
         assert program.wait("accept4").unknown
 
 
+@pytest.mark.parametrize("seconds", ["1.5e9", "9.2e9"])
+def test_a_limit_that_is_decades_away_is_none(seconds: str) -> None:
+    """Whatever timers of other programs are armed, of which one might be an earlier sleep of the same call."""
+    with sleeper(POLLED + f"select.select([], [c], [], {seconds})") as program:
+        wait = program.wait("pselect6" if _glibc_selects_with_pselect(program.pid) else "select")
+        assert (wait.timed, wait.deadline_ns, wait.unknown) == (False, None, None)
+
+
 def test_a_connection_that_nobody_has_answered_yet_has_begun() -> None:
     """SYN-SENT: a filter of the listening socket drops every SYN."""
     code = """
