@@ -30,10 +30,13 @@ def newest() -> str:
 
 
 def descendants(pid: int) -> list[int]:
-    """The process and all that it forked, parents first. Needs CONFIG_PROC_CHILDREN (every distribution has it)."""
+    """The process and all that it forked, parents first. Needs CONFIG_PROC_CHILDREN (every distribution has it).
+
+    Of one that /proc hides (hidepid) nobody knows what it forked.
+    """
     found = [pid]
     for each in found:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             for tid in os.listdir(f"/proc/{each}/task"):
                 found += map(int, Path(f"/proc/{each}/task/{tid}/children").read_text().split())
     return found

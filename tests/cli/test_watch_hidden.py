@@ -33,11 +33,17 @@ sys.executable = "{unprivileged.PYTHON}"
 with socket.create_server(("127.0.0.1", 0)) as listener:
     client = socket.create_connection(listener.getsockname())
     server, _ = listener.accept()
-children = []
+children, (end, until_the_end) = [], os.pipe()
+strangers = len(sys.argv) > 1
 for mine, other in ((client, server), (server, client)):
     children.append(os.fork())
     if not children[-1]:
         other.close()
+        os.close(until_the_end)
+        if strangers and not os.fork():
+            mine.close()
+            os.read(end, 1)
+            os._exit(0)
         os.set_inheritable(mine.fileno(), True)
         sys.argv[1:] = [str(mine.fileno())]
         theirs()
@@ -64,9 +70,12 @@ def namespace() -> Iterator[Namespace]:
         yield found
 
 
-def asked(namespace: Namespace, options: str | None) -> tuple[Said, int]:
-    """What the lab says to the user, with /proc mounted so, while the pair is frozen; and what is read afterwards."""
-    program = started(namespace, sys.executable, "-c", PROGRAMS)
+def asked(namespace: Namespace, options: str | None, *strangers: str) -> tuple[Said, int]:
+    """What the lab says to the user, with /proc mounted so, while the pair is frozen; and what is read afterwards.
+
+    With `strangers` each of the two programs has a child of another user.
+    """
+    program = started(namespace, sys.executable, "-c", PROGRAMS, *strangers)
     assert program.stdin is not None
     assert program.stdout is not None
     try:
@@ -107,3 +116,11 @@ def test_a_holder_of_another_user_is_named_as_what_could_not_be_read(
         return
     assert pair["grade"] == "qualified", pair
     assert named in " ".join(pair["qualifiers"])
+
+
+@pytest.mark.parametrize("options", ["hidepid=1", "hidepid=2", "hidepid=2,subset=pid"])
+def test_a_child_of_another_user_is_no_defect(namespace: Namespace, options: str) -> None:
+    said, _ = asked(namespace, options, "strangers")
+    assert said.code == 1, said.err
+    (pair,) = said.json["connections"]
+    assert pair["grade"] in ("qualified", "consistent")

@@ -220,10 +220,8 @@ def _that_signal_their_end(
     """
     try:
         children = children_of(pid)
-    except (FileNotFoundError, ProcessLookupError):
-        if not has_ended(pid):
-            raise
-        children = []
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return  # it has ended, or /proc hides it (hidepid): then its table is hidden as well, which qualifies a proof
     if caught & SIGCHLD_BIT:
         yield from tracees(pid)  # their stops and ends raise SIGCHLD, whoever their parent is
         yield from those_in_namespace_of(pid)
