@@ -353,6 +353,8 @@ class Snapshot:
     """Processes of this host whose descriptor table could not be read: any of them might hold a socket above."""
     unlisted: bool = False
     """/proc does not list every process of this host, so there may be further ones."""
+    thresholds: bool = False
+    """The memory controller is one of cgroup version 1: it signals eventfds, and nothing shows which."""
 
     @property
     def time_ns(self) -> int:

@@ -29,6 +29,7 @@ class Why(StrEnum):
     STATE_NOT_UNDERSTOOD = "state-not-understood"
     NO_USER_TIMEOUT = "no-user-timeout"
     USER_TIMEOUT = "user-timeout"
+    KEEPALIVE_UNANSWERED = "keepalive-unanswered"
     ULP = "ulp"
     NO_ULP = "no-ulp"
     NOTHING_QUEUED = "nothing-queued"
@@ -55,6 +56,7 @@ class Why(StrEnum):
     MAY_RETRY = "may-retry"
     ERROR_QUEUE = "error-queue"
     NO_ERROR_QUEUE = "no-error-queue"
+    ENDED_BY_ICMP = "ended-by-icmp"
     COULD_END = "could-end"
     NOT_KNOWN = "not-known"
     # A thread.
@@ -94,6 +96,7 @@ class Why(StrEnum):
     CHILD_MAY_END = "child-may-end"
     MAY_SHUT_DOWN = "may-shut-down"
     MAY_SIGNAL_EVENTFD = "may-signal-eventfd"
+    MAY_BE_A_THRESHOLD = "may-be-a-threshold"
     ALARM_NOT_READ = "alarm-not-read"
     CATCHES_ALARM = "catches-alarm"
     ENDED_BY_ALARM = "ended-by-alarm"

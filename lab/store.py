@@ -110,6 +110,7 @@ class Holders:
     """`Snapshot.peers` as text: the keys of a JSON object are."""
     unreadable: int
     unlisted: bool = False
+    thresholds: bool = False
 
     def __post_init__(self) -> None:
         self.resources()  # a ValueError is the line's, where it is read
@@ -435,7 +436,7 @@ def _add_lines(lines: dict[str, list[bytes]], snapshot: Snapshot) -> None:
         lines["threads"] += [_line(number, thread, after) for thread in threads]
     lines["sockets"] += [_line(number, socket) for socket in (*snapshot.sockets, *snapshot.others) if socket]
     peers = {str(one): str(other) for one, other in snapshot.peers.items()}
-    holders = Holders(snapshot.processes, peers, snapshot.unreadable, snapshot.unlisted)
+    holders = Holders(snapshot.processes, peers, snapshot.unreadable, snapshot.unlisted, snapshot.thresholds)
     lines["holders"].append(_line(number, holders))
     lines["progress"] += [_line(number, progress) for progress in snapshot.progress if progress]
 
@@ -478,6 +479,7 @@ def _snapshots(samples: Mapping[str, tuple[_Line, ...]]) -> Iterable[Snapshot]:
             peers=around.resources(),
             unreadable=around.unreadable,
             unlisted=around.unlisted,
+            thresholds=around.thresholds,
         )
 
 

@@ -1,9 +1,11 @@
 """Facts of a process from /proc: its family, its numbers, its memory, whether it still lives."""
 
 import contextlib
+import errno
 import os
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 PF_KTHREAD = 0x00200000
@@ -40,12 +42,29 @@ def newest() -> str:
 
 
 def descendants(pid: int) -> list[int]:
-    """The process and all that it forked, parents first. Needs CONFIG_PROC_CHILDREN (every distribution has it)."""
+    """The process and all that it forked, parents first. Needs CONFIG_PROC_CHILDREN (every distribution has it).
+
+    Of one that /proc hides (hidepid) nobody knows what it forked.
+    """
     found = [pid]
     for each in found:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             for tid in os.listdir(f"/proc/{each}/task"):
                 found += map(int, text_of(f"/proc/{each}/task/{tid}/children").split())
+    return found
+
+
+def those_in_namespace_of(pid: int) -> list[int]:
+    """All other processes of the PID namespace of which it is the first process (init); none if it is not."""
+    if numbers_of(pid)[1:][-1:] != [1]:
+        return []
+    found = []
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        own = os.readlink(f"/proc/{pid}/ns/pid")
+        for other in map(int, filter(str.isdigit, os.listdir("/proc"))):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
+                if other != pid and os.readlink(f"/proc/{other}/ns/pid") == own:
+                    found.append(other)
     return found
 
 
@@ -155,6 +174,39 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
+def has_terminal(pid: int) -> bool:
+    """Whether it has a controlling terminal, or may have one."""
+    fields = _stat(pid)
+    return fields is None or fields[4:5] not in ([], ["0"])
+
+
+def are_related(one: int, other: int) -> bool:
+    """Whether two processes are of one session, or one has the other among its forebears: then one may have forked the
+    other."""
+    try:
+        same_session = os.getsid(one) == os.getsid(other)
+    except ProcessLookupError:
+        return False
+    return same_session or one in _forebears(other) or other in _forebears(one)
+
+
+def _forebears(pid: int) -> Iterator[int]:
+    while pid := parent_of(pid) or 0:
+        yield pid
+
+
+def mounts_of(task: int) -> list[str]:
+    """The lines of its mountinfo; none if it has ended. Raises PermissionError."""
+    try:
+        return text_of(f"/proc/{task}/mountinfo").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a zombie is in no mount namespace
+            return []
+        raise
+
+
 def stat_of(folder: str) -> list[str]:
     """The fields of the `stat` of a process or thread from the third on: the second may hold anything (proc(5))."""
     return text_of(f"{folder}/stat").rpartition(")")[2].split()
@@ -176,6 +228,18 @@ def shows_all_processes() -> bool:
         return os.readlink("/proc/self/ns/pid") == INITIAL_PID_NAMESPACE and bool(stat_of("/proc/1"))
     except OSError:
         return False
+
+
+def has_memory_thresholds() -> bool:
+    """Whether the memory controller is one of cgroup version 1, whose thresholds signal eventfds (cgroups(7)).
+
+    A thread that registers one (cgroup.event_control) may close every file of it but the eventfd.
+    """
+    try:
+        lines = text_of("/proc/cgroups").splitlines()
+    except OSError:
+        return False  # none of version 1, or hidden by ProcSubset, which qualifies every proof
+    return any(line.split()[0] == "memory" and line.split()[1] != "0" for line in lines)
 
 
 def _stat(pid: int) -> list[str] | None:

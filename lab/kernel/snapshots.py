@@ -29,7 +29,7 @@ from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.suspension import suspended
 from lab.kernel.processes.threads import Threads, TrackedThread
 from lab.kernel.processes.waits import Waits
-from lab.kernel.procfs import descendants, shows_all_processes
+from lab.kernel.procfs import are_related, descendants, has_memory_thresholds, shows_all_processes
 from lab.kernel.sockets.conntrack import Conntrack
 from lab.kernel.sockets.earlier import EarlierSamples
 from lab.kernel.sockets.sock_diag import SocketDiag
@@ -37,6 +37,7 @@ from lab.kernel.sockets.socket_index import SOCKETS, SocketIndex, is_unlisted
 from lab.spec import Pair, Role
 from lab.syscalls import ON_ONE_DESCRIPTOR
 
+RING_OF_ANOTHER = "may have requests in the io_uring of process {}"
 SIGNALLED = "gets a signal by what comes to a descriptor of another process (F_SETOWN)"
 MAX_PROCESSES, MAX_OTHERS = 256, 256
 """Of one snapshot. Processes and sockets above the limit are left out; the proof treats them as live."""
@@ -136,8 +137,11 @@ class SnapshotTaker:
         self._members = members
         self._threads.forget_all_but(members)
         peers, unreadable, unlisted = self._peers(members), self._unreadable(), self._unlisted()
+        thresholds = has_memory_thresholds()
         return tuple(
-            Snapshot(0, before, sockets, after, Pair(None, None), others, processes, peers, unreadable, unlisted)
+            Snapshot(
+                0, before, sockets, after, Pair(None, None), others, processes, peers, unreadable, unlisted, thresholds
+            )
             for sockets in pairs
         )
 
@@ -333,7 +337,9 @@ class SnapshotTaker:
                 tracees=self._waits.tracees,
             )
             reached = (SIGNALLED,) if self._tables.signals_reach(pid) else ()
-            self._described[pid] = replace(sample, hidden=(*sample.hidden, *reached))
+            rings = self._tables.with_rings() - {pid}
+            foreign = (RING_OF_ANOTHER.format(other) for other in sorted(rings) if are_related(pid, other))
+            self._described[pid] = replace(sample, hidden=(*sample.hidden, *reached, *foreign))
         return self._described[pid]
 
     def _thread_sample(self, thread: TrackedThread, roles: Mapping[int, Role | None], now_ns: int) -> ThreadSample:

@@ -225,7 +225,7 @@ def _grade(until_ns: int | None, qualifiers: tuple[Qualifier, ...], closed_world
 def _qualifiers(conditions: Conditions, holdings: Holdings, snapshot: Snapshot) -> Iterator[Qualifier]:
     """What the proof assumes and nobody could observe: first of all processes, then of those that the knot rests on."""
     yield from _unseen_descriptors(holdings, snapshot)
-    yield from _outsiders(conditions, holdings)
+    yield from _outsiders(conditions, holdings, snapshot.thresholds)
     for thread, found in conditions.items():
         yield from _of_thread(thread, found)
     for pid in dict.fromkeys(thread.pid for thread in conditions):
@@ -250,16 +250,18 @@ def _unseen_descriptors(holdings: Holdings, snapshot: Snapshot) -> Iterator[Qual
             yield Qualifier(because(Why.IN_FLIGHT, process.in_flight, process.name), "no-descriptor-in-flight")
 
 
-def _outsiders(conditions: Conditions, holdings: Holdings) -> Iterator[Qualifier]:
-    """Processes outside the knot that may end a wait of it although they hold no descriptor that the proof follows."""
+def _outsiders(conditions: Conditions, holdings: Holdings, thresholds: bool) -> Iterator[Qualifier]:
+    """Who may end a wait of the knot although no descriptor that the proof follows shows it."""
     waited = dict.fromkeys((each.item.resource, each.newcomer) for found in conditions.values() for each in found)
     members = {thread.pid for thread in conditions}
-    others = [process for process in holdings.processes.values() if process.pid not in members]
-    for process in others:
-        for resource, listens in waited:
-            if listens and resource in (process.resources or ()):
+    for resource, listens in waited:
+        eventfd = resource.kind is ResourceKind.EVENTFD
+        if eventfd and thresholds:
+            yield Qualifier(because(Why.MAY_BE_A_THRESHOLD, str(resource)), "eventfd-by-holder")
+        for process in holdings.processes.values():
+            if listens and process.pid not in members and resource in (process.resources or ()):
                 yield Qualifier(because(Why.MAY_SHUT_DOWN, process.name, str(resource)), "no-new-connection")
-            if resource.kind is ResourceKind.EVENTFD and process.signals:
+            if eventfd and process.signals:
                 yield Qualifier(because(Why.MAY_SIGNAL_EVENTFD, process.name, str(resource)), "eventfd-by-holder")
 
 

@@ -21,6 +21,9 @@ from lab.syscalls import POLLS
 LARGEST_OPTIONS = 40
 """Bytes: TCP's options, of which tcpi_snd_mss leaves out those of the moment."""
 
+ICMP_ERRORS = frozenset({"IP_RECVERR", "IPV6_RECVERR"})
+"""Options by which an ICMP error of any router is an error of the socket (ip(7))."""
+
 ONLY_A_THREAD = Ruling(Possible.NO, Reason(Why.ONLY_A_THREAD))
 
 
@@ -191,6 +194,8 @@ class Holdings:
 
     def _stacks(self, thread: Thread, item: Item, socket: SocketSample, peer: SocketSample) -> Ruling:
         polls = thread.wait is None or thread.wait.call in POLLS
+        if ended := _ended_by_icmp(socket):
+            return ended
         if polls and (woken := _woken_by_errors(socket)):
             return woken
         if item.wants is not Wants.WRITE:
@@ -216,9 +221,15 @@ class Holdings:
 
 def _woken_by_errors(socket: SocketSample) -> Ruling | None:
     """What comes to a socket's error queue wakes every thread that sleeps on it (sock_queue_err_skb())."""
+    return yes(Why.ERROR_QUEUE, end_of(socket), socket.error_queue) if socket.error_queue else None
+
+
+def _ended_by_icmp(socket: SocketSample) -> Ruling | None:
+    """An ICMP error ends every call on a socket that asks for such errors: tcp_v4_err() sets sk_err."""
     if socket.error_queue is None:
         return unknown(Why.NO_ERROR_QUEUE, end_of(socket))
-    return yes(Why.ERROR_QUEUE, end_of(socket), socket.error_queue) if socket.error_queue else None
+    asked = ICMP_ERRORS.intersection(socket.error_queue.split(", "))
+    return yes(Why.ENDED_BY_ICMP, end_of(socket), ", ".join(sorted(asked))) if asked else None
 
 
 def _is_small(size: int | None, socket: SocketSample, history: History) -> bool:

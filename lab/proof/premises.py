@@ -113,12 +113,14 @@ MODEL = (
             "proof/test_enablers.py::test_whoever_holds_either_end_and_every_thread_of_the_waiter_could_end_a_wait_on_a_socket",
             "proof/test_enablers.py::test_the_other_end_of_a_pipe_that_no_process_has_is_somebody_s_who_was_not_seen",
             "kernel/processes/test_waits.py::test_of_a_pipe_into_which_only_the_kernel_writes_no_process_has_the_write_end",
+            "kernel/processes/test_autofs.py::test_the_pipe_of_a_mount_is_found_in_any_mount_namespace_and_other_pipes_are_not",
         ),
-        cases=("forked-parent-reads-later", "pipe-told-later"),
+        cases=("forked-parent-reads-later", "pipe-told-later", "pipe-of-the-kernel", "pipe-of-the-kernel-too"),
         false_where=(
-            "What the kernel does by itself needs no descriptor: it signals an eventfd for a memory threshold, and "
-            "reads a TCP socket below AF_KCM. An io_uring without mapping and descriptor (NO_MMAP with "
-            "REGISTERED_FD_ONLY, Linux 6.5) shows nowhere. These are excluded by definition."
+            "What the kernel does by itself needs no descriptor: it reads a TCP socket below AF_KCM, and tells of keys "
+            "in a pipe (O_NOTIFICATION_PIPE). An io_uring without mapping and descriptor (NO_MMAP with "
+            "REGISTERED_FD_ONLY or IORING_REGISTER_RING_FDS, Linux 6.5) shows nowhere. These are excluded by "
+            "definition."
         ),
         edge=(
             "proof/test_enablers.py::test_what_nobody_else_has_a_descriptor_of_only_the_waiter_s_own_process_can_signal",
@@ -126,7 +128,10 @@ MODEL = (
     ),
     Premise(
         id="probes-keep-connection",
-        says="TCP keeps a connection while its window probes are answered, however long the window is closed.",
+        says=(
+            "TCP keeps a connection while its window probes and its keep-alives are answered, however long the window "
+            "is closed."
+        ),
         sources=(
             _rfc(9293, "3.8.6.1, MUST-37"),
             _kernel("net/ipv4/tcp_timer.c", "tcp_probe_timer()"),
@@ -136,11 +141,12 @@ MODEL = (
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_tcp_gives_up_a_peer_that_does_not_answer",
+            "proof/stack/test_stack.py::test_keep_alives_without_an_answer_end_a_connection_that_brings_nothing",
             "proof/test_connection_view.py::test_that_tcp_may_give_up_is_known_by_the_settings_of_both_ends",
             "proof/test_connection_view.py::test_that_tcp_may_give_up_is_asked_of_every_namespace_that_was_looked_into",
             "proof/stack/test_traits.py::test_few_retries_may_be_over_before_a_probe_is_answered",
         ),
-        cases=("few-retries", "tcp-user-timeout"),
+        cases=("few-retries", "tcp-user-timeout", "keep-alive-unanswered"),
     ),
     Premise(
         id="no-outside-hand",
@@ -150,6 +156,17 @@ MODEL = (
             "program that moves a socket's data (sockmap)."
         ),
         sources=(),
+        needs=(),
+        unseen=Unseen.EXCLUDED,
+        tests=(),
+    ),
+    Premise(
+        id="no-end-of-another",
+        says=(
+            "No process of the knot is ended or signalled because another process ends: its parent (PR_SET_PDEATHSIG, "
+            "which nothing shows), the first process of its PID namespace, or the one that has its terminal."
+        ),
+        sources=(_man("PR_SET_PDEATHSIG(2const), pid_namespaces(7), setsid(2)"),),
         needs=(),
         unseen=Unseen.EXCLUDED,
         tests=(),
@@ -300,7 +317,10 @@ WAITS = (
     Premise(
         id="polls-by-events",
         says="A poll is woken by data, room, a hang-up or an error of its own files; an error needs an error queue.",
-        sources=(_kernel("net/ipv4/tcp.c", "tcp_poll()"), _kernel("net/core/skbuff.c", "sock_queue_err_skb()")),
+        sources=(
+            _kernel("net/ipv4/tcp.c", "tcp_poll()"),
+            _kernel("net/core/skbuff.c", "sock_queue_err_skb()"),
+        ),
         needs=("Item.wants", "Item.edge", "SocketSample.error_queue"),
         unseen=Unseen.LIVE,
         tests=(
@@ -308,7 +328,24 @@ WAITS = (
             "proof/test_enablers.py::test_what_comes_to_an_error_queue_wakes_who_polls_and_a_write_that_finds_room_then",
             "kernel/processes/test_waits.py::test_poll_waits_for_each_descriptor_and_event",
         ),
-        cases=("poll-out", "epoll-edge-triggered"),
+        cases=(
+            "poll-out",
+            "epoll-edge-triggered",
+            "time-stamps-wake-a-poll",
+            "time-stamps-wake-an-edge",
+        ),
+    ),
+    Premise(
+        id="icmp-is-asked-for",
+        says="An ICMP error ends a call only on a socket with IP_RECVERR or IPV6_RECVERR, whatever its buffers hold.",
+        sources=(
+            _kernel("net/ipv4/tcp_ipv4.c", "tcp_v4_err()", "6.18"),
+            _measured("a send that is blocked by a full buffer fails when a router says that the host is unreachable"),
+        ),
+        needs=("SocketSample.error_queue",),
+        unseen=Unseen.LIVE,
+        tests=("proof/test_enablers.py::test_an_icmp_error_ends_every_call_on_a_socket_that_asks_for_such_errors",),
+        cases=("icmp-ends-a-send", "icmp-wakes-a-poll", "icmp-ends-a-send-ipv6"),
     ),
     Premise(
         id="futex-of-its-memory",
@@ -391,30 +428,65 @@ HOLDERS = (
     ),
     Premise(
         id="no-descriptor-in-flight",
-        says="No descriptor of the connection lies in the queue of a Unix socket or in an io_uring.",
+        says=(
+            "No descriptor of the connection lies in the queue of a Unix socket or in an io_uring, and no request of "
+            "the knot in a ring of another process."
+        ),
         sources=(_man("unix(7): SCM_RIGHTS"), _kernel("net/unix/af_unix.c", "unix_show_fdinfo()")),
-        needs=("ProcessSample.in_flight", "ProcessSample.io_uring"),
+        needs=("ProcessSample.in_flight", "ProcessSample.io_uring", "ProcessSample.hidden"),
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_what_cannot_be_seen_of_a_process_qualifies",
             "proof/test_enablers.py::test_a_holder_with_an_io_uring_is_live",
             "kernel/processes/test_descriptor_tables.py::test_a_descriptor_in_flight_is_seen_where_it_lies",
         ),
-        cases=("descriptor-in-flight", "ring-without-descriptor", "registered-in-a-ring", "ring-without-number"),
+        cases=(
+            "descriptor-in-flight",
+            "in-a-new-connection",
+            "in-a-connection-abroad",
+            "ring-without-descriptor",
+            "registered-in-a-ring",
+            "ring-without-number",
+            "ring-of-a-child",
+            "ring-in-own-memory",
+        ),
         kernels=Kernels("5.6"),
         edge=("proof/stack/test_stack.py::test_a_fact_that_is_missing_is_named",),
     ),
     Premise(
         id="no-hidden-handler",
         says="No signal runs a handler in a process of the knot.",
-        sources=(_man("signal(7), fcntl(2): F_SETSIG, F_SETLEASE"),),
+        sources=(
+            _man("signal(7), fcntl(2): F_SETSIG, F_SETLEASE, F_NOTIFY, F_SETOWN_EX; mq_notify(3)"),
+            _kernel("fs/notify/dnotify/dnotify.c", "fcntl_dirnotify()", "6.18"),
+        ),
         needs=("ProcessSample.hidden", "ProcessSample.reaps"),
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_what_may_signal_a_process_of_its_own_accord_is_named",
             "proof/test_deadlock.py::test_a_child_that_may_end_runs_a_handler_and_one_that_is_stuck_itself_does_not",
+            "kernel/processes/test_signal_sources.py::test_a_descriptor_may_raise_signals",
+            "kernel/processes/test_signal_sources.py::test_a_thread_that_owns_a_file_of_another_process_is_told_by_its_process",
+            "kernel/processes/test_signal_sources.py::test_a_message_queue_is_told_from_other_files",
+            "kernel/processes/test_descriptor_tables.py::test_the_children_of_a_child_whose_end_tells_nothing_may_become_its_own",
+            "kernel/processes/test_descriptor_tables.py::test_the_first_process_of_a_pid_namespace_gets_every_orphan_of_it",
         ),
-        cases=("sigchld-handler", "sigio-handler", "sigio-by-default", "sigurg-handler", "end-signal-handler"),
+        cases=(
+            "sigchld-handler",
+            "sigio-handler",
+            "sigio-by-default",
+            "sigurg-handler",
+            "end-signal-handler",
+            "message-queue-notifies",
+            "message-queue-mounted",
+            "signal-through-another",
+            "signal-to-a-thread",
+            "directory-watched",
+            "orphan-of-a-subreaper",
+            "orphan-of-a-namespace",
+            "terminal-hangs-up",
+            "terminal-resized",
+        ),
     ),
     Premise(
         id="no-alarm",
@@ -430,11 +502,17 @@ HOLDERS = (
     ),
     Premise(
         id="eventfd-by-holder",
-        says="An eventfd is signalled by its holders only.",
+        says=(
+            "An eventfd is signalled by its holders only: by no ring, no device and no memory threshold of a cgroup of "
+            "version 1."
+        ),
         sources=(_man("eventfd(2), io_uring_register(2): IORING_REGISTER_EVENTFD"),),
-        needs=("ProcessSample.signals",),
+        needs=("ProcessSample.signals", "Snapshot.thresholds"),
         unseen=Unseen.NAMED,
-        tests=("proof/test_deadlock.py::test_the_kernel_may_signal_an_eventfd_for_a_stranger",),
+        tests=(
+            "proof/test_deadlock.py::test_the_kernel_may_signal_an_eventfd_for_a_stranger",
+            "proof/test_deadlock.py::test_the_kernel_may_signal_any_eventfd_for_a_memory_threshold",
+        ),
         cases=("aio-eventfd", "eventfd-by-stranger", "epoll-eventfd-later"),
     ),
     Premise(
@@ -453,16 +531,29 @@ HOLDERS = (
     ),
     Premise(
         id="no-new-connection",
-        says="Nobody opens a new connection to a listening socket of the knot, and nobody shuts that socket down.",
-        sources=(_man("accept(2), shutdown(2)"),),
+        says=(
+            "No further connection comes to a listening socket of the knot, whenever it was opened, and nobody shuts "
+            "that socket down. One that has begun and is seen ends the wait."
+        ),
+        sources=(_man("accept(2), shutdown(2), tcp(7): TCP_DEFER_ACCEPT, ip-sysctl: tcp_migrate_req"),),
         needs=("Item.resource",),
         unseen=Unseen.NAMED,
         tests=(
             "proof/test_deadlock.py::test_a_listener_closes_the_world",
             "proof/test_deadlock.py::test_a_stranger_that_has_the_listener_too_may_shut_it_down",
             "kernel/processes/test_waits.py::test_a_wait_for_a_new_connection_is_unknown_while_one_has_begun",
+            "kernel/processes/test_waits.py::test_a_connection_that_nobody_has_answered_yet_has_begun",
+            "kernel/processes/test_waits.py::test_a_connection_in_the_queue_of_another_listener_of_the_port_may_be_handed_over",
         ),
-        cases=("new-connection-later", "listener-shut", "asyncio-server"),
+        cases=(
+            "new-connection-later",
+            "listener-shut",
+            "asyncio-server",
+            "accept-deferred-until-data",
+            "accept-deferred-for-a-time",
+            "call-not-heard-yet",
+            "accepted-for-another",
+        ),
     ),
 )
 
@@ -818,6 +909,8 @@ ALWAYS = (
     "only-holders-act",
     "probes-keep-connection",
     "no-outside-hand",
+    "no-end-of-another",
+    "icmp-is-asked-for",
     "equal-switches",
     "threads-around-tables",
     "one-connection",

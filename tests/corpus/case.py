@@ -134,6 +134,8 @@ class Case:
     """How long the counters are watched after the first verdict."""
     pairs: int = 1
     """How many connections there are between the two."""
+    client_mtu: int | None = None
+    """Of its device alone: its segments may be larger than the server's."""
     docker: bool = False
     """The client runs in a container."""
 

@@ -210,6 +210,9 @@ def set_up(case: Case) -> Iterator[Stage]:
             if case.buffers is not None:
                 sysctl.write(namespaces[role], {"tcp_rmem": case.buffers, "tcp_wmem": case.buffers})
         _join(namespaces, with_ipv6=contained is None)
+        if case.client_mtu is not None:
+            resize = ["ip", "link", "set", link.INTERFACE, "mtu", str(case.client_mtu)]
+            namespaces.client.call(subprocess.run, resize, check=True)
         yield Stage(case, namespaces, contained, stack)
 
 

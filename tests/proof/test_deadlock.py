@@ -163,7 +163,9 @@ def test_a_listener_closes_the_world() -> None:
     found = knot(beside(accepts))
     assert found is not None
     assert found.grade is Grade.PROVEN_CLOSED_WORLD
-    assert all_words(found.closed_world) == ("2/3 program waits for a new connection too (listener:5)",)
+    assert all_words(found.closed_world) == (
+        "2/3 program waits for a new connection too (listener:5): it holds until one comes, whenever it was opened",
+    )
     loop = polls(item(22), Item(Resource.parse("listener:5"), Wants.READ))
     assert grade(snapshot([CLIENT, thread(2, loop)])) is Grade.PROVEN_CLOSED_WORLD
 
@@ -183,6 +185,19 @@ def test_the_kernel_may_signal_an_eventfd_for_a_stranger() -> None:
     held = [HOLDS[0], process(2, "socket:22", "eventfd:7")]
     for signals, known in ((True, Grade.QUALIFIED), (False, Grade.PROVEN)):
         assert grade(snapshot([CLIENT, thread(2, loop)], [*held, process(9, signals=signals)])) is known
+    own = [HOLDS[0], process(2, "socket:22", "eventfd:7", signals=True)]
+    assert grade(snapshot([CLIENT, thread(2, loop)], own)) is Grade.QUALIFIED
+
+
+def test_the_kernel_may_signal_any_eventfd_for_a_memory_threshold() -> None:
+    loop = polls(item(22), on("eventfd:7", Wants.READ))
+    held = [HOLDS[0], process(2, "socket:22", "eventfd:7")]
+    shot = snapshot([CLIENT, thread(2, loop)], held)
+    found = knot(replace(shot, thresholds=True))
+    assert found is not None
+    assert found.grade is Grade.QUALIFIED
+    assert all_words(found.qualifiers) == ("the kernel may signal eventfd:7 for a memory threshold (cgroup version 1)",)
+    assert grade(replace(snapshot(), thresholds=True)) is Grade.PROVEN, "nobody waits for an eventfd"
 
 
 def test_what_lies_above_tcp_in_the_kernel_is_not_understood() -> None:

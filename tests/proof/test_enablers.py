@@ -208,6 +208,14 @@ def test_what_comes_to_an_error_queue_wakes_who_polls_and_a_write_that_finds_roo
     assert "error queue (SO_TIMESTAMPING)" in against(with_room)
 
 
+def test_an_icmp_error_ends_every_call_on_a_socket_that_asks_for_such_errors() -> None:
+    for option in ("IP_RECVERR", "SO_TIMESTAMPING, IPV6_RECVERR"):
+        asks: Ends = Pair(client(), server(error_queue=option))
+        for shot in (snapshot(sockets=asks), snapshot([CLIENT, thread(2, polls(item(22)))], sockets=asks)):
+            assert knot(shot) is None
+            assert "ICMP" in against(shot)
+
+
 def on_wait(shot: Snapshot, pid: int = 2) -> WaitCondition:
     """What could end the only wait of the process's first thread."""
     threads = threads_of(shot, NOW)

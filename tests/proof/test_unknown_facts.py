@@ -302,6 +302,10 @@ FACTS: dict[str, tuple[Fact, ...]] = {
         Fact("SocketSample.error_queue", POLLING, far(error_queue=None), "has an error queue"),
         Fact("SocketSample.error_queue", POLLING, far(error_queue="SO_TIMESTAMPING"), "SO_TIMESTAMPING"),
     ),
+    "icmp-is-asked-for": (
+        Fact("SocketSample.error_queue", FROZEN, far(error_queue="IP_RECVERR"), "ICMP"),
+        Fact("SocketSample.error_queue", FROZEN, far(error_queue=None), "has an error queue"),
+    ),
     "futex-of-its-memory": (Fact("ThreadSample.wait", WORKER, task(2, 9, wait=UNREAD_MEMORY), "in shared memory"),),
     "children-end-by-themselves": (
         Fact("Item.resource", PARENT, waits(3, on("process:8", Wants.END)), "process 8 could end its wait"),
@@ -323,6 +327,7 @@ FACTS: dict[str, tuple[Fact, ...]] = {
     "no-descriptor-in-flight": (
         Fact("ProcessSample.in_flight", FROZEN, program(9, in_flight=1), "scm_fds"),
         Fact("ProcessSample.io_uring", FROZEN, program(2, io_uring=True), "io_uring of 2 program"),
+        Fact("ProcessSample.hidden", FROZEN, program(1, hidden=("may have requests",)), "1 program may have requests"),
     ),
     "no-hidden-handler": (
         Fact("ProcessSample.hidden", FROZEN, program(1, hidden=("has a lease",)), "1 program has a lease"),
@@ -334,7 +339,10 @@ FACTS: dict[str, tuple[Fact, ...]] = {
         Fact("ProcessSample.posix_timers", FROZEN, program(1, posix_timers=None), "POSIX timers"),
         Fact("ProcessSample.alarm_ends_it", FROZEN, program(1, alarm_ends_it=True), "ended by SIGALRM"),
     ),
-    "eventfd-by-holder": (Fact("ProcessSample.signals", EVENTFD, program(9, signals=True), "may signal eventfd:7"),),
+    "eventfd-by-holder": (
+        Fact("ProcessSample.signals", EVENTFD, program(9, signals=True), "may signal eventfd:7"),
+        Fact("Snapshot.thresholds", EVENTFD, shot(thresholds=True), "may signal eventfd:7 for a memory threshold"),
+    ),
     "runtime-housekeeping": (
         Fact("ProcessSample.runtime", JVM, program(2, runtime=None), "ends by itself"),
         Fact("ThreadSample.comm", JVM, task(2, 9, comm="pool-1-thread-1"), "ends by itself"),

@@ -8,6 +8,8 @@
 * `memory`: arguments that lie in the program's memory.
 * `deadlines`: when a timed wait ends.
 * `descriptors`: what a descriptor refers to.
+* `signal_sources`: by which descriptors the kernel may signal a process.
+* `autofs`: pipes into which the kernel writes.
 * `descriptor_tables`: which processes hold a resource, and what else is known of a process.
 * `kcmp`: whether two tasks have the same file, memory or descriptor table.
 * `socket_options`: the options that a program has set on its socket.

@@ -10,11 +10,25 @@ from dataclasses import dataclass, field, replace
 from lab.errors import EnvironmentLacksError, TestbedError
 from lab.evidence import ProcessSample, Resource
 from lab.kernel.place.netns import Namespace
-from lab.kernel.processes.descriptors import Descriptors, DescriptorTable, TaskDescriptor, raises_signals, signal_owners
+from lab.kernel.processes.descriptors import Descriptors, DescriptorTable, TaskDescriptor
 from lab.kernel.processes.runtime import runtime_of
-from lab.kernel.procfs import children_of, end_signal_of, has_ended, is_kernel_thread, parent_of, start_of, text_of
+from lab.kernel.processes.signal_sources import has_message_queue, raises_signals, signal_owners
+from lab.kernel.procfs import (
+    children_of,
+    descendants,
+    end_signal_of,
+    has_ended,
+    has_terminal,
+    is_kernel_thread,
+    parent_of,
+    start_of,
+    text_of,
+    those_in_namespace_of,
+)
 
 SIGALRM_BIT, SIGCHLD_BIT, SIGURG_BIT = 1 << 13, 1 << 16, 1 << 22
+TERMINAL_BITS = 1 << 0 | 1 << 27
+"""SIGHUP and SIGWINCH."""
 NO_TABLE = "its descriptor table: needs CAP_SYS_PTRACE, and CAP_DAC_READ_SEARCH if it is another user's"
 RING, AIO = "anon_inode:[io_uring]", "/[aio]"
 """Mappings of an io_uring and of a context of io_setup(2): they stay when every descriptor is closed."""
@@ -79,6 +93,10 @@ class DescriptorTables:
 
     def with_descriptors_in_flight(self) -> set[int]:
         return {pid for pid, table in self.by_pid.items() if table.in_flight}
+
+    def with_rings(self) -> set[int]:
+        """Processes that have an io_uring. Requests of the process that made it may lie there, though it has none."""
+        return {pid for pid, table in self.by_pid.items() if table.io_uring}
 
     def that_signal(self) -> set[int]:
         """Processes for which the kernel may signal an eventfd although they have no descriptor of it."""
@@ -194,16 +212,18 @@ def network_namespaces() -> tuple[list[Namespace], int]:
 def _that_signal_their_end(
     pid: int, caught: int, ignored: int, tracees: Callable[[int], Iterable[int]]
 ) -> Iterator[int]:
-    """The children whose end sends the process a signal that runs a handler, or that ends the process."""
+    """The children whose end sends the process a signal that runs a handler, or that ends the process.
+
+    Orphans become its children if it is the first process of a PID namespace, or a subreaper, which nothing shows. So
+    the children of a child whose own end tells it nothing count as its own.
+    """
     try:
         children = children_of(pid)
         # Their stops and ends raise SIGCHLD, whoever their parent is.
-        traced = tuple(tracees(pid)) if caught & SIGCHLD_BIT else ()
-    except (FileNotFoundError, ProcessLookupError):
-        if not has_ended(pid):
-            raise
-        return
-    yield from traced
+        raising = (*tracees(pid), *those_in_namespace_of(pid)) if caught & SIGCHLD_BIT else ()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return  # it has ended, or /proc hides it (hidepid): then its table is hidden as well, which qualifies a proof
+    yield from raising
     for child in children:
         number = end_signal_of(child)
         if number is None:
@@ -212,11 +232,15 @@ def _that_signal_their_end(
         bit = 1 << number - 1 if number > 0 else 0
         if bit & (caught if bit == SIGCHLD_BIT else ~ignored):
             yield child
+        elif caught & SIGCHLD_BIT:
+            yield from descendants(child)[1:]
 
 
 def _hidden(pid: int, caught: int, maps: str | None, table: DescriptorTable | None) -> Iterator[str]:
-    if table is not None and table.message_queues:
+    if table is not None and _has_message_queue(pid):
         yield "has a message queue: mq_notify(3) may signal it when a message comes"
+    if caught & TERMINAL_BITS and has_terminal(pid):
+        yield "catches SIGHUP or SIGWINCH: its terminal may hang up, or change its size"
     if maps is None:
         yield "has mappings that could not be read: whether an io_uring or an aio context is among them is not known"
     elif AIO in maps:
@@ -225,9 +249,16 @@ def _hidden(pid: int, caught: int, maps: str | None, table: DescriptorTable | No
     if signals is None:
         yield "has descriptors that could not be read: whether one raises a signal (O_ASYNC) is not known"
     elif signals:
-        yield "gets a signal by what comes to a descriptor of it (O_ASYNC, F_SETLEASE)"
+        yield "gets a signal by what comes to a descriptor of it (O_ASYNC, F_SETLEASE, F_NOTIFY)"
     if caught & SIGURG_BIT:
         yield "catches SIGURG: urgent data that comes to a socket of it runs the handler"
+
+
+def _has_message_queue(pid: int) -> bool:
+    try:
+        return has_message_queue(pid)
+    except (PermissionError, FileNotFoundError, ProcessLookupError):
+        return not has_ended(pid)
 
 
 def _maps(pid: int) -> str | None:

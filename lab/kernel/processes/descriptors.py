@@ -1,6 +1,5 @@
 """Tells what the descriptors of a process refer to, each as a `Resource`."""
 
-import fcntl
 import os
 import re
 import socket
@@ -12,9 +11,9 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from lab.evidence import Resource, ResourceKind
+from lab.kernel.processes.autofs import autofs_pipes
 from lab.kernel.processes.kcmp import KcmpType, is_epoll_member, same
-from lab.kernel.processes.socket_options import copy_of
-from lab.kernel.procfs import has_ended, text_of
+from lab.kernel.procfs import text_of
 from lab.kernel.sockets.socket_index import SocketIndex, is_unlisted
 
 _NUMBERED = re.compile(r"(socket|pipe):\[(\d+)\]")
@@ -22,12 +21,9 @@ _EVENTFD_ID = re.compile(r"^eventfd-id:\s*(\d+)$", re.MULTILINE)
 _PID = re.compile(r"^Pid:\s*(-?\d+)", re.MULTILINE)
 _SCM_FDS = re.compile(r"^scm_fds:\s*(\d+)", re.MULTILINE)
 _WATCHED = re.compile(r"^tfd:\s*(\d+)\s+events:\s*([0-9a-f]+).*?(?:ino:([0-9a-f]+)\s+sdev:([0-9a-f]+))?$", re.MULTILINE)
-_ASYNCHRONOUS = re.compile(r"^flags:\s*[0-7]*[2367][0-7]{4}$|^lock:.* LEASE ", re.MULTILINE)
-"""O_ASYNC is 020000."""
 _REGISTERED = re.compile(r"^UserFiles:\s*(\d+)\n((?:\s+\d+:.*\n)*)", re.MULTILINE)
 _SETTIME = re.compile(r"^settime flags:\s*(\d+)", re.MULTILINE)
 TFD_TIMER_CANCEL_ON_SET = 2
-_MOUNT = re.compile(r"^mnt_id:\s*(\d+)", re.MULTILINE)
 _TIME_LEFT = re.compile(r"^it_value:\s*\((\d+),\s*(\d+)\)", re.MULTILINE)
 
 
@@ -35,8 +31,7 @@ RING_TRIES, RING_PAUSE_S = 20, 0.001
 """How often fdinfo of an io_uring is read: it does not show the registered files while a request is submitted."""
 
 RING = "anon_inode:[io_uring]"
-MEMFD = "/memfd:"
-SIGNALLING = ("anon_inode:kvm", "/dev/vhost")
+SIGNALLING = ("anon_inode:kvm", "anon_inode:[vfio", "/dev/vfio", "/dev/vhost")
 """Files by which a virtual machine lets the kernel signal eventfds."""
 
 ALONE = 3
@@ -78,8 +73,6 @@ class DescriptorTable:
     """The pipes that it can read from."""
     write_ends: frozenset[Resource] = frozenset()
     """The pipes that it can write to."""
-    message_queues: bool = False
-    """It has a POSIX message queue, and mq_notify(3) may signal it."""
 
     def all_resources(self) -> tuple[Resource, ...]:
         return (*self.resources.values(), *self.registered)
@@ -96,7 +89,6 @@ class _TableBuilder:
     io_uring: bool = False
     in_flight: int = 0
     signals: bool = False
-    message_queues: bool = False
 
     def add(self, task: int, fd: int, link: str, resource: Resource) -> None:
         kind = resource.kind
@@ -110,7 +102,6 @@ class _TableBuilder:
             self._add_pipe(task, fd, resource)
         elif kind is ResourceKind.OTHER:
             self.signals |= link.startswith(SIGNALLING)
-            self.message_queues |= link.count("/") == 1 and not link.startswith(MEMFD) and is_message_queue(task, fd)
 
     def _add_pipe(self, task: int, fd: int, pipe: Resource) -> None:
         """The mode of the link in /proc/PID/fd says which end it is."""
@@ -125,7 +116,7 @@ class _TableBuilder:
     def finish(self) -> DescriptorTable:
         return DescriptorTable(
             self.resources, self.io_uring, self.in_flight, tuple(self.shareable), tuple(self.registered), self.signals,
-            frozenset(self.pipe_ends[stat.S_IRUSR]), frozenset(self.pipe_ends[stat.S_IWUSR]), self.message_queues,
+            frozenset(self.pipe_ends[stat.S_IRUSR]), frozenset(self.pipe_ends[stat.S_IWUSR]),
         )  # fmt: skip
 
 
@@ -148,12 +139,17 @@ class Descriptors:
 
     def __init__(self, index: SocketIndex) -> None:
         self._index = index
+        self._autofs: frozenset[int] | None = None
+
+    def begin(self) -> None:
+        """Start a new snapshot: the mounts are read again, if a wait depends on them."""
+        self._autofs = None
 
     def table(self, pid: int) -> DescriptorTable:
         """All tables of a process: 3 us a descriptor. Raises PermissionError, FileNotFoundError, ProcessLookupError."""
         builder = _TableBuilder()
-        for task in _with_tables(pid):
-            for fd, link in _links(task):
+        for task in with_tables(pid):
+            for fd, link in links_of(task):
                 builder.add(task, fd, link, self.named(task, fd, link))
                 if link == RING:
                     self._add_ring(builder, registered_in(task, fd))
@@ -182,6 +178,12 @@ class Descriptors:
     def is_being_connected(self, inode: int) -> bool:
         """Whether a connection to a listening TCP socket has begun and is not yet established."""
         return self._index.is_being_connected(inode)
+
+    def autofs_writes(self, pipe: int) -> bool:
+        """Whether the kernel writes into a pipe when a program looks up a name."""
+        if self._autofs is None:
+            self._autofs = autofs_pipes()
+        return pipe in self._autofs
 
     def listens(self, inode: int) -> bool:
         """Whether a Unix socket is listening."""
@@ -225,20 +227,11 @@ def _devices() -> tuple[int, int]:
         os.close(write)
 
 
-@cache
-def _memfd_device() -> int:
-    own = os.memfd_create("")
-    try:
-        return os.fstat(own).st_dev
-    finally:
-        os.close(own)
-
-
 def _pipe(inode: int) -> Resource:
     return Resource(ResourceKind.PIPE, inode)
 
 
-def _with_tables(pid: int) -> list[int]:
+def with_tables(pid: int) -> list[int]:
     """One thread for each descriptor table of a process.
 
     /proc/PID/fd shows the first thread's table. That thread may have ended, or have a table of its own (unshare(2) with
@@ -265,7 +258,7 @@ def registered_in(task: int, fd: int) -> list[str] | None:
     return None
 
 
-def _links(task: int) -> Iterator[tuple[int, str]]:
+def links_of(task: int) -> Iterator[tuple[int, str]]:
     folder = os.open(f"/proc/{task}/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for name in os.listdir(folder):
@@ -296,58 +289,6 @@ def fdinfo(task: int, fd: int) -> str:
         return text_of(f"/proc/{task}/fdinfo/{fd}")
     except (FileNotFoundError, ProcessLookupError):
         return ""
-
-
-def raises_signals(pid: int) -> bool | None:
-    """Whether what comes to a descriptor of a process raises a signal (F_SETSIG, O_ASYNC and leases of fcntl(2)).
-
-    None if that cannot be read.
-    """
-    try:
-        return next(_asynchronous(pid), None) is not None
-    except PermissionError:
-        return None
-    except (FileNotFoundError, ProcessLookupError):
-        return False if has_ended(pid) else None
-
-
-def signal_owners(pid: int) -> Iterator[int]:
-    """The processes that get a signal by what comes to a descriptor of this one (F_SETOWN): mostly itself.
-
-    A negative number is a process group. Raises PermissionError.
-    """
-    for place in _asynchronous(pid):
-        copy = copy_of(*place)
-        if isinstance(copy, int):
-            try:
-                yield fcntl.fcntl(copy, fcntl.F_GETOWN)
-            finally:
-                os.close(copy)
-
-
-def _asynchronous(pid: int) -> Iterator[TaskDescriptor]:
-    """Its descriptors with O_ASYNC, or with a lease."""
-    for task in _with_tables(pid):
-        for fd in map(int, os.listdir(f"/proc/{task}/fdinfo")):
-            if _ASYNCHRONOUS.search(fdinfo(task, fd)):
-                yield task, fd
-
-
-def is_message_queue(task: int, fd: int) -> bool:
-    """Whether a file lies in a mount that no mount namespace shows, as message queues do (mq_overview(7)).
-
-    The files of memfd_create(2) lie in such a mount as well, which is always the same.
-    """
-    found = _MOUNT.search(fdinfo(task, fd))
-    if found is None:
-        return False
-    try:
-        mounts = text_of(f"/proc/{task}/mountinfo")
-        if os.stat(f"/proc/{task}/fd/{fd}").st_dev == _memfd_device():  # noqa: PTH116 - of many files, again and again
-            return False
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return not any(line.split(" ", 1)[0] == found[1] for line in mounts.splitlines())
 
 
 def scm_fds(task: int, fd: int) -> int:

@@ -59,7 +59,12 @@ class WaitBuilder:
             self._ends.append(instant_ns)
 
     def polls_for(self, duration_ns: int) -> None:
-        """Add the time limit of a poll, which is a duration. The thread may have slept before in the same call."""
+        """Add the time limit of a poll, which is a duration. The thread may have slept before in the same call.
+
+        One whose end is FAR away is none, even if the call began when the machine did.
+        """
+        if duration_ns - time.clock_gettime_ns(time.CLOCK_BOOTTIME) >= FAR_NS:
+            return
         self.ends_at(self.deadlines.after(self.thread, duration_ns, polls=True))
         self.presumed |= self.deadlines.blind
 
@@ -91,11 +96,13 @@ class WaitBuilder:
         elif kind is ResourceKind.LISTENER or (kind is ResourceKind.UNIX and self.descriptors.listens(resource.number)):
             self.wait_for(resource, Wants.ACCEPT, edge)
             if kind is ResourceKind.LISTENER and self.descriptors.is_being_connected(resource.number):
-                self.fail(f"a connection to {resource} has begun (SYN-RECEIVED), and ends the wait by itself")
+                self.fail(f"a connection to {resource} has begun, and ends the wait by itself")
         elif kind is ResourceKind.UNIX and wants is Wants.WRITE and self.descriptors.sends_datagrams(resource.number):
             self.wait_for(Resource(ResourceKind.OTHER, f"{resource}, which sends datagrams"), wants, edge)
         else:
             self.wait_for(resource, wants, edge)
+        if kind is ResourceKind.PIPE and self.descriptors.autofs_writes(resource.number):
+            self.fail(f"the kernel writes into {resource} when a program looks up a name (autofs)")
         if kind is ResourceKind.TIMERFD:
             self._timer(fd)
 

@@ -44,6 +44,7 @@ class Waits:
     def begin(self) -> None:
         """Start a new snapshot: /proc is asked again who traces whom, if a wait depends on it."""
         self._traced = None
+        self._descriptors.begin()
 
     def of(self, thread: TrackedThread) -> tuple[Wait | None, bool]:
         """The wait, and whether other threads may change it while this one sleeps. None if its call is unreadable.

@@ -29,7 +29,8 @@ INET_DIAG_INFO, INET_DIAG_CONG, INET_DIAG_SKMEMINFO, INET_DIAG_ULP_INFO = 2, 4, 
 INET_ULP_INFO_NAME = 1
 EXTENSIONS = 1 << (INET_DIAG_INFO - 1) | 1 << (INET_DIAG_CONG - 1) | 1 << (INET_DIAG_SKMEMINFO - 1)
 NO_COOKIE = b"\xff" * 8
-LISTEN, TIME_WAIT, SYN_RECV, REQUEST_SOCK = 10, 6, 3, 12
+LISTEN, TIME_WAIT, SYN_SENT, SYN_RECV, REQUEST_SOCK = 10, 6, 2, 3, 12
+ESTABLISHED, CLOSE_WAIT = 1, 8
 WITH_A_FILE = 0xFFFFFFFF & ~(1 << TIME_WAIT | 1 << REQUEST_SOCK)
 """The states that a dump asks for. A socket in TIME-WAIT, or one not yet accepted, belongs to no program."""
 UDIAG_SHOW_PEER, UNIX_DIAG_PEER = 4, 2
@@ -77,6 +78,8 @@ class TcpEntry:
     listens: bool
     interface: int = 0
     """The index of the interface that it is bound to (SO_BINDTODEVICE, IPv6 link-local); 0: none."""
+    established: bool = False
+    """Both ends know of it, and its own program, if any, has not ended its side. Without an inode: not yet accepted."""
 
 
 Motion = tuple[int, tuple[int, int], tuple[int, int]]
@@ -154,6 +157,10 @@ class SocketDiag:
     def requested_ports(self) -> set[int]:
         """The local ports to which a connection has begun that is not yet established: 50 us with no such request."""
         return {port(_entry(reply).local) for reply in self._tcp(0, 1 << SYN_RECV | 1 << REQUEST_SOCK)}
+
+    def called_ports(self) -> set[int]:
+        """The remote ports to which a program here opens a connection that nobody has answered yet (SYN-SENT)."""
+        return {port(_entry(reply).remote) for reply in self._tcp(0, 1 << SYN_SENT)}
 
     def unix_entries(self) -> list[UnixEntry]:
         """All Unix sockets of the namespace. Of a peer in another namespace only the inode is known."""
@@ -289,7 +296,15 @@ def _checked(reply: bytes) -> bytes | None:
 def _entry(reply: bytes) -> TcpEntry:
     family, state, _, _, ports, addresses, interface, cookie, *rest = _MESSAGE.unpack_from(reply, NLMSG.size)
     local, remote = _addresses(family, ports, addresses)
-    return TcpEntry(rest[-1], int.from_bytes(cookie, "little"), local, remote, state == LISTEN, interface)
+    return TcpEntry(
+        rest[-1],
+        int.from_bytes(cookie, "little"),
+        local,
+        remote,
+        state == LISTEN,
+        interface,
+        state in (ESTABLISHED, CLOSE_WAIT),
+    )
 
 
 def _unix_entry(reply: bytes) -> UnixEntry:

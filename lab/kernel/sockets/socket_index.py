@@ -37,6 +37,8 @@ class SocketIndex:
         self._unix: dict[int, UnixEntry] = {}
         self._unix_abroad: set[int] = set()
         """Inodes of Unix sockets in other namespaces, known as peers only."""
+        self._unaccepted: set[tuple[SocketDiag, int]] = set()
+        """The ports, and where, of connections that no program has accepted yet."""
         self._may_refresh = True
 
     def begin(self) -> None:
@@ -78,9 +80,17 @@ class SocketIndex:
         return replace(sample, remote=peer.entry.local) if peer and peer.entry.local != sample.remote else sample
 
     def is_being_connected(self, inode: int) -> bool:
-        """Whether a request for the listening socket is under way: SYN-RECEIVED, also with TCP_DEFER_ACCEPT."""
+        """Whether a request for the listening socket is under way.
+
+        SYN-SENT or SYN-RECEIVED, also with TCP_DEFER_ACCEPT. Or it lies in the queue of another listening socket of the
+        same port, which hands it over when that is closed (SO_REUSEPORT, tcp_migrate_req).
+        """
         listener = self.tcp(inode)
-        return listener is not None and port(listener.entry.local) in listener.diag.requested_ports()
+        if listener is None:
+            return False
+        number = port(listener.entry.local)
+        called = any(number in diag.called_ports() for diag in self._diags)
+        return called or number in listener.diag.requested_ports() or (listener.diag, number) in self._unaccepted
 
     def unix(self, inode: int) -> UnixEntry | None:
         entry = self._unix.get(inode)
@@ -98,7 +108,10 @@ class SocketIndex:
     def refresh(self) -> None:
         """Dump again: 0.8 ms for a namespace with few sockets, and 5 us for each socket more."""
         self._may_refresh = False
-        found = [Located(diag, entry) for diag in self._diags for entry in diag.entries() if entry.inode]
+        dumped = [Located(diag, entry) for diag in self._diags for entry in diag.entries()]
+        found = [each for each in dumped if each.entry.inode]
+        waiting = (each for each in dumped if not each.entry.inode and each.entry.established)
+        self._unaccepted = {(each.diag, port(each.entry.local)) for each in waiting}
         self._tcp = {each.entry.inode: each for each in found}
         self._peers = PeerLookup(found, self._conntracks)
         self._unix = {entry.inode: entry for diag in self._diags for entry in diag.unix_entries()}

@@ -76,6 +76,8 @@ def _no_longer_open(way: Direction) -> Ruling | None:
             return unknown(Why.NO_USER_TIMEOUT, end_of(end))
         if end.wqueue and end.user_timeout_ms:
             return yes(Why.USER_TIMEOUT, end_of(end), end.user_timeout_ms)
+        if end.timer == "keepalive" and end.probes:
+            return yes(Why.KEEPALIVE_UNANSWERED, end_of(end), end.probes)
         if end.ulp is None:
             return unknown(Why.NO_ULP, end_of(end))
         if end.ulp:

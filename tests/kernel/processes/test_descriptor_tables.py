@@ -14,7 +14,7 @@ from lab.kernel.processes.descriptor_tables import Processes, network_namespaces
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.threads import Line, Threads
-from lab.kernel.procfs import children_of, shows_all_processes
+from lab.kernel.procfs import children_of, descendants, shows_all_processes
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
 from lab.spec import Pair
@@ -115,10 +115,21 @@ def test_a_pending_alarm_ends_a_process_that_does_not_catch_it() -> None:
         ("a, b = socket.socketpair(); fcntl.fcntl(a, fcntl.F_SETFL, os.O_ASYNC)", "O_ASYNC"),
         ("f = tempfile.NamedTemporaryFile(); g = open(f.name); f.close(); fcntl.fcntl(g, 1024, 0)", "F_SETLEASE"),
         ("signal.signal(signal.SIGURG, print)", "SIGURG"),
+        (
+            "d = os.open(tempfile.gettempdir(), os.O_RDONLY); fcntl.fcntl(d, fcntl.F_NOTIFY, fcntl.DN_RENAME)",
+            "F_NOTIFY",
+        ),
+        ("q = libc.mq_open(b'/lab', os.O_RDWR | os.O_CREAT, 0o600, None); libc.mq_unlink(b'/lab')", "message queue"),
+        (
+            "signal.signal(signal.SIGWINCH, print); os.setsid(); t = os.open(os.ttyname(pty.openpty()[1]), 2)",
+            "terminal",
+        ),
     ],
 )
 def test_signals_that_the_kernel_sends_of_its_own_accord_are_told(code: str, word: str) -> None:
-    code = f"import fcntl, tempfile; signal.signal(signal.SIGINT, signal.SIG_DFL)\n{code}\nsay('x'); time.sleep(60)"
+    code = (
+        f"import fcntl, pty, tempfile; signal.signal(signal.SIGINT, signal.SIG_DFL)\n{code}\nsay('x'); time.sleep(60)"
+    )
     with sleeper(code) as program:
         program.asleep("clock_nanosleep")
         assert word in "".join(described(program).hidden)
@@ -135,6 +146,41 @@ say(child); time.sleep(60)
             child = int(program.words[0])
             assert described(program).reaps == ((child,) if told else ())
             os.kill(child, signal.SIGKILL)
+
+
+def test_a_program_without_a_terminal_catches_its_signals_in_vain() -> None:
+    with sleeper("os.setsid(); signal.signal(signal.SIGHUP, print); say('x'); time.sleep(60)") as program:
+        assert described(program).hidden == ()
+
+
+def test_the_children_of_a_child_whose_end_tells_nothing_may_become_its_own() -> None:
+    """clone(2) with no signal for its end, as threads of other makes are. A subreaper gets the orphans."""
+    code = """
+signal.signal(signal.SIGCHLD, print); r, w = os.pipe()
+if libc.syscall(56, 0, None, None, None, None) == 0:
+    os.write(w, str(os.fork() or time.sleep(60)).encode()); time.sleep(60)
+say(int(os.read(r, 20))); time.sleep(60)
+"""
+    with sleeper(code) as program:
+        assert described(program).reaps == (int(program.words[0]),)
+        for each in descendants(program.pid)[1:]:
+            os.kill(each, signal.SIGKILL)
+
+
+@pytest.mark.root
+def test_the_first_process_of_a_pid_namespace_gets_every_orphan_of_it() -> None:
+    code = """
+libc.unshare(0x20000000); first = os.fork()
+if first == 0: signal.signal(signal.SIGCHLD, print); time.sleep(60)
+stranger = os.fork()
+if stranger == 0: time.sleep(60)
+say(first, stranger); time.sleep(60)
+"""
+    with sleeper(code) as program:
+        first, stranger = map(int, program.words)
+        table = program.descriptors.table(first)
+        assert Processes().sample(first, table, calls_readable=True).reaps == (stranger,)
+        os.kill(first, signal.SIGKILL)
 
 
 def test_a_ring_without_a_descriptor_may_hold_anything() -> None:

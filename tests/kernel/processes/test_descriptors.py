@@ -4,11 +4,9 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from lab.evidence import ResourceKind
 from lab.kernel.processes.descriptor_tables import scan
-from lab.kernel.processes.descriptors import CLOSED, epoll_set, is_message_queue, raises_signals, scm_fds, timer_left_ns
+from lab.kernel.processes.descriptors import CLOSED, epoll_set, scm_fds, timer_left_ns
 from tests.kernel.sleepers import POLLED, sleeper
 
 
@@ -129,23 +127,3 @@ def test_descriptors_that_lie_in_a_queue_are_counted() -> None:
     )
     with sleeper(code) as program:
         assert [scm_fds(program.pid, int(word)) for word in program.words] == [0, 3]
-
-
-@pytest.mark.parametrize(("flag", "raises"), [("0", False), ("os.O_ASYNC", True)])
-def test_a_descriptor_may_raise_signals_by_a_flag(flag: str, raises: bool) -> None:
-    code = f"import fcntl; a, b = socket.socketpair(); fcntl.fcntl(a, fcntl.F_SETFL, {flag}); say('x'); time.sleep(60)"
-    with sleeper(code) as program:
-        assert raises_signals(program.pid) is raises
-
-
-def test_a_message_queue_is_told_from_other_files_that_no_mount_shows() -> None:
-    code = """
-name = f"/lab-test-{os.getpid()}".encode()
-one_byte = struct.pack("8q", 0, 1, 1, 0, 0, 0, 0, 0)  # struct mq_attr: RLIMIT_MSGQUEUE has room for it
-queue = libc.mq_open(name, os.O_RDWR | os.O_CREAT, 0o600, one_byte); failed = ctypes.get_errno(); libc.mq_unlink(name)
-assert queue >= 0, os.strerror(failed)
-say(queue, os.memfd_create("x"), os.open("/etc/hostname", os.O_RDONLY)); time.sleep(60)
-"""
-    with sleeper(code) as program:
-        assert [is_message_queue(program.pid, int(word)) for word in program.words] == [True, False, False]
-        assert program.descriptors.table(program.pid).message_queues

@@ -172,6 +172,42 @@ begun = socket.create_connection(l.getsockname()); say(inode(l)); l.accept()
         assert program.wait("accept4").unknown
 
 
+@pytest.mark.parametrize("seconds", ["1.5e9", "9.2e9"])
+def test_a_limit_that_is_decades_away_is_none(seconds: str) -> None:
+    """Whatever timers of other programs are armed, of which one might be an earlier sleep of the same call."""
+    with sleeper(POLLED + f"select.select([], [c], [], {seconds})") as program:
+        wait = program.wait("pselect6" if _glibc_selects_with_pselect(program.pid) else "select")
+        assert (wait.timed, wait.deadline_ns, wait.unknown) == (False, None, None)
+
+
+def test_a_connection_that_nobody_has_answered_yet_has_begun() -> None:
+    """SYN-SENT: a filter of the listening socket drops every SYN."""
+    code = """
+l = socket.create_server(("127.0.0.1", 0)); drop = ctypes.create_string_buffer(struct.pack("=HBBI", 6, 0, 0, 0))
+l.setsockopt(socket.SOL_SOCKET, 26, struct.pack("=H6xQ", 1, ctypes.addressof(drop)))
+c = socket.socket(); c.setblocking(False); c.connect_ex(l.getsockname()); say(inode(l)); l.accept()
+"""
+    with sleeper(code) as program:
+        assert "has begun" in (program.wait("accept4").unknown or "")
+
+
+def test_a_connection_in_the_queue_of_another_listener_of_the_port_may_be_handed_over() -> None:
+    """SO_REUSEPORT: nothing lies in the queue of the one that waits."""
+    code = """
+def listener(port):
+    found = socket.socket(); found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    found.bind(("127.0.0.1", port)); found.listen(64); found.setblocking(False); return found
+mine = listener(0); other = listener(mine.getsockname()[1]); kept = []
+while not select.select([other], [], [], 0)[0]:
+    kept.append(socket.create_connection(mine.getsockname()))
+    try: kept.append(mine.accept()[0])
+    except BlockingIOError: pass
+say(inode(mine)); mine.setblocking(True); mine.accept()
+"""
+    with sleeper(code) as program:
+        assert "has begun" in (program.wait("accept4").unknown or "")
+
+
 def test_of_a_pipe_into_which_only_the_kernel_writes_no_process_has_the_write_end(tmp_path: Path) -> None:
     """The write end of an autofs mount; it is made in a mount namespace that ends with the program."""
     code = f"""
@@ -183,7 +219,7 @@ say(inode(r), refused); os.read(r, 1)
     with sleeper(code) as program:
         inode, refused = program.words
         assert refused == "0"
-        assert program.resources("read") == [(f"pipe:{inode}", "read", False)]
+        assert "autofs" in (program.wait("read").unknown or "")
         table, pipe = program.descriptors.table(program.pid), Resource.parse(f"pipe:{inode}")
         assert (pipe in table.read_ends, pipe in table.write_ends) == (True, False)
 

@@ -148,3 +148,10 @@ def test_a_live_pair_is_called_sealed_soon_and_moves_no_byte_until_somebody_read
         while far.recv(1 << 16, socket.MSG_DONTWAIT) and could_write(*look()).possible is Possible.NO:
             pass
         assert could_write(*look()).possible is Possible.YES
+
+
+def test_keep_alives_without_an_answer_end_a_connection_that_brings_nothing() -> None:
+    idle: dict[str, Any] = {"wqueue": 0, "notsent_bytes": 0, "rqueue": 0, "timer": "keepalive"}
+    for probes, possible in ((0, Possible.NO), (1, Possible.YES)):
+        found = could_receive_data(client(**idle, probes=probes), server(**idle, probes=0))
+        assert found.possible is possible
