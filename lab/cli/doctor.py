@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lab.cli.options import flag, format_flag
+from lab.installation import default_runs
 from lab.spec import refuse_impossible_net
 
 if TYPE_CHECKING:
@@ -23,10 +24,9 @@ CANNOT_RUN = 4
 def command(*, net: str, runs: Path | None, form: str) -> int:
     """Check what works here, and show every knob of the buffers."""
     from lab.doctor import examine  # noqa: PLC0415 - pyroute2, scapy, docker
-    from lab.testbed.process import PROJECT  # noqa: PLC0415
 
     refuse_impossible_net(net)
-    findings = examine(net, runs or PROJECT / "runs")
+    findings = examine(net, runs or default_runs())
     if form == "json":
         from lab.cli.output import document  # noqa: PLC0415
 

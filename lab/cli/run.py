@@ -13,6 +13,7 @@ import click
 from lab.cli import terminal
 from lab.cli.options import Playing, RunOptions, flag, format_flag, host_sysctls, run_flags, scenario_flags
 from lab.errors import EnvironmentLacksError, SpecError, StoreError
+from lab.installation import default_runs
 from lab.spec import Outcome
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def command(*, hold: bool, expect: str | None, form: str, runs: Path | None, **f
                     helper.close()  # the pair plays, so it is not needed any more
                 display.show(evidence)
 
-            played = play_and_judge(spec, site=site, runs=runs or _default_runs(), on_progress=show)
+            played = play_and_judge(spec, site=site, runs=runs or default_runs(), on_progress=show)
         expected = (Outcome(expect),) if expect else played.expected
         document = _report(played, expected, form)
         if hold:
@@ -121,10 +122,6 @@ def chosen_testbed(options: RunOptions) -> str:
     sysctl.require_writable_core(host_sysctls(options.host_sysctl))
     terminal.error(f"{why}: playing on loopback, with socket options instead of sysctls")
     return "loopback"
-
-
-def _default_runs() -> Path:
-    return Path(__file__).resolve().parent.parent.parent / "runs"
 
 
 def _environment() -> dict[str, str]:

@@ -14,6 +14,7 @@ import click
 from lab.cli import options, terminal
 from lab.cli.options import flag, format_flag
 from lab.errors import BadInputError, EnvironmentLacksError, SpecError
+from lab.installation import to_install
 
 if TYPE_CHECKING:
     from lab.sweep.grid import Grid, Point
@@ -105,6 +106,6 @@ def _on_cluster(address: str) -> "PlayAll":
         cluster = importlib.import_module("lab.sweep.cluster")
     except ModuleNotFoundError as error:
         raise EnvironmentLacksError(
-            f"--cluster needs {error.name}: scripts/setup --venv cluster installs Dask's distributed"
+            f"--cluster needs {error.name}: {to_install('cluster')} installs Dask's distributed"
         ) from None
     return partial(cluster.play_all, address)
