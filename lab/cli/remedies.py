@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from lab.remedy.trial import RemedyResult
 
 
-@click.command("remedies", cls=Playing)
+@click.command(
+    "remedies",
+    cls=Playing,
+    short_help="Play every remedy side by side.",
+    examples=[
+        ("lab remedies", "all remedies for upper"),
+        ("lab remedies echo --remedy threads", "one, for another scenario"),
+        ("lab remedies --format markdown", "as a table for a document"),
+    ],
+)
 @scenario_flags
 @table_format_flag
 def command(*, form: str, **flags: Any) -> int:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import click
 
 from lab.cli import options, terminal
-from lab.cli.options import flag, format_flag
+from lab.cli.command import PLAYED, RESULT, Command, flag
+from lab.cli.options import format_flag
 from lab.errors import BadInputError, EnvironmentLacksError, SpecError
 from lab.installation import to_install
 
@@ -23,11 +24,23 @@ if TYPE_CHECKING:
     PlayAll = Callable[[Iterable[Point], Callable[[Row], None]], None]
 
 
-@click.command("sweep")
+_own = partial(flag, of="sweep")
+
+
+@click.command(
+    "sweep",
+    cls=Command,
+    short_help="Play every point of a grid.",
+    examples=[
+        ("lab sweep grid.toml", "a table and a picture in the folder grid/"),
+        ("lab sweep grid.toml --resume", "go on after an interruption"),
+        ("lab sweep grid.toml --cluster tcp://host:8786", "on the workers of a Dask cluster"),
+    ],
+)
 @click.argument("grid", type=click.Path(path_type=Path), metavar="GRID.toml")
-@flag("--out", type=click.Path(path_type=Path), metavar="DIR", help="for the results; GRID without .toml if not given")
-@flag("--resume", is_flag=True, help="go on with the results that are there")
-@flag("--cluster", metavar="ADDRESS", help="play on the Dask cluster of this scheduler, e.g. tcp://host:8786")
+@_own("--out", group=RESULT, type=click.Path(path_type=Path), metavar="DIR", help="for them; else GRID without .toml")
+@_own("--resume", group=RESULT, is_flag=True, help="go on with the results that are there")
+@_own("--cluster", group=PLAYED, metavar="ADDRESS", help="on the Dask cluster of this scheduler, e.g. tcp://host:8786")
 @format_flag
 def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, form: str) -> int:
     """Play every point of GRID.toml: a key is a flag of `lab run` with underscores, a list of values is an axis.
