@@ -1,8 +1,7 @@
 """`lab judge`: judges runs of the lab from their evidence, and captures from their packets. Needs no privilege."""
 
-import sys
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,11 +10,9 @@ import click
 from lab.cli.command import JUDGED, RESULT, Command, flag
 from lab.cli.options import format_flag
 from lab.errors import BadInputError, ExitCode, SpecError
-from lab.report.escape import escaped
 from lab.spec import Outcome
 
 if TYPE_CHECKING:
-    from lab.pcap.bulk import ReadProgress
     from lab.verdict import Verdict
     from lab.wire.judge import PacketJudgement
 
@@ -120,27 +117,15 @@ def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | 
         shown.add(str(path), verdict, None)
         return []
     from lab.pcap.connections import judge_capture  # noqa: PLC0415 - numpy
+    from lab.report.progress import ProgressBar  # noqa: PLC0415
 
-    judgement = judge_capture(path, _progress(path), annotated=annotated)
+    with ProgressBar() as bar:
+        judgement = judge_capture(path, partial(bar.show, text=path.name[-30:]), annotated=annotated)
     for connections in (judgement.stalled, judgement.others):
         for each in connections:
             outcomes.add(each.verdict.outcome)
             shown.add(str(path), each.verdict, each)
     return judgement.errors
-
-
-def _progress(path: Path) -> "ReadProgress":
-    """A progress bar on standard error, after one second; none if standard error is no terminal."""
-    began = time.monotonic()
-
-    def tell(done: int, size: int) -> None:
-        if time.monotonic() - began > 1 and sys.stderr.isatty():
-            share = done / size if size else 1.0
-            bar = "#" * round(40 * share)
-            end = "\r\x1b[K" if done >= size else ""
-            click.echo(f"\r{escaped(path.name[-30:])} [{bar:40}] {share:4.0%}{end}", nl=False, err=True)
-
-    return tell
 
 
 def _code(outcomes: set[Outcome], *, failed: bool) -> int:

@@ -48,6 +48,7 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
     Further keys: repetitions (of every point), sample (so many points of all, at random), seed.
     """
     from lab.report import swept as report  # noqa: PLC0415 - rich
+    from lab.report.progress import ProgressBar  # noqa: PLC0415
     from lab.sweep import results  # noqa: PLC0415
     from lab.sweep.table import RowTable, check_installed  # noqa: PLC0415
 
@@ -61,13 +62,15 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
         points = [point for point in wanted.points(options.specify) if point.key not in table.played]
         began, kept = time.monotonic(), 0
         try:
-            with report.bar(len(wanted), len(wanted) - len(points)) as shown:
+            with ProgressBar() as bar:
 
                 def keep(row: "Row") -> None:
                     nonlocal kept
                     table.add(row)
                     kept += 1
-                    shown.advance()
+                    rate = kept / max(time.monotonic() - began, 0.001)
+                    done, total = len(table.played), len(wanted)
+                    bar.show(done, total, f"{done:,} of {total:,} points, {rate:.1f} a second")
 
                 play_all(points, keep)
         except BaseException:
