@@ -141,7 +141,7 @@ def _make_images() -> None:
 
 def _environment(values: Mapping[str, str]) -> dict[str, str]:
     """Our environment, with these variables of compose.yaml only. What .env says of them is for `docker compose up`."""
-    variables = re.findall(r"\$\{(LAB_\w+)", (FOLDER / "compose.yaml").read_text())
+    variables = re.findall(r"\bLAB_\w+", (FOLDER / "compose.yaml").read_text())
     around = {name: value for name, value in os.environ.items() if not name.startswith(("LAB_", "COMPOSE_"))}
     return around | dict.fromkeys(variables, "") | dict(values)
 
