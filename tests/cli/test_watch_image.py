@@ -1,4 +1,4 @@
-"""The controller's image is the lab of people without Python: `docker run ... watch --once` proves a pair of the host."""
+"""The controller's image is the lab of people without Python: `docker run ... watch --once` proves a host's pair."""
 
 import json
 import subprocess
