@@ -77,3 +77,11 @@ def test_a_name_of_another_command_is_no_suggestion_for_a_flag() -> None:
     said = lab("--once")
     assert said.code == 2
     assert "--once" in said.err
+
+
+def test_the_commands_are_listed_after_all_of_them_were_imported() -> None:
+    """One of them is called like a builtin of Python, and then a name of the package."""
+    context = click.Context(app)
+    assert all(app.get_command(context, name) for name in COMMANDS)
+    assert app.list_commands(context) == [*COMMANDS]
+    assert app.resolve_command(context, ["list"])[0] == "list"
