@@ -23,6 +23,7 @@ The rooms:
 * `cli`: the command line. `doctor`: what works here and why not.
 * `wire`: what packets alone say. `verdict`: what a judgement says. `reason`: why, as values.
 * `syscalls`: the system calls that are understood. `run_format`: older runs. `version`: of the lab.
+* `installation`: a clone, or a package.
 """
 
 TYPE_CHECKING = False  # typing is not imported for it: an endpoint imports this module before all else

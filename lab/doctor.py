@@ -114,7 +114,7 @@ def _told(tried: SelfTestResult, remedy: str) -> Callable[[], CheckAnswer]:
 
 def _python() -> CheckAnswer:
     version = platform.python_version()
-    return version, None if sys.version_info >= (3, 11) else "needs Python 3.11 or newer: scripts/setup"
+    return version, None if sys.version_info >= (3, 11) else "needs Python 3.11 or newer"
 
 
 def _kernel() -> CheckAnswer:
@@ -184,7 +184,7 @@ def _images() -> CheckAnswer:
     on = f"BASE_IMAGE is {services.base_image()}"
     if services.images_are_current():
         return f"up to date; {on}", None
-    return f"missing, or older than the code; {on}", "made when needed, or now by scripts/setup; no registry is needed"
+    return f"missing, or older than the code; {on}", "made when needed, or now by scripts/images; no registry is needed"
 
 
 def _subnet(net: str) -> CheckAnswer:

@@ -3,12 +3,21 @@
 import os
 import signal
 from collections.abc import Generator
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from hypothesis import settings
 
+from tests import doors
+
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command `lab` of a wheel of this project."""
+    return doors.installed(tmp_path_factory.mktemp("installed"))
 
 
 def pytest_configure() -> None:

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lab.cli.options import RunOptions
+from lab.cli.options import specify
 from lab.evidence import Evidence
 from lab.experiment import play
 from lab.observer import Record
@@ -21,9 +21,10 @@ SQUEEZED: dict[str, Any] = {"tcp_rmem": ("4096 8192 8192",), "tcp_wmem": ("4096 
 """Buffers that fill at once. Messages of 128 bytes and more: with smaller ones another stall comes now and then."""
 
 
-def specified(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> Spec:  # noqa: ANN401 - those of `RunOptions`
+def specified(scenario: str = "upper", testbed: str = "netns", **flags: Any) -> Spec:  # noqa: ANN401 - texts
     """A spec, made as the command line makes it."""
-    return RunOptions(scenario=scenario, testbed=testbed, **flags).spec(testbed)
+    texts = {name: ";".join(value) if isinstance(value, tuple) else str(value) for name, value in flags.items()}
+    return specify({"scenario": scenario} | texts, testbed)
 
 
 def playing(spec: Spec, record: Record | None = None) -> Iterator[Evidence]:

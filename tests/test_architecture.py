@@ -14,7 +14,7 @@ MODULES = sorted(LAB.rglob("*.py"))
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 STOREYS = [
-    {"tcp", "errors", "version", "syscalls"},
+    {"tcp", "errors", "version", "syscalls", "installation"},
     {"spec"},
     {"evidence"},
     {"forecast"},

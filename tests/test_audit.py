@@ -47,7 +47,7 @@ def service(answer: Answer) -> Iterator[str]:
 
 def audit(folder: Path, address: str) -> tuple[int, str]:
     done = subprocess.run(
-        [sys.executable, folder / "scripts/audit"],
+        [sys.executable, folder / "scripts/dev/audit"],
         env=os.environ | {"OSV_URL": address, "no_proxy": "127.0.0.1"},
         capture_output=True,
         text=True,
@@ -85,7 +85,7 @@ def test_each_version_is_asked_for_where_one_depends_on_the_interpreter() -> Non
 
 
 def test_where_nothing_is_known_it_is_clean(monkeypatch: pytest.MonkeyPatch) -> None:
-    script = SourceFileLoader("audit", str(ROOT / "scripts/audit"))
+    script = SourceFileLoader("audit", str(ROOT / "scripts/dev/audit"))
     spec = spec_from_loader("audit", script)
     assert spec is not None
     module = module_from_spec(spec)
@@ -103,7 +103,7 @@ def test_where_nothing_is_known_it_is_clean(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_is_not_locked_fails_without_a_network(tmp_path: Path) -> None:
     extras = ("lab/sweep/requirements-sweep.txt", "lab/sweep/requirements-cluster.txt")
-    for name in ("pyproject.toml", "requirements.txt", "tests/requirements.txt", "scripts/audit", *extras):
+    for name in ("pyproject.toml", "requirements.txt", "tests/requirements.txt", "scripts/dev/audit", *extras):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     project = (tmp_path / "pyproject.toml").read_text()

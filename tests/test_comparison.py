@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from lab import comparison, remedy
-from lab.cli.options import RunOptions
+from lab.cli.options import RunOptions, specify
 from lab.comparison import Plain
 from lab.errors import SpecError
 from lab.remedy import Effect
@@ -19,7 +19,7 @@ SMALL = Triple(4096, 65536, 65536)
 
 
 def without(scenario: str, testbed: str = "netns", sizes: Triple | None = SMALL, net: str = "198.18.20") -> Plain:
-    spec = RunOptions(scenario=scenario, payload=str(PAYLOAD), net=net).spec(testbed)
+    spec = RunOptions(scenario=scenario, payload=PAYLOAD, net=net).spec(testbed)
     if sizes is not None:
         spec = replace(spec, buffers=Pair(*(Buffers(sizes, sizes) for _ in spec.buffers)))
     return comparison.plain(comparison.bounded(spec))
@@ -102,7 +102,7 @@ def test_loopback_agrees() -> None:
 
 
 def test_without_a_forecast_nothing_is_compared() -> None:
-    spec = replace(RunOptions(payload="32").spec("loopback"), options=Pair(SocketOptions(), SocketOptions()))
+    spec = replace(RunOptions(payload=32).spec("loopback"), options=Pair(SocketOptions(), SocketOptions()))
     idle = replace(spec, scenario=replace(spec.scenario, freezes=False))
     with pytest.raises(SpecError, match="no amount of payload freezes"):
         comparison.plain(idle)
@@ -112,6 +112,6 @@ def test_buffers_that_nobody_asked_for_are_bounded_and_others_are_left_alone() -
     upper, echo = (comparison.bounded(RunOptions(scenario=name).spec("netns")) for name in ("upper", "echo"))
     assert upper.buffers.client == Buffers(comparison.SIZES, comparison.SIZES)
     assert str(echo.buffers.server.tcp_rmem) == "4096 87380 4161536"
-    asked = comparison.bounded(RunOptions(so_rcvbuf=("client=9000",)).spec("netns"))
+    asked = comparison.bounded(specify({"so_rcvbuf": "client=9000"}))
     assert asked.buffers.client == Buffers(None, comparison.SIZES)
     assert asked.buffers.server == Buffers(comparison.SIZES, comparison.SIZES)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-FUZZ = Path(__file__).parent.parent / "scripts/fuzz"
+FUZZ = Path(__file__).parent.parent / "scripts/dev/fuzz"
 
 
 @pytest.mark.parametrize(("what", "many"), [("captures", 501), ("messages", 101)])
 def test_mutants_are_judged_or_refused(what: str, many: int) -> None:
-    """In a process of its own: the peak of memory is a whole process's. `scripts/fuzz` alone takes 60 s."""
+    """In a process of its own: the peak of memory is a whole process's. `scripts/dev/fuzz` alone takes 60 s."""
     done = subprocess.run(
         [sys.executable, FUZZ, what, f"{many}x", "1"],
         env=os.environ | {"LAB_FUZZ_HERE": "1"},

@@ -16,4 +16,7 @@ def test_the_version_is_three_numbers() -> None:
 def test_the_package_takes_its_version_from_here() -> None:
     package = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert package["project"]["dynamic"] == ["version"]
-    assert package["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "lab.version.VERSION"}
+    version = package["tool"]["hatch"]["version"]
+    found = re.search(version["pattern"], (ROOT / version["path"]).read_text())
+    assert found is not None
+    assert found["version"] == VERSION

@@ -1,10 +1,8 @@
 """The command line: parses argv into values, calls one room, prints, exits. No other room of the lab prints or exits.
 
-Exit codes: 0 as expected, 1 another outcome or a deadlock found, 2 usage or bad input, 3 inconclusive, 4 the
-environment cannot do it or broke away, 5 the lab itself failed, 130 Ctrl-C.
-
-One module a command: `run`, `list`, `judge`, `watch`, `forecast`, `remedies`, `limits`, `sweep`, `doctor`, `restore`.
-`options`: the flags that several share. `output`: JSON. `terminal`: lines on the terminal.
+One module a command: `run`, `list`, `judge`, `watch`, `forecast`, `remedies`, `limits`, `sweep`, `doctor`, `restore`,
+`completion`. `command`: what all have, such as groups of flags and exit codes. `options`: the flags that several share.
+`values`: types of flags. `output`: JSON. `terminal`: lines on the terminal.
 """
 
 import errno
@@ -19,7 +17,8 @@ from typing import TYPE_CHECKING
 import click
 
 from lab.cli import terminal
-from lab.errors import LabError
+from lab.cli.command import ALWAYS, Commands
+from lab.errors import ExitCode, LabError
 from lab.version import VERSION
 
 if TYPE_CHECKING:
@@ -28,18 +27,34 @@ if TYPE_CHECKING:
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 LIMITS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EFBIG)
 """Errors of a limit, of the caller (setrlimit(2)) or of the machine."""
-COMMANDS = ("run", "list", "judge", "watch", "forecast", "remedies", "limits", "sweep", "doctor", "restore")
+COMMANDS = (
+    "run",
+    "list",
+    "judge",
+    "watch",
+    "forecast",
+    "remedies",
+    "limits",
+    "sweep",
+    "doctor",
+    "restore",
+    "completion",
+)
+
+
+COMPLETION = "_LAB_COMPLETE"
+"""The variable by which a shell asks (click's own name for it)."""
 
 
 class Terminated(BaseException):
     """SIGTERM or SIGHUP, as an exception: what must be undone is undone while it propagates."""
 
 
-class _Rooms(click.Group):
+class _Rooms(Commands):
     """Imports a command when it is called for, so that `lab --help` answers at once."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(COMMANDS)
+        return [*COMMANDS]  # `list` is the module of that name, once it is imported
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
@@ -49,7 +64,22 @@ class _Rooms(click.Group):
         return command
 
 
-@click.group(cls=_Rooms, context_settings={"help_option_names": ["-h", "--help"]})
+CODES = {
+    ExitCode.DONE: "done; run: as expected; judge, watch: no deadlock",
+    ExitCode.OTHERWISE: "run: another outcome; judge, watch: a deadlock, of any grade",
+    ExitCode.INCONCLUSIVE: "inconclusive: a fact is missing, and named",
+    **ALWAYS,
+}
+EXAMPLES = (
+    ("lab run", "freeze a pair of programs, and prove it"),
+    ("lab judge capture.pcapng", "judge every connection of a capture"),
+    ("lab watch --once", "judge every connection of this host"),
+)
+
+
+@click.group(
+    cls=_Rooms, context_settings={"help_option_names": ["-h", "--help"]}, examples=EXAMPLES, codes=CODES
+)  # fmt: skip
 @click.version_option(package_name=None, version=VERSION, prog_name="zero-window lab")
 def app() -> None:
     """Provoke, capture and judge TCP write-write deadlocks (mutual zero windows)."""
@@ -62,7 +92,7 @@ def main(helper: "HelperProcess | None" = None) -> int:
         if signal.getsignal(each) is not signal.SIG_IGN:  # nohup(1) ignores SIGHUP for a program that is to go on
             signal.signal(each, _terminate)
     try:
-        code = _code(helper)
+        code = _completed() if COMPLETION in os.environ else _code(helper)
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader of our output has left. No error is printed at exit either, and 0 would be a verdict.
@@ -70,8 +100,16 @@ def main(helper: "HelperProcess | None" = None) -> int:
         return 128 + signal.SIGPIPE
     except OSError as error:
         terminal.error(f"cannot write the output: {error.strerror}")
-        return 4
+        return ExitCode.ENVIRONMENT
     return code
+
+
+def _completed() -> int:
+    """Answer a shell that asks what may follow, as the script of `lab completion` has it ask."""
+    from click.shell_completion import shell_complete  # noqa: PLC0415 - for this alone
+
+    understood = shell_complete(app, {}, "lab", COMPLETION, os.environ[COMPLETION]) == 0
+    return ExitCode.DONE if understood else ExitCode.BAD_INPUT
 
 
 def _code(helper: "HelperProcess | None") -> int:
@@ -104,7 +142,7 @@ def _usage(error: click.ClickException) -> int:
         terminal.error(f"{error.format_message()} (`{path} --help` says more)")
     else:
         terminal.error(error.format_message())
-    return 2
+    return ExitCode.BAD_INPUT
 
 
 def _interrupted(signal_: BaseException) -> int:
@@ -114,7 +152,7 @@ def _interrupted(signal_: BaseException) -> int:
     if isinstance(signal_, Terminated):
         return 128 + int(str(signal_))
     terminal.error("interrupted")
-    return 130
+    return ExitCode.INTERRUPTED
 
 
 def _unforeseen(error: Exception) -> int:
@@ -127,14 +165,14 @@ def _unforeseen(error: Exception) -> int:
         return _too_low("Cannot allocate memory")
     terminal.echo("".join(traceback.format_exception(error)), err=True)
     terminal.error("this is a defect of the lab; please report it with the lines above")
-    return 5
+    return ExitCode.DEFECT
 
 
 def _too_low(limit: str | None) -> int:
     terminal.error(
         f"a limit of this place is too low for it ({limit}): `ulimit -a` shows them, `ulimit -n 1024` raises one"
     )
-    return 4
+    return ExitCode.ENVIRONMENT
 
 
 def _terminate(number: int, _: FrameType | None) -> None:

@@ -7,26 +7,36 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lab.cli.options import flag, format_flag
+from lab.cli.command import Command
+from lab.cli.options import format_flag, net_flag, runs_flag
+from lab.errors import ExitCode
+from lab.installation import default_runs
 from lab.spec import refuse_impossible_net
 
 if TYPE_CHECKING:
     from lab.doctor import Knob
 
-CANNOT_RUN = 4
 
-
-@click.command("doctor")
-@flag("--net", metavar="A.B.C", default="198.18.20", show_default=True, help="the lab's /24")
-@flag("--runs", type=click.Path(path_type=Path), default=None, metavar="DIR", help="where run directories lie")
+@click.command(
+    "doctor",
+    cls=Command,
+    short_help="Check what works here, and why not.",
+    codes={ExitCode.DONE: "`lab run` works here", ExitCode.ENVIRONMENT: "it does not: see what to do"},
+    examples=[
+        ("lab doctor", "a line a check, and what to do"),
+        ("lab doctor --net 10.9.8", "whether that subnet is free for --testbed compose"),
+        ("lab doctor --format json", "the same for a program"),
+    ],
+)
+@net_flag
+@runs_flag
 @format_flag
 def command(*, net: str, runs: Path | None, form: str) -> int:
     """Check what works here, and show every knob of the buffers."""
     from lab.doctor import examine  # noqa: PLC0415 - pyroute2, scapy, docker
-    from lab.testbed.process import PROJECT  # noqa: PLC0415
 
     refuse_impossible_net(net)
-    findings = examine(net, runs or PROJECT / "runs")
+    findings = examine(net, runs or default_runs())
     if form == "json":
         from lab.cli.output import document  # noqa: PLC0415
 
@@ -36,7 +46,7 @@ def command(*, net: str, runs: Path | None, form: str) -> int:
 
         checks.show(findings.checks, may_run=findings.may_run)
         _show(findings.knobs)
-    return 0 if findings.may_run else CANNOT_RUN
+    return ExitCode.DONE if findings.may_run else ExitCode.ENVIRONMENT
 
 
 def _show(knobs: Sequence["Knob"]) -> None:

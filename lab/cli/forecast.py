@@ -7,7 +7,16 @@ import click
 from lab.cli.options import Playing, RunOptions, format_flag, scenario_flags
 
 
-@click.command("forecast", cls=Playing)
+@click.command(
+    "forecast",
+    cls=Playing,
+    short_help="Say at which byte a scenario must freeze.",
+    examples=[
+        ("lab forecast", "with this kernel's own buffers"),
+        ("lab forecast echo --payload 64KiB", "whether that much can freeze at all"),
+        ("lab forecast --tcp-rmem '4096 8192 8192' --tcp-wmem '4096 8192 8192'", "all four buffers fixed: a point"),
+    ],
+)
 @scenario_flags
 @format_flag
 def command(*, form: str, **flags: Any) -> int:

@@ -1,24 +1,21 @@
 """`lab judge`: judges runs of the lab from their evidence, and captures from their packets. Needs no privilege."""
 
-import sys
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from lab.cli.options import flag, format_flag
-from lab.errors import BadInputError, SpecError
-from lab.report.escape import escaped
+from lab.cli.command import JUDGED, RESULT, Command, flag
+from lab.cli.options import format_flag
+from lab.errors import BadInputError, ExitCode, SpecError
 from lab.spec import Outcome
 
 if TYPE_CHECKING:
-    from lab.pcap.bulk import ReadProgress
     from lab.verdict import Verdict
     from lab.wire.judge import PacketJudgement
 
-DEADLOCK, BAD_INPUT, INCONCLUSIVE = 1, 2, 3
 STDIN = Path("-")
 ENDINGS = (".pcap", ".pcapng", ".cap", ".dmp")
 COMPRESSED = (".gz", ".zst")
@@ -30,10 +27,23 @@ class _Shown(Protocol):
     def close(self, errors: list[tuple[str, str]]) -> None: ...
 
 
-@click.command("judge")
+@click.command(
+    "judge",
+    cls=Command,
+    short_help="Judge runs and captures.",
+    codes=JUDGED,
+    examples=[
+        ("lab judge runs/latest", "the whole report of a run, from its evidence"),
+        ("lab judge captures/ more.pcap.gz", "a table of every connection in them"),
+        ("lab judge a.pcap --annotate b.pcapng", "comments on the packets that matter, for Wireshark"),
+        ("tcpdump -w - | lab judge -", "from standard input"),
+    ],
+)
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @flag(
     "--annotate",
+    of="judge",
+    group=RESULT,
     type=click.Path(path_type=Path),
     metavar="OUT.pcapng",
     help="also write a copy of the one capture given, with comments on the frames that matter, for Wireshark",
@@ -42,10 +52,13 @@ class _Shown(Protocol):
 def command(*, paths: tuple[Path, ...], annotate: Path | None, form: str) -> int:
     """Judge run directories, captures (pcap, pcapng, plain or with gzip or zstd), directories of them, or - for stdin.
 
-    Of runs, an older verdict is not read. From packets alone a deadlock is at most `consistent`.
+    One run is shown with its whole report, several in a table; no older verdict is read. From packets alone a deadlock
+    is at most `consistent`.
     """
     if annotate is not None and (len(paths) != 1 or paths[0].is_dir()):
         raise SpecError("--annotate: needs exactly one capture, for example lab judge a.pcap --annotate b.pcapng")
+    if form == "text" and len(paths) == 1 and _is_run(paths[0]):
+        return _whole_report(paths[0])
     shown: _Shown = _json() if form == "json" else _text()
     outcomes: set[Outcome] = set()
     errors: list[tuple[str, str]] = []
@@ -62,6 +75,23 @@ def command(*, paths: tuple[Path, ...], annotate: Path | None, form: str) -> int
             errors.append((str(path), f"{path}: {error.strerror}"))
     shown.close(errors)
     return _code(outcomes, failed=bool(errors))
+
+
+def _is_run(path: Path) -> bool:
+    from lab import store  # noqa: PLC0415 - msgspec
+
+    return path != STDIN and store.is_run(path)
+
+
+def _whole_report(run: Path) -> int:
+    from lab import store  # noqa: PLC0415 - msgspec
+    from lab.proof.judge import judge  # noqa: PLC0415
+    from lab.report import text  # noqa: PLC0415 - rich
+
+    evidence = store.load(run)
+    verdict = judge(evidence)
+    text.show(verdict, evidence, run.resolve(), ())  # runs/latest will soon be another
+    return _code({verdict.outcome}, failed=False)
 
 
 def _json() -> _Shown:
@@ -87,8 +117,10 @@ def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | 
         shown.add(str(path), verdict, None)
         return []
     from lab.pcap.connections import judge_capture  # noqa: PLC0415 - numpy
+    from lab.report.progress import ProgressBar  # noqa: PLC0415
 
-    judgement = judge_capture(path, _progress(path), annotated=annotated)
+    with ProgressBar() as bar:
+        judgement = judge_capture(path, partial(bar.show, text=path.name[-30:]), annotated=annotated)
     for connections in (judgement.stalled, judgement.others):
         for each in connections:
             outcomes.add(each.verdict.outcome)
@@ -96,27 +128,13 @@ def _judge(path: Path, shown: _Shown, outcomes: set[Outcome], annotated: Path | 
     return judgement.errors
 
 
-def _progress(path: Path) -> "ReadProgress":
-    """A progress bar on standard error, after one second; none if standard error is no terminal."""
-    began = time.monotonic()
-
-    def tell(done: int, size: int) -> None:
-        if time.monotonic() - began > 1 and sys.stderr.isatty():
-            share = done / size if size else 1.0
-            bar = "#" * round(40 * share)
-            end = "\r\x1b[K" if done >= size else ""
-            click.echo(f"\r{escaped(path.name[-30:])} [{bar:40}] {share:4.0%}{end}", nl=False, err=True)
-
-    return tell
-
-
 def _code(outcomes: set[Outcome], *, failed: bool) -> int:
     """The exit code: bad input before a deadlock, a deadlock before inconclusive."""
     if failed:
-        return BAD_INPUT
+        return ExitCode.BAD_INPUT
     if Outcome.DEADLOCK in outcomes:
-        return DEADLOCK
-    return INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else 0
+        return ExitCode.OTHERWISE
+    return ExitCode.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else ExitCode.DONE
 
 
 def _found(path: Path) -> Iterator[Path]:

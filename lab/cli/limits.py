@@ -5,13 +5,24 @@ from collections.abc import Sequence
 import click
 
 from lab.cli import terminal
+from lab.cli.command import Command
 from lab.cli.options import host_sysctl_flag, host_sysctls, table_format_flag
+from lab.cli.values import Setting
 
 
-@click.command("limits")
+@click.command(
+    "limits",
+    cls=Command,
+    short_help="Check the published table of buffers here.",
+    examples=[
+        ("lab limits", "claim by claim, with the reason of each difference"),
+        ("lab limits --format markdown", "as a table for a document"),
+        ("lab limits --host-sysctl net.core.rmem_max=131071", "with another limit of the host, put back afterwards"),
+    ],
+)
 @host_sysctl_flag
 @table_format_flag
-def command(*, host_sysctl: Sequence[str], form: str) -> int:
+def command(*, host_sysctl: Sequence[Setting], form: str) -> int:
     """Check the published table of TCP buffers on this kernel, claim by claim, in about two seconds."""
     from lab import limits  # noqa: PLC0415 - pyroute2
     from lab.kernel.place import host_settings  # noqa: PLC0415

@@ -2,10 +2,19 @@
 
 import click
 
+from lab.cli.command import Command
 from lab.cli.options import format_flag
 
 
-@click.command("list")
+@click.command(
+    "list",
+    cls=Command,
+    examples=[
+        ("lab list", "what can be played, what cures it, and where"),
+        ("lab list --format json", "the same for a program"),
+        ("lab run $NAME --testbed loopback", "play one of them"),
+    ],
+)
 @format_flag
 def command(*, form: str) -> int:
     """List scenarios, remedies and testbeds."""

@@ -1,7 +1,6 @@
 """`lab remedies`: plays every remedy and compares them."""
 
 import os
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,16 @@ if TYPE_CHECKING:
     from lab.remedy.trial import RemedyResult
 
 
-@click.command("remedies", cls=Playing)
+@click.command(
+    "remedies",
+    cls=Playing,
+    short_help="Play every remedy side by side.",
+    examples=[
+        ("lab remedies", "all remedies for upper"),
+        ("lab remedies echo --remedy threads", "one, for another scenario"),
+        ("lab remedies --format markdown", "as a table for a document"),
+    ],
+)
 @scenario_flags
 @table_format_flag
 def command(*, form: str, **flags: Any) -> int:
@@ -28,7 +36,8 @@ def command(*, form: str, **flags: Any) -> int:
     from lab import comparison  # noqa: PLC0415 - pyroute2
     from lab.cli.run import chosen_testbed  # noqa: PLC0415
     from lab.kernel.place import host_settings  # noqa: PLC0415
-    from lab.remedy import find  # noqa: PLC0415
+    from lab.remedy import catalogue, find  # noqa: PLC0415
+    from lab.report.progress import ProgressBar  # noqa: PLC0415
 
     asked = flags.pop("remedy")
     only = [find(asked).name] if asked else []
@@ -42,12 +51,12 @@ def command(*, form: str, **flags: Any) -> int:
     tried = []
     with host_settings.applied(spec.host_sysctls, say=terminal.error):  # for all the runs at once
         without = comparison.plain(replace(spec, host_sysctls={}))
-        for each in comparison.compared(without, only):
-            tried.append(each)
-            if sys.stderr.isatty():
-                terminal.echo(
-                    f"{each.remedy.name}: {each.effect or 'undecided'} after {each.last.seconds:.1f} s", err=True
-                )
+        total = len(only) or len(catalogue())
+        with ProgressBar() as bar:
+            for each in comparison.compared(without, only):
+                tried.append(each)
+                name, effect, seconds = each.remedy.name, each.effect or "undecided", each.last.seconds
+                bar.show(len(tried), total, f"{name}: {effect} after {seconds:.1f} s")
     _print(form, without, tried)
     return 0
 

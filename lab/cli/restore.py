@@ -5,15 +5,24 @@ from typing import TYPE_CHECKING
 import click
 
 from lab.cli import terminal
+from lab.cli.command import Command
 from lab.cli.options import format_flag
+from lab.errors import ExitCode
 
 if TYPE_CHECKING:
     from lab.testbed.leftovers import Restored
 
-CANNOT = 4
 
-
-@click.command("restore")
+@click.command(
+    "restore",
+    cls=Command,
+    short_help="Undo what killed runs left behind.",
+    examples=[
+        ("sudo lab restore", "after a kill -9: settings of the host are root's"),
+        ("lab restore --format json", "what was put back, removed and left alone"),
+        ("lab doctor", "only look whether anything is left"),
+    ],
+)
 @format_flag
 def command(*, form: str) -> int:
     """Put back the host's settings, and remove containers, networks and programs, that killed runs left behind."""
@@ -26,7 +35,7 @@ def command(*, form: str) -> int:
         click.echo(document(found))
     else:
         _show(found)
-    return CANNOT if found.failed else 0
+    return ExitCode.ENVIRONMENT if found.failed else ExitCode.DONE
 
 
 def _show(found: "Restored") -> None:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import click
 
 from lab.cli import options, terminal
-from lab.cli.options import flag, format_flag
+from lab.cli.command import PLAYED, RESULT, Command, flag
+from lab.cli.options import format_flag
 from lab.errors import BadInputError, EnvironmentLacksError, SpecError
+from lab.installation import to_install
 
 if TYPE_CHECKING:
     from lab.sweep.grid import Grid, Point
@@ -22,11 +24,23 @@ if TYPE_CHECKING:
     PlayAll = Callable[[Iterable[Point], Callable[[Row], None]], None]
 
 
-@click.command("sweep")
+_own = partial(flag, of="sweep")
+
+
+@click.command(
+    "sweep",
+    cls=Command,
+    short_help="Play every point of a grid.",
+    examples=[
+        ("lab sweep grid.toml", "a table and a picture in the folder grid/"),
+        ("lab sweep grid.toml --resume", "go on after an interruption"),
+        ("lab sweep grid.toml --cluster tcp://host:8786", "on the workers of a Dask cluster"),
+    ],
+)
 @click.argument("grid", type=click.Path(path_type=Path), metavar="GRID.toml")
-@flag("--out", type=click.Path(path_type=Path), metavar="DIR", help="for the results; GRID without .toml if not given")
-@flag("--resume", is_flag=True, help="go on with the results that are there")
-@flag("--cluster", metavar="ADDRESS", help="play on the Dask cluster of this scheduler, e.g. tcp://host:8786")
+@_own("--out", group=RESULT, type=click.Path(path_type=Path), metavar="DIR", help="for them; else GRID without .toml")
+@_own("--resume", group=RESULT, is_flag=True, help="go on with the results that are there")
+@_own("--cluster", group=PLAYED, metavar="ADDRESS", help="on the Dask cluster of this scheduler, e.g. tcp://host:8786")
 @format_flag
 def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, form: str) -> int:
     """Play every point of GRID.toml: a key is a flag of `lab run` with underscores, a list of values is an axis.
@@ -34,6 +48,7 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
     Further keys: repetitions (of every point), sample (so many points of all, at random), seed.
     """
     from lab.report import swept as report  # noqa: PLC0415 - rich
+    from lab.report.progress import ProgressBar  # noqa: PLC0415
     from lab.sweep import results  # noqa: PLC0415
     from lab.sweep.table import RowTable, check_installed  # noqa: PLC0415
 
@@ -47,13 +62,15 @@ def command(*, grid: Path, out: Path | None, resume: bool, cluster: str | None, 
         points = [point for point in wanted.points(options.specify) if point.key not in table.played]
         began, kept = time.monotonic(), 0
         try:
-            with report.bar(len(wanted), len(wanted) - len(points)) as shown:
+            with ProgressBar() as bar:
 
                 def keep(row: "Row") -> None:
                     nonlocal kept
                     table.add(row)
                     kept += 1
-                    shown.advance()
+                    rate = kept / max(time.monotonic() - began, 0.001)
+                    done, total = len(table.played), len(wanted)
+                    bar.show(done, total, f"{done:,} of {total:,} points, {rate:.1f} a second")
 
                 play_all(points, keep)
         except BaseException:
@@ -105,6 +122,6 @@ def _on_cluster(address: str) -> "PlayAll":
         cluster = importlib.import_module("lab.sweep.cluster")
     except ModuleNotFoundError as error:
         raise EnvironmentLacksError(
-            f"--cluster needs {error.name}: scripts/setup --venv cluster installs Dask's distributed"
+            f"--cluster needs {error.name}: {to_install('cluster')} installs Dask's distributed"
         ) from None
     return partial(cluster.play_all, address)

@@ -6,30 +6,36 @@ from functools import partial
 import click
 
 from lab.cli import terminal
-from lab.cli.options import Repeated, RepeatedNumber, flag, format_flag
+from lab.cli.command import JUDGED, RESULT, WATCHED, Command, flag
+from lab.cli.options import format_flag
+from lab.cli.values import Repeated, RepeatedNumber
+from lab.errors import ExitCode
 from lab.spec import Outcome
 
-DEADLOCK, INCONCLUSIVE = 1, 3
 HIDDEN_FROM_ROOT = 1
 """Processes whose namespace even root may not see: PID 1 of some machines."""
 
 
-@click.command("watch")
-@flag("--pid", "pids", type=RepeatedNumber(min=1), multiple=True, metavar="PID", help="connections of this process")
-@flag("--container", "containers", type=Repeated(), multiple=True, metavar="NAME", help="connections of this container")
-@flag(
-    "--compose",
-    "projects",
-    type=Repeated(),
-    multiple=True,
-    metavar="PROJECT",
-    help="of all containers of this compose project",
+_watched = partial(flag, of="watch", group=WATCHED, multiple=True)
+
+
+@click.command(
+    "watch",
+    cls=Command,
+    short_help="Judge connections that already run.",
+    codes=JUDGED,
+    examples=[
+        ("lab watch", "go on until Ctrl-C, and print what changes"),
+        ("lab watch --once --port 5432", "judge once, and exit with the verdict's code"),
+        ("sudo lab watch --once --container web --format json", "of a container, for a program"),
+    ],
 )
-@flag("--netns", "namespaces", type=Repeated(), multiple=True, metavar="NAME|PATH", help="of this network namespace")
-@flag(
-    "--port", "ports", type=RepeatedNumber(1, 65535), multiple=True, metavar="PORT", help="with this port at either end"
-)
-@flag("--once", is_flag=True, help="judge once and exit: 0 no deadlock, 1 a deadlock, 3 inconclusive")
+@_watched("--pid", "pids", type=RepeatedNumber(min=1), metavar="PID", help="connections of this process")
+@_watched("--container", "containers", type=Repeated(), metavar="NAME", help="connections of this container")
+@_watched("--compose", "projects", type=Repeated(), metavar="PROJECT", help="of all containers of this compose project")
+@_watched("--netns", "namespaces", type=Repeated(), metavar="NAME|PATH", help="of this network namespace")
+@_watched("--port", "ports", type=RepeatedNumber(1, 65535), metavar="PORT", help="with this port at either end")
+@flag("--once", of="watch", group=RESULT, is_flag=True, help="judge once and exit with the verdict's code")
 @format_flag
 def command(
     *,
@@ -78,5 +84,5 @@ def _print(form: str, verdicts, *, everything: bool) -> None:  # type: ignore[no
 
 def _code(outcomes: list[Outcome]) -> int:
     if Outcome.DEADLOCK in outcomes:
-        return DEADLOCK
-    return INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else 0
+        return ExitCode.OTHERWISE
+    return ExitCode.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else ExitCode.DONE

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from lab.errors import SpecError
+from lab.errors import SpecError, unknown
 from lab.spec import Outcome, Pair, Role, Scenario, Spec
 
 PAYLOAD = 16 << 20
@@ -89,5 +89,5 @@ def catalogue() -> dict[str, Remedy]:
 def find(name: str) -> Remedy:
     known = catalogue()
     if name not in known:
-        raise SpecError(f"unknown remedy '{name[:80]}': there are {', '.join(known)}")
+        raise unknown("remedy", name, known)
     return known[name]

@@ -6,11 +6,12 @@
 * `judged`, `watched`: many verdicts, of `lab judge` and of `lab watch`.
 * `remedies`, `limits`, `catalogue`, `checks`, `forecast`: `lab remedies`, `lab limits`, `lab list`, `lab doctor` and
   `lab forecast`.
-* `swept`, `cliff`: a sweep while it plays and its result; its picture.
+* `swept`, `cliff`: the result of a sweep; its picture.
+* `progress`: a bar for all that takes more than a second.
 * `reasons`: every reason in words. `contract`: a verdict as the JSON contract has it.
 * `page`: how all of it is printed: under 100 columns, in colour only on a terminal, control characters escaped.
 * `escape`: how they are escaped, here and wherever else text of other programs is quoted.
 
-rich takes 20 ms to import, so `live` imports it only if there is a terminal to draw on, and the commands import the
-other modules when they need them.
+rich takes 20 ms to import, so `live` and `progress` import it only if there is a terminal to draw on, and the commands
+import the other modules when they need them.
 """

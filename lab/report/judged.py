@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from rich import box
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from lab.report import page
@@ -69,7 +67,7 @@ class VerdictPage:
         unproven = sum(verdict.grade is Grade.CONSISTENT for _, verdict in self._kept)
         yield conclusion(self._counts, unproven, len(errors))
         if self._kept:
-            yield _table(sorted(self._kept, key=_urgency))
+            yield from _table(sorted(self._kept, key=_urgency))
             yield LEGEND
         left_out = self._counts.total() - len(self._kept)
         if left_out:
@@ -106,8 +104,9 @@ def _detail(path: str, found: PacketJudgement) -> Iterator[Text]:
     yield Text.assemble(
         "\n",
         (f"{verdict.client} and {verdict.server}: {verdict.outcome}", colour(verdict.outcome)),
-        f" ({plain(str(page.near(Path(path))))}){since}{until}, {found.ended}",
+        f"{since}{until}, {found.ended}",
     )
+    yield page.uncut(f"  file           {page.near(Path(path))}")
     for note in found.evidence:
         yield Text(f"  frame {note.frame:<8,} {note.says.partition(WIRESHARK)[0]}")
     for leg in found.chain:
@@ -124,24 +123,24 @@ def rank(outcome: Outcome) -> int:
     return URGENCY.index(outcome) if outcome in URGENCY else len(URGENCY)
 
 
-def _table(verdicts: Sequence[FoundVerdict]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
-    table.add_column("path", overflow="fold")
-    table.add_column("client\nserver", no_wrap=True)
-    table.add_column("outcome\ngrade", no_wrap=True)
-    table.add_column("age", justify="right")
-    table.add_column("zero\nwindows", justify="right")
-    table.add_column("probes", justify="right")
-    for path, verdict in verdicts:
-        table.add_row(
-            "" if path is None else plain(str(page.near(Path(path)))),
-            f"{verdict.client or '?'}\n{verdict.server or '?'}",
-            Text(f"{verdict.outcome}\n{verdict.grade or ''}", colour(verdict.outcome)),
-            page.duration(verdict.age_s) if verdict.age_s is not None and verdict.outcome in URGENCY else "",
-            _both(verdict.wire.zero_windows),
-            _both(verdict.wire.probes),
-        )
-    return table
+def _table(verdicts: Sequence[FoundVerdict]) -> Iterator[Text]:
+    """Two lines a connection, below the path of its file; a path is said once for all that follow."""
+    rows: list[tuple[str | Text, ...]] = [("client", "outcome", "age", "zero windows", "probes")]
+    for _, verdict in verdicts:
+        age = page.duration(verdict.age_s) if verdict.age_s is not None and verdict.outcome in URGENCY else ""
+        windows, probes = _both(verdict.wire.zero_windows), _both(verdict.wire.probes)
+        style = colour(verdict.outcome)
+        rows.append((verdict.client or "?", Text(verdict.outcome, style), age, windows, probes))
+        rows.append((verdict.server or "?", Text(verdict.grade or "", style), "", "", ""))
+    heading, rule, *lines = page.aligned(rows, right={2, 3, 4})
+    yield heading
+    yield rule
+    told = None
+    for number, (path, _) in enumerate(verdicts):
+        if path is not None and path != told:
+            yield page.uncut(str(page.near(Path(path))), "bold")
+        told = path
+        yield from lines[2 * number : 2 * number + 2]
 
 
 def _both(numbers: Pair[int | None]) -> str:

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -65,6 +65,28 @@ def cut(text: str) -> str:
 def uncut(text: str, style: str = "") -> Text:
     """A line to copy, such as a path: never wrapped."""
     return Text(escaped(text), style, no_wrap=True, overflow="ignore")
+
+
+def aligned(rows: Sequence[Sequence[str | Text]], right: Collection[int] = (), headings: int = 1) -> list[Text]:
+    """A line a row, in columns two blanks apart; `right` are those that end together, such as figures.
+
+    No cell is cut or broken: the lines are as wide as they must be. The first `headings` rows stand over a rule.
+    """
+    cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
+    widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
+    lines = [_line(row, widths, right) for row in cells]
+    rule = uncut("─" * (sum(widths) + 2 * len(widths) - 2))
+    return [*lines[:headings], rule, *lines[headings:]]
+
+
+def _line(row: Sequence[Text], widths: Sequence[int], right: Collection[int]) -> Text:
+    line = Text(no_wrap=True, overflow="ignore")
+    for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        blanks = " " * (width - cell.cell_len)
+        line.append("  " if number else "")
+        line.append_text(Text(blanks) + cell if number in right else cell + Text(blanks))
+    line.rstrip()
+    return line
 
 
 def count(number: int | None) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from rich import box
 from rich.console import RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -55,10 +54,9 @@ def _pieces(name: str, trial: Trial, forecast: Forecast, tried: Sequence[RemedyR
     for difference in _differences(tried):
         yield Text(plain(difference), "bold red")
     yield Text("")
-    yield _table(tried)
+    yield from _table(tried)
     yield Text("")
-    yield _where(tried)
-    yield Text("")
+    yield from _where(tried)
     yield _changes(tried)
     yield Text("")
     yield Padding(Text(NOTES, "dim"), (0, 0, 0, 1))
@@ -80,15 +78,13 @@ def _differences(tried: Sequence[RemedyResult]) -> list[str]:
     ]
 
 
-def _table(tried: Sequence[RemedyResult]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
-    for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading in HEADINGS[:3] else "right", no_wrap=True)
+def _table(tried: Sequence[RemedyResult]) -> list[Text]:
+    rows: list[Sequence[str | Text]] = [HEADINGS]
     for each in tried:
         name, effect, *rest = _row(each, tried)
         style = COLOURS[each.effect] if each.effect else "bold red"
-        table.add_row(name, Text(effect, style), *rest)
-    return table
+        rows.append((name, Text(effect, style), *rest))
+    return page.aligned(rows, right=range(3, len(HEADINGS)))
 
 
 def _row(each: RemedyResult, tried: Sequence[RemedyResult]) -> tuple[str, ...]:
@@ -105,14 +101,17 @@ def _row(each: RemedyResult, tried: Sequence[RemedyResult]) -> tuple[str, ...]:
     )
 
 
-def _where(tried: Sequence[RemedyResult]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
-    table.add_column("bytes kept where", no_wrap=True)
-    for heading in (*MEMORY, *PLACES):
-        table.add_column("\n".join(heading.split()), justify="right", no_wrap=True)
-    for each in tried:
-        table.add_row(each.remedy.name, *_held(each))
-    return table
+def _where(tried: Sequence[RemedyResult]) -> Iterator[Text]:
+    """Two tables: one would be wider than a terminal, and no figure is cut."""
+    for heading, parts, names in (("bytes kept where", PLACES_HELD, PLACES), ("memory", MEMORY_HELD, MEMORY)):
+        above, below = zip(*(name.split() for name in names), strict=True)
+        rows = [("", *above), (heading, *below), *((each.remedy.name, *_held(each)[parts]) for each in tried)]
+        yield from page.aligned(rows, right=range(1, len(names) + 1), headings=2)
+        yield Text("")
+
+
+MEMORY_HELD, PLACES_HELD = slice(len(MEMORY)), slice(len(MEMORY), None)
+"""Of what `_held` returns."""
 
 
 def _held(each: RemedyResult) -> tuple[str, ...]:

@@ -1,12 +1,8 @@
-"""The text of `lab sweep`: a progress bar while it plays, and its result."""
+"""The text of `lab sweep`: its result."""
 
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from lab.report import page
@@ -34,32 +30,6 @@ class Swept:
     wrong: int
     """Points whose outcome the forecast excludes."""
     files: tuple[str, ...]
-
-
-class Bar:
-    """A progress bar. `advance` draws it: a thread that did would not survive a fork."""
-
-    def __init__(self, progress: Progress, total: int, done: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=total, completed=done, rate="")
-        self._began, self._done = progress.get_time(), 0
-
-    def advance(self) -> None:
-        self._done += 1
-        rate = self._done / max(self._progress.get_time() - self._began, 0.001)
-        self._progress.update(self._task, advance=1, rate=f"{rate:.1f}/s")
-        self._progress.refresh()
-
-
-@contextmanager
-def bar(total: int, done: int) -> Iterator[Bar]:
-    """On standard error, if that is a terminal."""
-    console = Console(file=sys.stderr)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, auto_refresh=False, transient=True, disable=not sys.stderr.isatty()
-    ) as progress:
-        yield Bar(progress, total, done)
 
 
 def show(swept: Swept, played: int, seconds: float) -> None:

@@ -4,10 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from rich import box
 from rich.console import RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from lab.report import judged, page
@@ -24,24 +22,30 @@ DETAILED = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Out
 
 def show(verdicts: Sequence[Verdict], *, stream: TextIO | None = None, width: int | None = None) -> None:
     details = (piece for each in verdicts if each.outcome in DETAILED for piece in _pieces(each))
-    page.show((*_overview(verdicts), *details), stream, width)
+    page.show((*_overview(verdicts, width or page.columns()), *details), stream, width)
 
 
-def _overview(verdicts: Sequence[Verdict]) -> Iterator[RenderableType]:
-    """One line for each connection, those that stand still first."""
+def _overview(verdicts: Sequence[Verdict], width: int) -> Iterator[RenderableType]:
+    """A line a connection, or two where one is too narrow; those that stand still first."""
     unproven = sum(each.grade is Grade.CONSISTENT for each in verdicts)
     yield judged.conclusion(Counter(each.outcome for each in verdicts), unproven, 0)
     if not verdicts:
         return
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False, show_edge=False)
-    for name in ("client", "server", "outcome", "grade"):
-        table.add_column(name, overflow="fold")
-    table.add_column("age", justify="right")
-    for each in sorted(verdicts, key=lambda verdict: judged.rank(verdict.outcome)):
-        age = page.duration(each.age_s) if each.age_s is not None and each.outcome in judged.URGENCY else ""
-        outcome = Text(each.outcome, colour(each.outcome))
-        table.add_row(each.client or "?", each.server or "?", outcome, each.grade or "", age)
-    yield table
+    ordered = sorted(verdicts, key=lambda verdict: judged.rank(verdict.outcome))
+    lines = page.aligned([HEADING, *map(_cells, ordered)], right={4})
+    if max(line.cell_len for line in lines) > width:
+        halves = [half for row in (HEADING, *map(_cells, ordered)) for half in (row[::2], (row[1], row[3], ""))]
+        lines = page.aligned(halves, right={2})
+    yield from lines
+
+
+HEADING = ("client", "server", "outcome", "grade", "age")
+
+
+def _cells(verdict: Verdict) -> tuple[str | Text, ...]:
+    age = page.duration(verdict.age_s) if verdict.age_s is not None and verdict.outcome in judged.URGENCY else ""
+    outcome = Text(verdict.outcome, colour(verdict.outcome))
+    return verdict.client or "?", verdict.server or "?", outcome, verdict.grade or "", age
 
 
 def _pieces(verdict: Verdict) -> Iterator[RenderableType]:

@@ -1,10 +1,9 @@
 """The catalogue of plays: every module here with a constant SCENARIO is one; its file name with dashes is its name."""
 
-import difflib
 import importlib
 import pkgutil
 
-from lab.errors import SpecError
+from lab.errors import unknown
 from lab.spec import Scenario
 
 DEFAULT = "upper"
@@ -20,8 +19,6 @@ def catalogue() -> dict[str, Scenario]:
 
 def find(name: str) -> Scenario:
     known = catalogue()
-    if name in known:
-        return known[name]
-    nearest = difflib.get_close_matches(name.lower().replace("_", "-"), known, n=1)
-    hint = f"did you mean '{nearest[0]}'?" if nearest else f"there are {', '.join(known)}"
-    raise SpecError(f"unknown scenario '{name[:80]}': {hint}")
+    if name not in known:
+        raise unknown("scenario", name, known)
+    return known[name]

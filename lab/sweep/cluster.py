@@ -23,6 +23,7 @@ from distributed.scheduler import KilledWorker
 from distributed.security import Security
 
 from lab.errors import EnvironmentLacksError, LabError, SpecError, TestbedError
+from lab.installation import to_install
 from lab.kernel.place.netns import signals_held
 from lab.sweep import cluster_worker
 from lab.sweep.grid import Point, by_reach
@@ -116,7 +117,7 @@ def _check_versions(client: Client, address: str) -> None:
         if _dask(theirs) != mine:
             raise EnvironmentLacksError(
                 f"{address}: {name} has distributed {_dask(theirs)}, and here is {mine}: start the whole cluster from "
-                "the lab's own environment (scripts/setup --venv cluster)"
+                f"the lab's own environment ({to_install('cluster')})"
             )
 
 

@@ -20,14 +20,13 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from lab.errors import EnvironmentLacksError, SpecError, StoreError
+from lab.installation import to_install
 from lab.sweep.row import Row
 
 GRID, LOG, CSV, PARQUET = "grid.toml", "points.jsonl", "points.csv", "points.parquet"
 
 LOCK_S = 3.0
 """How long to wait for the lock: a sweep that was just killed may hold it for a moment."""
-
-INSTALL = "lab sweep needs duckdb, altair and vl-convert-python: scripts/setup --venv sweep installs them"
 
 
 class RowTable:
@@ -139,7 +138,9 @@ class RowTable:
 def check_installed() -> None:
     """Check that the packages of a sweep are there. Raises EnvironmentLacksError."""
     if not all(map(find_spec, ("duckdb", "altair", "vl_convert"))):
-        raise EnvironmentLacksError(INSTALL)
+        raise EnvironmentLacksError(
+            f"lab sweep needs duckdb, altair and vl-convert-python: {to_install('sweep')} installs them"
+        )
 
 
 def _connected(folder: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - duckdb is imported here

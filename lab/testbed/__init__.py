@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar
 
+from lab.errors import unknown
 from lab.kernel.place import host_settings
 from lab.kernel.place.helper_process import HelperProcess
 from lab.kernel.place.host_settings import Say
@@ -91,9 +92,13 @@ class Testbed:
 
 
 def find(name: str) -> Testbed:
-    """The testbed of this name, which is one of the catalogue's: the others are not imported."""
-    testbed: Testbed = importlib.import_module(f"{__name__}.{name}").TESTBED
-    return testbed
+    """The testbed of this name; the others are not imported. Raises SpecError."""
+    modules = {each.name for each in pkgutil.iter_modules(__path__)}
+    module = importlib.import_module(f"{__name__}.{name}") if name in modules else None
+    found: Testbed | None = getattr(module, "TESTBED", None)
+    if found is None:
+        raise unknown("testbed", name, catalogue())
+    return found
 
 
 def catalogue() -> dict[str, Testbed]:

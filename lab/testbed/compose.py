@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import EnvironmentLacksError, LabError, TestbedError
+from lab.installation import default_runs
 from lab.kernel.place import journal, link
 from lab.kernel.place.netns import Namespace
 from lab.kernel.procfs import argv, parent_of, start_of
@@ -52,6 +53,7 @@ def _in_a_controller(spec: Spec) -> Iterator[Site]:
 
 @contextmanager
 def _on_the_host(spec: Spec) -> Iterator[Site]:
+    services.require_clone()
     with engine.reached() as client, ExitStack() as stack:
         owner = engine.this_lab()
         _refuse_what_stands(client, spec.net)
@@ -186,7 +188,8 @@ def _refuse_what_stands(client: "DockerClient", net: str) -> None:
 
 def through_the_controller(spec: Spec, environment: Mapping[str, str], out: Pipe, err: Pipe) -> int:
     """The exit code of the controller's container. It gets these LAB_* variables, `out` and `err` its output."""
-    runs = Path(environment.get("LAB_RUNS") or process.PROJECT / "runs").absolute()
+    services.require_clone()
+    runs = Path(environment.get("LAB_RUNS") or default_runs()).absolute()
     try:
         runs.mkdir(parents=True, exist_ok=True)  # else the engine makes it, as root
     except OSError as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lab.errors import EnvironmentLacksError, TestbedError
+from lab.installation import advice
 from lab.kernel import procfs
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def _unreachable(why: str) -> str:
         return f"this user may not use the Docker engine: join the group docker, or run as root; {instead}"
     if there := os.environ.get("DOCKER_HOST"):
         return f"no Docker engine answers at {there[:80]}: unset DOCKER_HOST, or correct it; {instead}"
-    return f"no Docker engine answers here: scripts/setup installs and starts one; {instead}"
+    start = advice("scripts/setup installs and starts one", "install Docker and start it")
+    return f"no Docker engine answers here: {start}; {instead}"
 
 
 def _one_line(error: Exception) -> str:

@@ -6,14 +6,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
-import lab
+from lab.installation import FOLDER
 from lab.kernel.place.netns import Namespace, program_in, signals_held
 from lab.spec import Pair, Role
 from lab.testbed.barrier import Program
-
-PROJECT = Path(lab.__file__).resolve().parent.parent
 
 
 @contextmanager
@@ -29,7 +26,7 @@ def _endpoint(namespace: Namespace, identity: str, role: Role) -> Iterator[int]:
         process = subprocess.Popen(
             # -S: no site-packages, an endpoint is standard library only; it starts 20 ms sooner.
             [sys.executable, "-S", "-m", "lab.endpoint", role, identity],
-            cwd=PROJECT,  # -m looks here first: no other package of that name can slip in
+            cwd=FOLDER,  # -m looks here first: no other package of that name can slip in
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             env={"PATH": os.defpath, "LC_ALL": "C.UTF-8"},

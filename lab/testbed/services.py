@@ -13,9 +13,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Protocol
 
 from lab.errors import EnvironmentLacksError, TestbedError
+from lab.installation import FOLDER, advice, is_clone
 from lab.kernel.place.netns import Namespace, program_in, signals_held
 from lab.testbed import engine
-from lab.testbed.process import PROJECT
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -39,7 +39,8 @@ def command() -> tuple[str, ...]:
     for words in (("docker", "compose"), ("docker-compose",)):
         if shutil.which(words[0]) and _run([*words, "version"], os.environ, QUESTION_S)[0] == 0:
             return words
-    raise EnvironmentLacksError("there is neither docker compose nor docker-compose: scripts/setup as root installs it")
+    install = advice("scripts/setup as root installs it", "install Docker's Compose")
+    raise EnvironmentLacksError(f"there is neither docker compose nor docker-compose: {install}")
 
 
 def version(compose: Sequence[str]) -> str:
@@ -48,17 +49,21 @@ def version(compose: Sequence[str]) -> str:
 
 def base_image() -> str:
     """What the images are built on: BASE_IMAGE of the environment, else of .env, else compose.yaml's own default."""
-    dotenv = PROJECT / ".env"
+    dotenv = FOLDER / ".env"
     noted = re.findall(r"^BASE_IMAGE=(.+)$", dotenv.read_text(), re.MULTILINE) if dotenv.exists() else []
     return os.environ.get("BASE_IMAGE") or (noted[-1] if noted else "python:3.13-slim")
 
 
+def require_clone() -> None:
+    """Raises EnvironmentLacksError for a lab that was installed as a package: it has no compose.yaml."""
+    if not is_clone():
+        raise EnvironmentLacksError("--testbed compose needs the lab's whole folder (compose.yaml, scripts): clone it")
+
+
 def images_are_current() -> bool:
     """Whether both images exist and are as new as the code, according to `scripts/images`."""
-    script = PROJECT / "scripts/images"
-    if not script.exists():
-        raise EnvironmentLacksError("--testbed compose needs the lab's whole folder (compose.yaml, scripts): clone it")
-    return _run([str(script), "--check"], os.environ, QUESTION_S)[0] == 0
+    require_clone()
+    return _run([str(FOLDER / "scripts/images"), "--check"], os.environ, QUESTION_S)[0] == 0
 
 
 @contextmanager
@@ -129,14 +134,14 @@ def _make_images() -> None:
     """Make both images as new as the code. The script says so if that takes time."""
     if images_are_current():
         return
-    code, said = _run([str(PROJECT / "scripts/images")], os.environ, BUILD_S, stderr=None)
+    code, said = _run([str(FOLDER / "scripts/images")], os.environ, BUILD_S, stderr=None)
     if code != 0:
         raise EnvironmentLacksError(f"the images cannot be built ({_last_line(said) or 'see above'}): scripts/setup")
 
 
 def _environment(values: Mapping[str, str]) -> dict[str, str]:
     """Our environment, with these variables of compose.yaml only. What .env says of them is for `docker compose up`."""
-    variables = re.findall(r"\$\{(LAB_\w+)", (PROJECT / "compose.yaml").read_text())
+    variables = re.findall(r"\bLAB_\w+", (FOLDER / "compose.yaml").read_text())
     around = {name: value for name, value in os.environ.items() if not name.startswith(("LAB_", "COMPOSE_"))}
     return around | dict.fromkeys(variables, "") | dict(values)
 
@@ -149,7 +154,7 @@ def _run(
         with signals_held():
             process = subprocess.Popen(
                 words,
-                cwd=PROJECT,
+                cwd=FOLDER,
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -44,7 +44,7 @@ def _print(row: Row) -> Row:
 
 
 def _freezes() -> Iterator[Row]:
-    few = _verdict(RunOptions(payload="32"))
+    few = _verdict(RunOptions(payload=32))
     says = "upper: with a small payload it works, and nobody notices"
     yield Row(says, f"32 bytes: {few.outcome}", few.outcome is Outcome.COMPLETED)
     other = _verdict(RunOptions(scenario="read-read"))

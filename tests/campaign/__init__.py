@@ -8,5 +8,5 @@
     flat.py         many runs in a row: does anything grow?
     table.py        the results, by fault and testbed
 
-`scripts/campaign` runs it; the tests beside it are its short form.
+`scripts/dev/campaign` runs it; the tests beside it are its short form.
 """

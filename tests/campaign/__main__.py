@@ -1,6 +1,6 @@
-"""The campaign: `scripts/campaign [--short] [--runs N] [--faults A,B] [--testbeds A,B] [--seed S] [--shared]`.
+"""The campaign: `scripts/dev/campaign [--short] [--runs N] [--faults A,B] [--testbeds A,B] [--seed S] [--shared]`.
 
-    scripts/campaign flat N     N runs in a row: does anything grow?
+    scripts/dev/campaign flat N     N runs in a row: does anything grow?
 
 Exit: 0 everything as before, 1 a difference, 2 usage, 4 no root.
 """
@@ -100,7 +100,7 @@ def campaign(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="campaign", description="Faults in real runs: is the host as before?")
+    parser = argparse.ArgumentParser(prog="scripts/dev/campaign", description="Faults in real runs.")
     known = catalogue()
     parser.add_argument("--runs", type=at_least_one, default=RUNS, metavar="N", help="default %(default)s")
     parser.add_argument("--short", action="store_const", dest="runs", const=SHORT, help=f"{SHORT} runs")

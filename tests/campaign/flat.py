@@ -1,6 +1,7 @@
 """Many runs in a row, in one process or one process each: a run gives back whatever it takes, so nothing grows.
 
-`scripts/campaign flat N [--as-processes] [--csv FILE] [--html FILE]`; exit 0 all flat, 1 something grew or was wrong.
+`scripts/dev/campaign flat N [--as-processes] [--csv FILE] [--html FILE]`; exit 0 all flat, 1 something grew or was
+wrong.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Thirty runs in one process leave it as it was; two thousand do, by `scripts/campaign flat 2000`."""
+"""Thirty runs in one process leave it as it was; two thousand do, by `scripts/dev/campaign flat 2000`."""
 
 import subprocess
 import sys

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from lab.cli import COMMANDS
 from lab.version import VERSION
 from tests.commanded import ROOT, environment, is_one_line, lab
 from tests.waiting import LIMIT_S, until
@@ -29,12 +30,25 @@ def test_the_version_is_told() -> None:
 def test_no_command_shows_what_there_is() -> None:
     said = lab()
     assert (said.code, said.out) == (2, "")
-    for command in ("run", "list", "judge", "forecast", "doctor", "restore"):
+    for command in COMMANDS:
         assert f"\n  {command} " in said.err
 
 
 BAD = [
     (["frobnicate"], "frobnicate"),
+    (["runn"], "unknown command 'runn': did you mean 'run'?"),
+    (["--verbose"], "--verbose"),
+    (["run", "--paylod", "1"], "'--payload'"),
+    (["run", "--payload", "lots"], "'--payload' (env var: 'LAB_PAYLOAD'): size 'lots'"),
+    (["run", "--paced", "later"], "'--paced' (env var: 'LAB_PACED'): duration 'later'"),
+    (["run", "--tcp-rmem", "server=few"], "'--tcp-rmem' (env var: 'LAB_TCP_RMEM'): tcp buffer triple 'few'"),
+    (["run", "--nodelay", "2"], "'--nodelay' (env var: 'LAB_NODELAY'): '2': needs 1 or 0"),
+    (["run", "--nodelay", "uper"], "did you mean 'upper'?"),
+    (["run", "--testbed", "netnss"], "did you mean 'netns'?"),
+    (["run", "--remedy", "selector"], "did you mean 'selectors'?"),
+    (["forecast", "--testbed", "bogus"], "'--testbed' (env var: 'LAB_TESTBED'): unknown testbed 'bogus'"),
+    (["remedies", "--testbed", "bogus"], "unknown testbed 'bogus'"),
+    (["completion", "tcsh"], "'tcsh' is not one of"),
     (["run", "--frobnicate"], "--frobnicate"),
     (["run", "upper", "echo"], "echo"),
     (["run", "uper"], "did you mean 'upper'?"),
@@ -65,7 +79,7 @@ BAD = [
     (["run", "--host-sysctl", "client=net.core.rmem_max=131071"], "size 'net.core.rmem_max=131071'"),
     (["run", "--host-sysctl", "net.core.rmem_max"], "KEY=VALUE"),
     (["limits", "--host-sysctl", "net.ipv4.tcp_rmem=4096"], "of net.core there are rmem_max"),
-    (["run", "--nodelay=2"], "--nodelay '2'"),
+    (["run", "--nodelay=2"], "'--nodelay' (env var: 'LAB_NODELAY'): '2': needs 1 or 0"),
     (["run", "--ip", "5"], "'5' is not one of '4', '6'"),
     (["run", "--port", "0"], "port 0"),
     (["run", "--port", "65536"], "port 65536"),
@@ -75,7 +89,7 @@ BAD = [
     *((["run", "--net", net], "no two hosts") for net in ("0.0.0", "127.0.0", "224.0.0", "255.255.255")),
     (["run", "--snaplen", "1"], "snaplen 1"),
     (["run", "--capture", "some"], "'some' is not one of"),
-    (["run", "--until", "tomorrow"], "--until 'tomorrow': needs proof, probes, or seconds"),
+    (["run", "--until", "tomorrow"], "'tomorrow': needs proof, probes, or seconds"),
     (["run", "--until", "0"], "until 0"),
     (["run", "--paced", "2h"], "duration '2h'"),
     (["run", "--expect", "happiness"], "'happiness' is not one of"),
@@ -85,7 +99,7 @@ BAD = [
     (["judge"], "PATHS"),
     (["forecast", "--payload", "lots"], "size 'lots'"),
     (["list", "everything"], "everything"),
-    (["run", "--nodelay", "client=2"], "--nodelay '2'"),
+    (["run", "--nodelay", "client=2"], "'--nodelay' (env var: 'LAB_NODELAY'): '2': needs 1 or 0"),
     (["watch", "--once", "--pid", "-1"], "'--pid'"),
     (["doctor", "--net", "1.2"], "first three octets"),
 ]

@@ -78,6 +78,34 @@ def test_a_damaged_run_among_others_is_named(runs: Path, tmp_path: Path) -> None
     assert len(said.json["connections"]) == 2
 
 
+def test_one_run_is_shown_with_its_whole_report(runs: Path) -> None:
+    said = lab("judge", one(runs, "upper"))
+    assert (said.code, said.err) == (1, "")
+    pieces = ("deadlock (", "client send queue", "witness ", "forecast in bytes", f"again      lab judge {runs}")
+    for piece in pieces:
+        assert piece in said.out
+    assert "witness" not in lab("judge", one(runs, "upper"), one(runs, "idle")).out, "several are a table"
+
+
+def test_one_damaged_run_is_one_line(runs: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(one(runs, "idle"), tmp_path / "run")
+    (tmp_path / "run/manifest.json").write_text("{")
+    said = lab("judge", tmp_path / "run")
+    assert said.code == 2
+    assert is_one_line(said)
+
+
+@pytest.mark.root
+def test_it_says_of_a_run_what_lab_run_said(tmp_path: Path) -> None:
+    played = lab("run", "--until", "proof", "--runs", tmp_path)
+    assert played.code == 0, played.err
+    judged = lab("judge", tmp_path / "latest")
+    assert (judged.code, judged.out) == (1, played.out)
+    assert f"again      lab judge {(tmp_path / 'latest').resolve()}\n" in played.out
+
+
 def test_nothing_to_judge_is_a_usage_error() -> None:
     said = lab("judge")
     assert said.code == 2

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lab.kernel.procfs import descendants
 from tests import unprivileged
 from tests.commanded import ROOT
 from tests.waiting import LIMIT_S, seen, until
@@ -243,12 +244,25 @@ def test_a_pipe_in_the_place_of_a_namespace_is_not_waited_for(tmp_path: Path) ->
 def test_several_in_one_variable_are_joined_by_a_semicolon() -> None:
     with crowd(3, frozen=True) as (_, _, client, server):
         command = [sys.executable, "-m", "lab", "watch", "--once", "--format", "json"]
-        ports = os.environ | {"LAB_PORT": f"{client};{server}"}
+        ports = os.environ | {"LAB_WATCH_PORT": f"{client};{server}"}
         done = subprocess.run(
             command, cwd=ROOT, env=ports, capture_output=True, text=True, timeout=LIMIT_S, check=False
         )
         assert (done.returncode, done.stderr) == (1, "")
         assert len(json.loads(done.stdout)["connections"]) == 1
+
+
+def test_the_port_of_a_run_is_no_filter_of_watch() -> None:
+    """LAB_PORT is set for a run: a frozen pair at another port must not go unseen."""
+    with crowd(3, frozen=True) as (_, pid, *_):
+        writer = descendants(pid)[1]
+        command = [sys.executable, "-m", "lab", "watch", "--once", "--pid", str(writer)]
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | {"LAB_PORT": "9"}, capture_output=True, text=True, timeout=LIMIT_S,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "1 deadlock" in done.stdout
 
 
 def test_a_pair_in_containers_is_named_by_its_container() -> None:

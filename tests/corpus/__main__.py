@@ -52,7 +52,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="corpus", description="Plays live cases with known truth; prints the matrix.")
+    parser = argparse.ArgumentParser(prog="scripts/dev/corpus", description="Plays cases with known truth.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="cases, or patterns such as 'proxy-*'; all if none")
     parser.add_argument("--times", type=int, default=1, metavar="N", help="play each so many times")
     parser.add_argument("--jobs", type=int, default=JOBS, metavar="N", help="cases side by side (default %(default)s)")

@@ -42,3 +42,10 @@ def test_what_to_do_is_said_of_what_failed_only() -> None:
 
 def test_what_was_found_cannot_steer_the_terminal() -> None:
     assert "\x1b" not in told(ILL)
+
+
+def test_a_path_is_not_broken_however_long() -> None:
+    path = f"/{'deep/' * 30}runs"
+    for width in (80, 99):
+        shown = told(Found("runs", True, f"{path}: 10.0 GiB free", None), width=width)
+        assert f"{path}:\n" in shown

@@ -1,10 +1,11 @@
 """Many verdicts in one table."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 
 from lab.report.judged import VerdictPage
-from lab.spec import Grade
+from lab.spec import Grade, Pair
 from lab.verdict import Verdict
 from tests.report.report_samples import COMPLETED, FROZEN, INCONCLUSIVE, READ_READ, verdict
 
@@ -34,6 +35,25 @@ def test_the_table_reads_as_reviewed(golden: Callable[[str, str], None]) -> None
 def test_no_line_is_wider_than_asked() -> None:
     for width in (80, 99):
         assert max(map(len, told(RUNS, ERRORS, width).splitlines())) <= width
+
+
+def test_a_path_is_never_broken_and_said_once_for_all_its_connections() -> None:
+    path = f"captures/{'deep/' * 30}some.pcap.gz"
+    frozen = FROZEN[0]
+    for width in (80, 99):
+        lines = told([(path, frozen), (path, frozen), ("b.pcap", frozen)], [], width).splitlines()
+        assert [line for line in lines if "pcap" in line] == [path, "b.pcap"]
+
+
+def test_no_figure_is_cut_however_large() -> None:
+    windows: Pair[int | None] = Pair(1_234_567_890, 16_442_012)
+    probes: Pair[int | None] = Pair(98_765_432, 12_345_678)
+    wire = replace(FROZEN[0].wire, zero_windows=windows, probes=probes)
+    six = "[2001:2:1234:5678:9abc:def0:c612:1414]:54542"
+    huge = replace(FROZEN[0], wire=wire, client=six, server=six)
+    shown = told([("a.pcap", huge)], [], 80)
+    for piece in ("1,234,567,890, 16,442,012", "98,765,432, 12,345,678", six):
+        assert piece in shown
 
 
 def test_connections_that_froze_come_first() -> None:

@@ -58,6 +58,19 @@ def test_a_line_to_copy_is_never_broken(stream: StringIO) -> None:
     assert len(rest) > 3
 
 
+def test_the_cells_of_a_table_are_never_cut(stream: StringIO) -> None:
+    rows: list[tuple[str | Text, str]] = [
+        ("name", "bytes"),
+        ("a" * 30, "1"),
+        (Text("b", "red"), "16,442,012"),
+        ("c", ""),
+    ]
+    page.show(page.aligned(rows, right={1}), stream, width=20)
+    assert stream.getvalue().splitlines() == [
+        f"name{' ' * 33}bytes", "─" * 42, f"{'a' * 30}{' ' * 11}1", f"b{' ' * 31}16,442,012", "c",
+    ]  # fmt: skip
+
+
 def test_the_page_is_under_100_columns_however_wide_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     assert page.columns() == 99

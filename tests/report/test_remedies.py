@@ -43,6 +43,17 @@ def test_all_remedies_stand_side_by_side(stream: StringIO, golden: Callable[[str
     assert all(len(line) < 100 for line in stream.getvalue().splitlines())
 
 
+def test_no_figure_is_cut_in_80_columns(stream: StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    account = Account(16_777_216, 16_442_012, 16_442_013, 16_442_014, 16_442_015, 16_442_016, 16_442_017, 0)
+    result = RemedyResult(find("nonblocking-naive"), (replace(FROZEN, fullest=account),))
+    remedies.show("upper", FROZEN, FORECAST, (result,), stream)
+    for figure in set(range(16_442_012, 16_442_018)) - {account.server_processed}:
+        assert f"{figure:,}" in stream.getvalue()
+    assert "…" not in stream.getvalue()
+    assert all(len(line) <= 80 for line in stream.getvalue().splitlines())
+
+
 def test_a_class_other_than_expected_is_told_first_and_loudly(stream: StringIO) -> None:
     remedies.show("upper", FROZEN, FORECAST, TRIED, stream)
     second = stream.getvalue().splitlines()[1]

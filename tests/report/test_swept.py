@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lab.report.swept import OutcomeCount, Swept, bar, show
+from lab.report.swept import OutcomeCount, Swept, show
 
 SWEPT = Swept(
     points=500,
@@ -25,9 +25,3 @@ def test_the_counts_the_failures_and_the_files_are_told(capsys: pytest.CaptureFi
     assert r"the first: the server's program\x1b went away" in said
     assert re.search(r"^ +0  on the wrong side of the forecast$", said, re.MULTILINE)
     assert said.endswith(" out/points.csv\n out/cliff.png\n")
-
-
-def test_the_bar_is_silent_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:
-    with bar(10, 3) as shown:
-        shown.advance()
-    assert capsys.readouterr() == ("", "")

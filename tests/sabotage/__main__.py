@@ -35,7 +35,7 @@ class Caught:
 
 
 def main(argv: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="sabotage", description="Breaks each premise in a copy of the project.")
+    parser = argparse.ArgumentParser(prog="scripts/dev/sabotage", description="Breaks each premise in a copy.")
     parser.add_argument("ids", nargs="*", metavar="ID", help="premises; all if none")
     parser.add_argument("--corpus", action="store_true", help="play the premise's cases of the corpus as well (root)")
     options = parser.parse_args(argv)

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -306,3 +308,20 @@ def test_up_hears_a_signal_of_its_own_at_once_and_leaves_nothing(number: signal.
         finally:
             up.kill()
     assert holds_nothing(NET)
+
+
+@pytest.mark.parametrize("words", [["docker", "compose"], [V1]], ids=["v2", "v1"])
+def test_both_composes_hand_on_a_variable_that_is_set_and_no_other(words: list[str], tmp_path: Path) -> None:
+    shutil.copy(ROOT / "compose.yaml", tmp_path)
+    (tmp_path / ".env").write_text("LAB_PAYLOAD=32\nLAB_IP=4\n")
+    more = {"LAB_TCP_RMEM": "4096 8192 8192;server=1 2 3", "LAB_IP": "6", "LAB_UNTIL": ""}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("LAB_", "COMPOSE_"))}
+    said = subprocess.run(
+        [*words, "config"], cwd=tmp_path, env=clean | more, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    found = dict(re.findall(r"^ +(LAB_[A-Z_]+): (.*)$", said, re.MULTILINE))
+    assert found["LAB_TCP_RMEM"] == "4096 8192 8192;server=1 2 3"
+    assert found["LAB_PAYLOAD"].strip("\"'") == "32"
+    assert found["LAB_IP"].strip("\"'") == "6"
+    assert found["LAB_UNTIL"].strip("\"'") == ""
+    assert found["LAB_SCENARIO"] == found["LAB_FORMAT"] == "null"

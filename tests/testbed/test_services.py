@@ -3,6 +3,7 @@
 import gc
 import random
 import secrets
+import shutil
 import subprocess
 import time
 import warnings
@@ -117,6 +118,24 @@ def ran(client: "DockerClient", code: str, labels: dict[str, str]) -> "Container
 @pytest.mark.usefixtures("_images")
 def test_images_that_were_just_made_are_current() -> None:
     assert services.images_are_current()
+
+
+@pytest.mark.usefixtures("_images")
+def test_images_are_older_than_what_they_copy_and_than_nothing_else(tmp_path: Path) -> None:
+    """A picture beside the Dockerfile is not in them."""
+    for name in ("scripts", "images", "lab"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__", "dev", "benchmarks"))
+    for name in ("requirements.txt", ".env"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, tmp_path / name)
+    check = [str(tmp_path / "scripts/images"), "--check"]
+    assert subprocess.run(check, timeout=60, check=False).returncode == 0
+    (tmp_path / "images/another.png").write_bytes(b"PNG")
+    (tmp_path / "scripts/another").write_text("")
+    assert subprocess.run(check, timeout=60, check=False).returncode == 0
+    with (tmp_path / "lab/version.py").open("a") as code:
+        code.write("\n")
+    assert subprocess.run(check, timeout=60, check=False).returncode == 1
 
 
 def test_what_is_started_is_found_by_its_labels_and_an_error_takes_it_down(client: "DockerClient") -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from lab import testbed
+from lab.errors import SpecError
 from lab.scenario import find as scenario
 from lab.spec import Spec
 from lab.testbed import ALONE, Site, Startup, catalogue, find
@@ -24,9 +25,17 @@ def test_a_testbed_is_found_by_its_name_alone(name: str) -> None:
     assert ALL[name].name == name
 
 
-def test_what_is_no_testbed_is_not_found() -> None:
-    with pytest.raises(ModuleNotFoundError):
-        find("bogus")
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("bogus", "there are compose, loopback, netns"),
+        ("netnss", "did you mean 'netns'"),
+        ("barrier", "unknown testbed"),
+    ],
+)
+def test_what_is_no_testbed_is_refused(name: str, says: str) -> None:
+    with pytest.raises(SpecError, match=says):
+        find(name)
 
 
 def test_the_hosts_are_there_within_and_taken_down_after_an_error() -> None:

@@ -1,4 +1,4 @@
-"""What a place is made of: kernels and a root file system, from Debian's packages by scripts/debs, kept in a cache.
+"""What a place is made of: kernels and a root file system, from Debian's packages by scripts/dev/debs, kept in a cache.
 
 Nothing is installed on this machine. Whatever is in the cache is whole: it is made beside its name, and renamed.
 """
@@ -188,7 +188,7 @@ def _unpacked(suite: str, tree: Path, *packages: str) -> Path:
     for name in ("bin", "sbin", "lib", "lib64"):
         (tree / "usr" / name).mkdir(parents=True)
         (tree / name).symlink_to(f"usr/{name}")
-    _run(PROJECT / "scripts/debs", suite, tree, "--closure", *packages)
+    _run(PROJECT / "scripts/dev/debs", suite, tree, "--closure", *packages)
     return tree
 
 
