@@ -170,8 +170,9 @@ say(int(os.read(r, 20))); time.sleep(60)
 @pytest.mark.root
 def test_the_first_process_of_a_pid_namespace_gets_every_orphan_of_it() -> None:
     code = """
-libc.unshare(0x20000000); first = os.fork()
-if first == 0: signal.signal(signal.SIGCHLD, print); time.sleep(60)
+libc.unshare(0x20000000); r, w = os.pipe(); first = os.fork()
+if first == 0: signal.signal(signal.SIGCHLD, print); os.write(w, b"x"); time.sleep(60)
+os.read(r, 1)
 stranger = os.fork()
 if stranger == 0: time.sleep(60)
 say(first, stranger); time.sleep(60)
