@@ -231,10 +231,8 @@ init {
 #endif
   do
   SENDS(S)
-  DELIVER(S, 0)
-  DELIVER(S, 1)
-  DELIVER(P, 0)
-  DELIVER(P, 1)
+  DELIVER(S)
+  DELIVER(P)
   ANSWERS(P)
   :: atomic { MAY_ACT && reads > 0 && RQUEUE(P) > 0 -> reads--; read(P, 1, !shut) }
   :: atomic { MAY_ACT && reads > 0 && RQUEUE(P) > 1 -> reads--; read(P, RQUEUE(P), !shut) }

@@ -265,10 +265,14 @@ inline retransmit(me) {
 }
 
 /* What the two stacks and the network may do at any time. */
-#define DELIVER(to, n) \
-  :: atomic { link[to].slot[n].there -> COPY(got, link[to].slot[n]); \
-              if :: FORGET(link[to].slot[n]); SORT(link[to]) :: skip /* doubled */ fi; receive(to) } \
-  :: d_step { link[to].slot[n].there -> FORGET(link[to].slot[n]) /* lost */; SORT(link[to]) }
+#define PICK(to, n)  link[to].slot[n].there -> COPY(got, link[to].slot[n])
+#define DELIVER(to) \
+  :: atomic { link[to].slot[0].there -> \
+              if \
+              :: PICK(to, 0); if :: FORGET(link[to].slot[0]); SORT(link[to]) :: skip /* doubled */ fi \
+              :: PICK(to, 1); if :: FORGET(link[to].slot[1]) :: skip fi \
+              fi; \
+              if :: receive(to) :: FORGET(got) /* lost */ fi }
 
 #define SENDS(me) \
   :: atomic { CAN_SEND(me) -> count = HEAD(me); send_head(me) } \

@@ -1,20 +1,20 @@
-"""The proof against two TCP stacks that know nothing of it: what is proven never moves, and real deadlocks are proven."""
+"""The proof against two TCP stacks that know nothing of it: what is proven never moves, real deadlocks are proven."""
 
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from importlib import import_module
 from random import Random
-from types import ModuleType
-from typing import Any
 
 import pytest
 
 from lab.evidence import Snapshot, SocketSample
-from lab.proof import stack
 from lab.proof.cycles import Kind
 from lab.proof.deadlock import analyse
-from lab.proof.stack import closed_window, could_receive_data, could_write, history, silly_window
+from lab.proof.stack import closed_window, could_receive_data, could_write, send_buffer
 from lab.proof.stack.in_flight import are_one_connection
+from lab.proof.stack.ruling import Argument, Possible, Ruling
 from lab.spec import Grade
 from tests.proof.two_stacks import MS, SECOND, START_NS, TwoStacks, draw
 
@@ -26,7 +26,10 @@ UNCONDITIONAL = (Grade.PROVEN, Grade.PROVEN_CLOSED_WORLD)
 
 
 def snapshots(world: TwoStacks, lot: Random) -> Iterator[Snapshot]:
-    """At any instant: close together at first, while most is in motion, and then further apart."""
+    """At any instant: in the middle of what happens, and later ever further apart."""
+    for _ in range(LOOKS):
+        world.step(lot.randint(1, 30))
+        yield world.snapshot()
     for look in range(LOOKS):
         world.play(world.now + lot.randint(0, (3 + look**2 // 6) * MS))
         yield world.snapshot()
@@ -55,7 +58,8 @@ def refuted_ruling(seed: int) -> str | None:
     world = draw(Random(seed))
     for shot in snapshots(world, Random(seed)):
         near, far = shot.sockets
-        assert near and far
+        assert near is not None
+        assert far is not None
         if [each.switches for each in shot.threads_before] != [each.switches for each in shot.threads_after]:
             continue
         if not are_one_connection(near, far):
@@ -91,3 +95,33 @@ def test_what_is_proven_of_two_stacks_never_moves_and_most_deadlocks_are_proven(
 
 def test_what_a_rule_excludes_of_two_stacks_never_happens() -> None:
     assert [found for seed in range(WORLDS) if (found := refuted_ruling(seed))] == []
+
+
+OPENING, SEALED = closed_window.opening, send_buffer.sealed
+
+
+def without_the_peer_s_window(sender: SocketSample, peer: SocketSample) -> Ruling | None:
+    return OPENING(sender, replace(peer, rcv_wnd=0))
+
+
+def whatever_may_arrive(sender: SocketSample, queued: int, arrival: Ruling, most: int, argument: Argument) -> Ruling:
+    return SEALED(sender, queued, replace(arrival, possible=Possible.NO), most, argument)
+
+
+def as_if_nothing_were_free(_: SocketSample, peer: SocketSample) -> tuple[int, int]:
+    return 0, -max(0, peer.rcvbuf - peer.rqueue)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "broken"),
+    [
+        ("lab.proof.stack.closed_window", "opening", without_the_peer_s_window),
+        ("lab.proof.stack", "sealed", whatever_may_arrive),
+        ("lab.proof.stack.capacity", "received_unacked", as_if_nothing_were_free),
+    ],
+)
+def test_a_rule_that_lacks_a_condition_is_refuted(
+    module: str, name: str, broken: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module(module), name, broken)
+    assert any(map(refuted_ruling, range(WORLDS)))

@@ -430,9 +430,9 @@ class TwoStacks:
     def wake_writer(self, stack: Stack, *, arrived: bool) -> None:
         """Whoever sleeps in a write goes on if there is room; arriving data wakes him too (sk_data_ready())."""
         for program in self.programs:
-            if program.stack is stack and program.does == "write" and program.begun:
-                if not arrived or stack.wmem_queued < stack.sndbuf:
-                    self.at(self.now, program.run)
+            writing = program.stack is stack and program.does == "write" and program.begun
+            if writing and (not arrived or stack.wmem_queued < stack.sndbuf):
+                self.at(self.now, program.run)
 
     def wake_reader(self, stack: Stack) -> None:
         for program in self.programs:
@@ -445,9 +445,16 @@ class TwoStacks:
             then()
         self.now = max(self.now, until)
 
+    def step(self, count: int) -> None:
+        """So many things that happen next."""
+        for _ in range(min(count, len(self.events))):
+            self.now, _, then = heapq.heappop(self.events)
+            then()
+
     def without_programs(self, duration: int) -> "TwoStacks":
         """What becomes of it if no program acts any more."""
-        left = copy.deepcopy(self)
+        anew = {id(self.lot): Random(self.now), **{id(end.samples): [] for end in self.ends}}
+        left = copy.deepcopy(self, anew)
         left.halted = True
         left.play(left.now + duration)
         return left
@@ -504,7 +511,11 @@ def draw(lot: Random) -> TwoStacks:
     """Two programs that mostly write more than they read, over any buffers and a way that may be bad."""
     mss = lot.choice((536, 1448, 1448))
     world = TwoStacks(
-        lot, _settings(lot, mss), _settings(lot, mss), lot.choice((200, 200, 2 * MS, 60 * MS)), lot.choice((0, 0, 0.02, 0.1))
+        lot,
+        _settings(lot, mss),
+        _settings(lot, mss),
+        lot.choice((200, 200, 2 * MS, 60 * MS)),
+        lot.choice((0, 0, 0.02, 0.1)),
     )
     world.programs = tuple(Program(100 + end.inode, end, _script(lot, asks=end.inode == 1)) for end in world.ends)
     for program in world.programs:
