@@ -509,7 +509,6 @@ STACK = (
         tests=(
             "proof/stack/test_unseen_window.py::test_every_premise_of_an_unseen_window_is_needed",
             "proof/stack/test_unseen_window.py::test_a_receive_buffer_that_may_have_been_lowered_is_named",
-            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
             "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
         ),
         kernels=Kernels("5.6", "6.2"),

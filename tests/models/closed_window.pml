@@ -1,7 +1,7 @@
 /* One direction: S has sent all that it may, P's program has read and sized its buffer as it liked, and then stopped.
    Is P's window closed for good? The rules are lab/proof/stack/closed_window.py, history.py and in_flight.py.
 
-   Below Linux 6.2 (UNSEEN) the judge does not see P's window: lab/proof/stack/unseen_window.py, R1 to R3 in its order.
+   Below Linux 6.2 (UNSEEN) the judge does not see P's window. Of unseen_window.py no rule has been searched whole yet.
 
    A unit of the judge's doubt stands for what it cannot know: the share of the buffer that makes a window. It is sure
    that less than 2 units make none; the kernel's true limit is 2 or 3. */
@@ -143,14 +143,14 @@ inline sample() {
 #define AS_IT_WAS_OF_S 1
 #define AS_IT_WAS_OF_P 1
 #else
-#define AS_IT_WAS_OF_S (!locked || tcp[S].heard)          /* closed_window._is_as_it_was(); without it the verdict is */
+#define AS_IT_WAS_OF_S (!locked || tcp[S].heard)          /* closed_window.is_as_it_was(); without it the verdict is */
 #define AS_IT_WAS_OF_P (!locked || SAME)                  /* qualified, unless SO_RCVBUF was never set */
 #endif
 #ifdef BARE
 #define HEARD_SAME_OF_S 1
 #define HEARD_SAME_OF_P 1
 #else
-#define HEARD_SAME_OF_S tcp[S].heard                      /* unseen_window._is_as_it_was() */
+#define HEARD_SAME_OF_S tcp[S].heard                      /* closed_window.is_as_it_was() */
 #define HEARD_SAME_OF_P SAME
 #endif
 #ifdef NO_ANSWER

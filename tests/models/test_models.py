@@ -16,12 +16,15 @@ LIMIT_BYTES = 2 << 30
 pytestmark = pytest.mark.skipif(not shutil.which("spin"), reason="spin is not installed: scripts/setup --tests")
 
 
-def search(folder: Path, model: str, *definitions: str) -> tuple[str | None, int]:
-    """The assertion that fails somewhere, if one does; and how many states there are."""
+def search(folder: Path, model: str, *definitions: str, compiled: str = "-O0") -> tuple[str | None, int]:
+    """The assertion that fails somewhere, if one does; and how many states there are.
+
+    What fails does so soon: then it is the compiler that takes the time.
+    """
     for each in MODELS.glob("*.pml"):
         shutil.copy(each, folder)
     play(folder, "spin", "-a", *(f"-D{each}" for each in definitions), f"{model}.pml")
-    play(folder, "gcc", "-O1", "-DSAFETY", "-DNOCLAIM", "-o", "pan", "pan.c")
+    play(folder, "gcc", compiled, "-DSAFETY", "-DNOCLAIM", "-o", "pan", "pan.c")
     said = play(folder, "./pan", "-E", "-n", "-m100000")
     assert not re.search(r"out of memory|max search depth too small|Search not completed", said.replace(FOUND, "")), (
         said
@@ -55,12 +58,6 @@ SOUND = {
     "a probe was answered, and the program reads": ["ANSWERED_PROBE", "SIZES=0"],
     "a probe was answered, and the program sets its buffer": ["ANSWERED_PROBE", "READS=0"],
     "the window was seen to close": ["SEEN_TO_CLOSE"],
-    "R1: too little is free, of a window that is not told; the program reads": ["UNSEEN", "SIZES=0"],
-    "R1: likewise, and the program sets its buffer": ["UNSEEN", "READS=0"],
-    "R2: the kernel's choice, made again; the program reads": ["UNSEEN", "BY_SCALE", "SIZES=0"],
-    "R2: likewise, and the program sets its buffer": ["UNSEEN", "BY_SCALE", "READS=0"],
-    "R3: an answered probe, and the buffer as it was; the program reads": ["UNSEEN", "ANSWERED_PROBE", "SIZES=0"],
-    "R3: likewise, and the program sets its buffer": ["UNSEEN", "ANSWERED_PROBE", "READS=0"],
 }
 
 UNSOUND = {
@@ -74,6 +71,7 @@ UNSOUND = {
     "no probe was answered": ["ANSWERED_PROBE", "NO_ANSWER"],
     "any acknowledgment answers a probe": ["ANSWERED_PROBE", "ANY_ANSWER=1"],
     "an answered probe, of any buffer": ["ANSWERED_PROBE", "NO_AS_IT_WAS"],
+    "an answered probe, of a window that is not told": ["UNSEEN", "ANSWERED_PROBE", "BARE"],
     "the buffer as it was since the answer came, not since it was sent": ["ANSWERED_PROBE", "HEARD_ON_ARRIVAL"],
 }
 
@@ -83,15 +81,12 @@ REACHED = {
     "closed, with a flight that was refused": ["REACHED=REFUSED"],
     "an answered probe": ["ANSWERED_PROBE", "REACHED=1"],
     "seen to close": ["SEEN_TO_CLOSE", "REACHED=1"],
-    "R1": ["UNSEEN", "REACHED=1"],
-    "R2": ["UNSEEN", "BY_SCALE", "REACHED=1"],
-    "R3": ["UNSEEN", "ANSWERED_PROBE", "REACHED=1"],
 }
 
 
 @pytest.mark.parametrize("rule", SOUND)
 def test_no_byte_moves_after_a_rule_has_called_a_window_closed(rule: str, tmp_path: Path) -> None:
-    failed, states = search(tmp_path, "closed_window", *SOUND[rule])
+    failed, states = search(tmp_path, "closed_window", *SOUND[rule], compiled="-O1")
     assert failed is None, rule
     assert states > 10_000
 
