@@ -1,4 +1,4 @@
-"""The rules of the stacks in models that are searched whole: never wrong, and wrong once a condition is left out."""
+"""The rules of the stacks in models that are searched whole: never wrong, and the weaker ones are."""
 
 import re
 import resource
@@ -10,7 +10,7 @@ import pytest
 
 MODELS = Path(__file__).parent
 LIMIT_S = 600
-"""Of one search; alone on two cores each takes under half a minute."""
+"""Of one search, also on a busy machine."""
 LIMIT_BYTES = 2 << 30
 
 pytestmark = pytest.mark.skipif(not shutil.which("spin"), reason="spin is not installed: scripts/setup --tests")
