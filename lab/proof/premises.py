@@ -194,6 +194,8 @@ SNAPSHOT = (
             "proof/test_threads.py::test_a_fact_of_a_thread_removed_or_reversed_leaves_no_knot",
             "proof/test_threads.py::test_a_thread_that_was_seen_only_once_is_live",
             "kernel/processes/test_threads.py::test_what_a_thread_does_until_its_call_is_told_counts_as_having_run",
+            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
+            "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
         ),
         cases=("polls-in-vain", "retries-in-vain", "asyncio-heartbeat"),
     ),
@@ -228,7 +230,11 @@ SNAPSHOT = (
         ),
         needs=("SocketSample.bytes_acked", "SocketSample.bytes_received", "SocketSample.backlog"),
         unseen=Unseen.NOT_PROVEN,
-        tests=("proof/stack/test_stack.py::test_a_writer_may_go_on_if_one_fact_is_reversed",),
+        tests=(
+            "proof/stack/test_stack.py::test_a_writer_may_go_on_if_one_fact_is_reversed",
+            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
+            "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
+        ),
         false_where=(
             "Of memory the kernel may be so short that it drops a packet and closes the window at once (since 6.5). "
             "Such a closing shows nothing."
@@ -247,6 +253,8 @@ SNAPSHOT = (
         tests=(
             "proof/test_enablers.py::test_two_ends_whose_counters_do_not_fit_are_of_two_connections",
             "proof/test_enablers.py::test_two_sockets_with_the_same_addresses_leave_the_peer_in_doubt",
+            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
+            "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
         ),
     ),
 )
@@ -570,6 +578,8 @@ STACK = (
         tests=(
             "proof/stack/test_closed_window.py::test_less_than_a_sixteenth_of_a_large_buffer_is_no_window",
             "proof/stack/test_closed_window.py::test_a_full_queue_behind_a_window_that_is_closed_for_good_stays_full",
+            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
+            "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
         ),
         cases=("upper-squeezed", "upper-default"),
     ),
@@ -582,7 +592,11 @@ STACK = (
         sources=(_kernel("net/ipv4/tcp_output.c", "__tcp_select_window()", "5.4 to 7.2"),),
         needs=("SocketSample.window_clamp", "SocketSample.rcv_wscale"),
         unseen=Unseen.NOT_PROVEN,
-        tests=("proof/stack/test_closed_window.py::test_above_half_of_the_largest_window_no_free_space_is_too_little",),
+        tests=(
+            "proof/stack/test_closed_window.py::test_above_half_of_the_largest_window_no_free_space_is_too_little",
+            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
+            "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
+        ),
         cases=("window-clamp-lowered", "rcvlowat-raised"),
     ),
     Premise(
@@ -610,6 +624,7 @@ STACK = (
         tests=(
             "proof/stack/test_unseen_window.py::test_every_premise_of_an_unseen_window_is_needed",
             "proof/stack/test_unseen_window.py::test_a_receive_buffer_that_may_have_been_lowered_is_named",
+            "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
         ),
         kernels=Kernels("5.6", "6.2"),
         edge=(
@@ -669,6 +684,8 @@ STACK = (
             "proof/stack/test_closed_window.py::test_what_an_answered_probe_has_shown_is_over_once_more_is_free_than_explains_it",
             "proof/stack/test_closed_window.py::test_what_is_free_explains_nothing_once_the_program_has_set_the_size",
             "proof/stack/test_closed_window.py::test_a_path_that_is_slower_than_a_probe_is_told_from_one",
+            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
+            "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
         ),
         cases=("rcvbuf-raised", "rcvbuf-raised-a-little", "read-after-shutdown"),
     ),
@@ -688,6 +705,8 @@ STACK = (
             "proof/stack/test_closed_window.py::test_a_window_that_was_seen_to_close_needs_no_answered_probe",
             "proof/stack/test_history.py::test_a_window_that_closed_with_all_that_is_there_now_was_seen_to_close",
             "proof/stack/test_history.py::test_any_other_way_to_a_closed_window_shows_nothing",
+            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
+            "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
         ),
         cases=("echo-squeezed",),
         kernels=Kernels("6.2"),
@@ -710,6 +729,8 @@ STACK = (
             "proof/stack/test_in_flight.py::test_data_in_flight_that_the_peer_has_refused_is_no_motion",
             "proof/stack/test_in_flight.py::test_a_received_byte_of_which_the_acknowledgment_is_on_its_way_is_motion",
             "proof/stack/test_stack.py::test_a_writer_may_go_on_if_one_fact_is_reversed",
+            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
+            "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
         ),
         cases=("echo-squeezed",),
     ),

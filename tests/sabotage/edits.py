@@ -435,7 +435,7 @@ EDITS = (
         "answered-probe",
         "a program that has set SO_RCVBUF did so before the answer",
         _STACK + "closed_window.py",
-        "(_has_a_ratio(peer) or _is_as_it_was(sender, peer))",
+        "(_has_a_ratio(peer) or is_as_it_was(sender, peer))",
         "True",
     ),
     Edit(

@@ -10,7 +10,7 @@ from lab.evidence import SocketSample
 from lab.proof.stack.history import history_of
 from lab.proof.stack.in_flight import flight_of, in_motion
 from lab.proof.stack.ruling import Ruling, end_of, yes
-from lab.proof.stack.traits import JIFFIES_MS
+from lab.proof.stack.traits import JIFFIES_MS, RTO_MIN_MS
 from lab.reason import Qualifier, Reason, Why
 
 MAX_WSCALE = 14
@@ -48,7 +48,7 @@ def _reopening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
     """
     if stays_closed(peer):
         return None
-    shown = _was_seen_to_close(peer) or (was_answered(sender) and (_has_a_ratio(peer) or _is_as_it_was(sender, peer)))
+    shown = _was_seen_to_close(peer) or (was_answered(sender) and (_has_a_ratio(peer) or is_as_it_was(sender, peer)))
     if shown and _is_below_the_clamp(peer) and _is_too_little(peer):
         return None
     return yes(Why.MAY_REOPEN, end_of(peer), free_of(peer))
@@ -56,7 +56,7 @@ def _reopening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
 
 def unless_raised(sender: SocketSample, peer: SocketSample) -> tuple[Qualifier, ...]:
     """A size that a program has set before it connected leaves the same traces as one that it has set since."""
-    if stays_closed(peer) or _is_as_it_was(sender, peer) or _was_seen_to_close(peer) or peer.rcvbuf_locked is False:
+    if stays_closed(peer) or is_as_it_was(sender, peer) or _was_seen_to_close(peer) or peer.rcvbuf_locked is False:
         return ()
     return (Qualifier(Reason(Why.RCVBUF_MAY_BE_RAISED, (end_of(peer),)), "answered-probe"),)
 
@@ -67,10 +67,14 @@ def was_answered(sender: SocketSample) -> bool:
     return sender.backoff >= 1 and answered_ms >= max(EXCHANGE_MS, sender.rto_us // 1000 - JIFFIES_MS)
 
 
-def _is_as_it_was(sender: SocketSample, peer: SocketSample) -> bool:
-    """Whether samples have seen the peer's buffer unchanged since its last answer."""
+def is_as_it_was(sender: SocketSample, peer: SocketSample) -> bool:
+    """Whether samples have seen the peer's buffer unchanged since before it sent what was acknowledged last.
+
+    What the peer sent may have been under way for a whole round trip, which the RTO exceeds.
+    """
     history = history_of(peer)
-    return history is not None and history.unchanged_ms > sender.last_ack_recv_ms + JIFFIES_MS
+    way_ms = max(RTO_MIN_MS, sender.rto_us // 1000)
+    return history is not None and history.unchanged_ms >= sender.last_ack_recv_ms + way_ms
 
 
 def _was_seen_to_close(receiver: SocketSample) -> bool:

@@ -7,11 +7,10 @@ __tcp_select_window() gives 0 with what is free now, it gave 0 for every acknowl
 """
 
 from lab.evidence import SocketSample
-from lab.proof.stack.closed_window import stays_closed, was_answered
-from lab.proof.stack.history import history_of
+from lab.proof.stack.closed_window import is_as_it_was, stays_closed, was_answered
 from lab.proof.stack.in_flight import flight_of, received_unacked
 from lab.proof.stack.ruling import Ruling, end_of, unknown, yes
-from lab.proof.stack.traits import RTO_MIN_MS, KernelTraits
+from lab.proof.stack.traits import KernelTraits
 from lab.reason import Qualifier, Reason, Why
 
 
@@ -48,7 +47,7 @@ def unless_lowered(sender: SocketSample, peer: SocketSample, kernel: KernelTrait
     That is excluded where SO_RCVBUF was never set, where samples show the buffer unchanged since before the last
     acknowledgment was sent, or where the largest window is what the kernel makes of the buffer.
     """
-    if peer.rcvbuf_locked is False or _is_as_it_was(sender, peer) or _fits_the_clamp(peer, kernel):
+    if peer.rcvbuf_locked is False or is_as_it_was(sender, peer) or _fits_the_clamp(peer, kernel):
         return ()
     return (Qualifier(Reason(Why.RCVBUF_MAY_BE_LOWERED, (end_of(peer),)), "unseen-window"),)
 
@@ -60,19 +59,9 @@ def _rule(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tup
     scale = kernel.adv_win_scale_of.get(peer.inode)
     if scale is not None and selects_none(peer, scale):
         return ("window-selection-by-scale",)
-    if was_answered(sender) and _is_as_it_was(sender, peer):
+    if was_answered(sender) and is_as_it_was(sender, peer):
         return ("answered-probe",)
     return None
-
-
-def _is_as_it_was(sender: SocketSample, peer: SocketSample) -> bool:
-    """Whether samples have seen the peer's buffer unchanged since before it sent what was acknowledged last.
-
-    A window update may be under way for a whole round trip, which the RTO exceeds.
-    """
-    history = history_of(peer)
-    way_ms = max(RTO_MIN_MS, sender.rto_us // 1000)
-    return history is not None and history.unchanged_ms >= sender.last_ack_recv_ms + way_ms
 
 
 def share(space: int, scale: int) -> int:

@@ -1,0 +1,104 @@
+"""The rules of the stacks in models that are searched whole: never wrong, and the weaker ones are."""
+
+import re
+import resource
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MODELS = Path(__file__).parent
+LIMIT_S = 600
+"""Of one search, also on a busy machine."""
+LIMIT_BYTES = 2 << 30
+
+pytestmark = pytest.mark.skipif(not shutil.which("spin"), reason="spin is not installed: scripts/setup --tests")
+
+
+def search(folder: Path, model: str, *definitions: str, compiled: str = "-O0") -> tuple[str | None, int]:
+    """The assertion that fails somewhere, if one does; and how many states there are.
+
+    What fails does so soon: then it is the compiler that takes the time.
+    """
+    for each in MODELS.glob("*.pml"):
+        shutil.copy(each, folder)
+    play(folder, "spin", "-a", *(f"-D{each}" for each in definitions), f"{model}.pml")
+    play(folder, "gcc", compiled, "-DSAFETY", "-DNOCLAIM", "-o", "pan", "pan.c")
+    said = play(folder, "./pan", "-E", "-n", "-m100000")
+    assert not re.search(r"out of memory|max search depth too small|Search not completed", said.replace(FOUND, "")), (
+        said
+    )
+    failed = re.search(r"assertion violated +(.+?) \(at depth", said)
+    states = re.search(r"(\d+) states, stored", said)
+    assert states is not None, said
+    assert f"errors: {int(failed is not None)}" in said, said
+    return failed and failed[1], int(states[1])
+
+
+FOUND = "Warning: Search not completed"
+"""pan says so too where it stops at the first assertion that fails."""
+
+
+def play(folder: Path, *words: str) -> str:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (LIMIT_BYTES, LIMIT_BYTES))
+
+    done = subprocess.run(
+        words, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False, preexec_fn=limit
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+SOUND = {
+    "too little is free": [],
+    "too little is free, whatever the clamp": ["CLAMPED"],
+    "too little is free, after shutdown(SHUT_RD) too": ["SHUT_DOWN"],
+    "a probe was answered, and the program reads": ["ANSWERED_PROBE", "SIZES=0"],
+    "a probe was answered, and the program sets its buffer": ["ANSWERED_PROBE", "READS=0"],
+    "the window was seen to close": ["SEEN_TO_CLOSE"],
+}
+
+UNSOUND = {
+    "both windows are 0": ["BOTH_WINDOWS_0"],
+    "the sender knows of no window": ["NO_RCV_WND"],
+    "two readings without the byte counts": ["NO_COUNTERS"],
+    "two readings while the program may run": ["UNFROZEN"],
+    "what has arrived of a flight is of no account": ["NO_RECEIVED"],
+    "any little is too little": ["LOOSE"],
+    "whatever the clamp": ["CLAMPED", "NO_CLAMP"],
+    "no probe was answered": ["ANSWERED_PROBE", "NO_ANSWER"],
+    "any acknowledgment answers a probe": ["ANSWERED_PROBE", "ANY_ANSWER=1"],
+    "an answered probe, of any buffer": ["ANSWERED_PROBE", "NO_AS_IT_WAS"],
+    "an answered probe, of a window that is not told": ["UNSEEN", "ANSWERED_PROBE", "BARE"],
+    "the buffer as it was since the answer came, not since it was sent": ["ANSWERED_PROBE", "HEARD_ON_ARRIVAL"],
+}
+
+REACHED = {
+    "bytes move before": ["MOVES_BEFORE"],
+    "closed": ["REACHED=1"],
+    "closed, with a flight that was refused": ["REACHED=REFUSED"],
+    "an answered probe": ["ANSWERED_PROBE", "REACHED=1"],
+    "seen to close": ["SEEN_TO_CLOSE", "REACHED=1"],
+}
+
+
+@pytest.mark.parametrize("rule", SOUND)
+def test_no_byte_moves_after_a_rule_has_called_a_window_closed(rule: str, tmp_path: Path) -> None:
+    failed, states = search(tmp_path, "closed_window", *SOUND[rule], compiled="-O1")
+    assert failed is None, rule
+    assert states > 10_000
+
+
+@pytest.mark.parametrize("rule", UNSOUND)
+def test_a_rule_without_one_of_its_conditions_is_refuted(rule: str, tmp_path: Path) -> None:
+    failed, _ = search(tmp_path, "closed_window", *UNSOUND[rule])
+    assert failed == "!(proven)"
+
+
+@pytest.mark.parametrize("what", REACHED)
+def test_what_the_models_are_about_does_happen_in_them(what: str, tmp_path: Path) -> None:
+    failed, _ = search(tmp_path, "closed_window", *REACHED[what])
+    assert failed is not None
+    assert failed != "!(proven)"
