@@ -6,6 +6,8 @@ segment. Since then no data has come to the peer, so less than then is in its bu
 __tcp_select_window() gives 0 with what is free now, it gave 0 for every acknowledgment since.
 """
 
+from collections.abc import Iterator
+
 from lab.evidence import SocketSample
 from lab.proof.stack.closed_window import stays_closed, was_answered
 from lab.proof.stack.history import history_of
@@ -27,7 +29,7 @@ def opening(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> R
     received = peer.bytes_received - sender.bytes_acked
     if received not in (0, -1) or received_unacked(sender, peer) != (0, 0):
         return yes(Why.ACKNOWLEDGMENT_UNDER_WAY, end_of(peer), received)
-    if _rule(sender, peer, kernel):
+    if any(rules(sender, peer, kernel)):
         return None
     if peer.inode in kernel.adv_win_scale_of:
         return yes(Why.MAY_REOPEN, end_of(peer), peer.rcvbuf - peer.rmem_alloc)
@@ -39,7 +41,7 @@ def _in_flight(sender: SocketSample) -> Ruling:
 
 
 def premises_of(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[str, ...]:
-    return ("unseen-window", *(_rule(sender, peer, kernel) or ()))
+    return ("unseen-window", *next(rules(sender, peer, kernel), ()))
 
 
 def unless_lowered(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[Qualifier, ...]:
@@ -53,16 +55,15 @@ def unless_lowered(sender: SocketSample, peer: SocketSample, kernel: KernelTrait
     return (Qualifier(Reason(Why.RCVBUF_MAY_BE_LOWERED, (end_of(peer),)), "unseen-window"),)
 
 
-def _rule(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[str, ...] | None:
-    """The premises of the first rule by which the window is 0; None if none holds."""
+def rules(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> Iterator[tuple[str, ...]]:
+    """The premises of each rule by which the window is 0, the most direct first. None, if it may be another."""
     if stays_closed(peer):
-        return ("window-selection", "window-clamp")
+        yield "window-selection", "window-clamp"
     scale = kernel.adv_win_scale_of.get(peer.inode)
     if scale is not None and selects_none(peer, scale):
-        return ("window-selection-by-scale",)
+        yield ("window-selection-by-scale",)
     if was_answered(sender) and _is_as_it_was(sender, peer):
-        return ("answered-probe",)
-    return None
+        yield ("answered-probe",)
 
 
 def _is_as_it_was(sender: SocketSample, peer: SocketSample) -> bool:
