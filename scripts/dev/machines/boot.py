@@ -61,6 +61,7 @@ def boot(place: Place, job: Job, hear: Callable[[str], None]) -> int:
 
 
 _running: "set[subprocess.Popen[bytes]]" = set()
+_interrupted = threading.Event()
 
 
 @contextmanager
@@ -68,6 +69,8 @@ def _started(argv: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as qemu:
         _running.add(qemu)
         try:
+            if _interrupted.is_set():
+                raise UnfinishedError("interrupted")
             yield qemu
         finally:
             _running.discard(qemu)
@@ -75,7 +78,8 @@ def _started(argv: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
 
 
 def end_all() -> None:
-    """Whatever is booted ends at once, and whoever waits for it goes on."""
+    """Whatever is booted, or would be, ends at once, and whoever waits for it goes on."""
+    _interrupted.set()
     for qemu in tuple(_running):
         qemu.kill()
 
