@@ -45,6 +45,20 @@ def test_what_moves_refutes_the_claim_that_it_cannot(
     assert set(direction.claims) == {CLOSED, BLOCKED} - set(refuted)
 
 
+def test_a_writer_is_blocked_since_the_first_argument_that_says_so() -> None:
+    direction = followed()
+    direction.claim(200, (Claim("capacity", of_writer=True),))
+    assert direction.blocked_ms == 100
+
+
+def test_a_writer_that_goes_on_is_not_blocked_whatever_has_been_said() -> None:
+    direction = followed()
+    direction.claim(200, (Claim("capacity", of_writer=True),))
+    direction.see(300, client(wqueue=9000), server())
+    assert direction.blocked_ms is None
+    assert direction.refuted == [BLOCKED, Claim("capacity", of_writer=True)]
+
+
 def test_a_window_that_is_open_in_truth_refutes_a_claim_that_it_is_closed() -> None:
     direction = followed()
     direction.opened()

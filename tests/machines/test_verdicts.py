@@ -3,13 +3,14 @@
 from lab.spec import Pair
 from machines.inside.claims import BLIND
 from machines.inside.followed import Claim, Followed
-from machines.inside.freezes import BLOCKED, Result
+from machines.inside.freezes import Result
 from machines.inside.settings import HostsSetting, PairSetting
 from machines.inside.verdicts import proof_ms, rows
 
 HOSTS = HostsSetting({}, 1500, loopback=True, goes_down=False)
 NONE: Pair[int | None] = Pair(None, None)
 PAIR = PairSetting(4, NONE, NONE, None, None, Pair(True, True), Pair(1, 1), Pair(1, 1))
+BLOCKED = Claim("closed-window", of_writer=True)
 CLOSED, BLINDED = Claim("window-selection"), Claim(next(iter(BLIND)))
 
 

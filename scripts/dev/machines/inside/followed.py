@@ -61,5 +61,10 @@ class Followed:
         """At the end the peer's true window was not 0."""
         self._refute(of_writer=False)
 
+    @property
+    def blocked_ms(self) -> float | None:
+        """Since when its writer is called blocked for good, by whatever argument."""
+        return min((at_ms for claim, at_ms in self.claims.items() if claim.of_writer), default=None)
+
     def is_frozen(self, end_ms: float) -> bool:
         return self.queued and end_ms - self.moved_ms >= STILL_MS

@@ -44,7 +44,6 @@ READ_SHARES = (0.0, 0.02, 0.1, 0.3)
 DOWN_S = (0.0, 0.1, 0.5)
 WATCH_S = 2.6
 """The persist timer asks 0.2, 0.6 and 1.4 s after the last data: three answers."""
-BLOCKED = Claim("blocked writer", of_writer=True)
 
 
 @dataclass(slots=True)
@@ -254,7 +253,7 @@ def _watch(
 
 def _unproven(pair: FollowedPair, kernel: KernelTraits) -> Iterator[str]:
     for followed, (sender, peer) in zip(pair.followed, permutations(pair.seen), strict=True):
-        if BLOCKED not in followed.claims:
+        if followed.blocked_ms is None:
             yield could_write(sender, peer, kernel).reason.why.name
 
 
@@ -268,11 +267,15 @@ def _follow(pair: FollowedPair, kernel: KernelTraits, rnd: random.Random) -> Non
     taken = {number: _sample(pair.ends[number]) for number in rnd.sample((0, 1), 2)}
     pair.seen = taken[0], taken[1]
     at_ms = now_ms()
-    for followed, end, (sender, peer) in zip(pair.followed, pair.ends, permutations(pair.seen), strict=True):
+    rulings = []
+    for followed, (sender, peer) in zip(pair.followed, permutations(pair.seen), strict=True):
         followed.see(at_ms, sender, peer)
         followed.claim(at_ms, _claims(followed, sender, peer, kernel))
-        if not end.woken and could_write(sender, peer, kernel).excluded:  # a writer that was woken is not asleep
-            followed.claim(at_ms, (BLOCKED,))
+        rulings.append(could_write(sender, peer, kernel))
+    # A writer that goes on may bring its peer data: the claim is that neither does.
+    if not any(end.woken for end in pair.ends) and all(ruling.excluded for ruling in rulings):
+        for followed, ruling in zip(pair.followed, rulings, strict=True):
+            followed.claim(at_ms, (Claim(str(ruling.argument), of_writer=True),))
 
 
 def _go_on(pair: FollowedPair) -> None:

@@ -10,7 +10,7 @@ from statistics import median
 
 from machines.inside.claims import BLIND
 from machines.inside.followed import Claim, Followed
-from machines.inside.freezes import BLOCKED, Result, played
+from machines.inside.freezes import Result, played
 from machines.inside.settings import draw_hosts, draw_pair
 from machines.row import Row
 
@@ -67,7 +67,7 @@ def _judged(what: str, results: Sequence[Result], which: Callable[[Claim], bool]
 
 def proof_ms(directions: Sequence[Followed]) -> float | None:
     """From the last byte that moved in either direction to the claim that both writers are blocked for good."""
-    claims = [each.claims.get(BLOCKED) for each in directions]
+    claims = [each.blocked_ms for each in directions]
     known = [each for each in claims if each is not None]
     return max(known) - max(each.moved_ms for each in directions) if len(known) == len(directions) else None
 
