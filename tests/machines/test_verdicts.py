@@ -1,11 +1,15 @@
 """The rows of random freezes: a refuted claim is a false proof, and a tool that can refute nothing is wrong."""
 
+import pytest
+
 from lab.spec import Pair
+from machines.inside import speed
 from machines.inside.claims import BLIND
 from machines.inside.followed import Claim, Followed
 from machines.inside.freezes import Result
 from machines.inside.settings import HostsSetting, PairSetting
 from machines.inside.verdicts import proof_ms, rows
+from machines.row import Row
 
 HOSTS = HostsSetting({}, 1500, loopback=True, goes_down=False)
 NONE: Pair[int | None] = Pair(None, None)
@@ -21,18 +25,23 @@ def direction(*refuted: Claim, blocked_ms: float | None = 400.0) -> Followed:
     return followed
 
 
+def in_time(results: list[Result], what: str = "writers") -> Row:
+    (row,) = (row for row in rows(results) if row.what.startswith("verdicts: frozen") and what in row.what)
+    return row
+
+
 def result(*directions: Followed, frozen: bool = True, unproven: tuple[str, ...] = ()) -> Result:
     return Result(PAIR, HOSTS, directions, frozen, unproven, (), 20.0)
 
 
 def test_what_nothing_has_refuted_is_counted_by_its_rule() -> None:
-    closed, blocked, _, _ = rows([result(direction(), direction())])
+    closed, blocked, *_ = rows([result(direction(), direction())])
     assert (closed.outcome, closed.note, closed.right) == ("0 of 2 refuted", "2 window-selection", True)
     assert (blocked.outcome, blocked.right) == ("0 of 2 refuted", True)
 
 
 def test_a_refuted_claim_is_a_false_proof() -> None:
-    closed, blocked, _, _ = rows([result(direction(CLOSED), direction(BLOCKED))])
+    closed, blocked, *_ = rows([result(direction(CLOSED), direction(BLOCKED))])
     assert (closed.outcome, closed.verdict) == ("1 of 3 refuted", "FALSE PROOF")
     assert (blocked.outcome, blocked.verdict) == ("1 of 3 refuted", "FALSE PROOF")
 
@@ -51,11 +60,23 @@ def test_of_the_frozen_pairs_95_in_100_are_to_be_proven_in_time() -> None:
     late = result(direction(), direction(blocked_ms=801.0))
     never = result(direction(), direction(blocked_ms=None), unproven=("WINDOW_OPEN",))
     moving = result(direction(), direction(blocked_ms=None), frozen=False)
-    right = rows([*[soon] * 19, late, moving])
-    assert [(row.outcome, row.right) for row in right if "within" in row.what] == [("19 of 20, 95.0%", True)]
-    wrong = [row for row in rows([*[soon] * 19, late, never]) if "within" in row.what]
-    assert [(row.outcome, row.right) for row in wrong] == [("19 of 21, 90.5%", False)]
-    assert "not proven: 1 WINDOW_OPEN" in wrong[0].note
+    right = in_time([*[soon] * 19, late, moving])
+    assert (right.outcome, right.right) == ("95.0% within 700 ms, 95.0% within 700 ms", True)
+    wrong = in_time([*[soon] * 19, late, never])
+    assert (wrong.outcome, wrong.right) == ("90.5% within 700 ms, 90.5% within 700 ms", False)
+    assert "20 of 21 at all" in wrong.note
+    assert "not proven: 1 WINDOW_OPEN" in wrong.note
+
+
+def test_where_all_is_slower_the_bar_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "slower", 2.0)
+    row = in_time([result(direction(), direction(blocked_ms=1500.0))])
+    assert (row.outcome, row.right) == ("0.0% within 700 ms, 100.0% within 1400 ms", True)
+
+
+def test_windows_have_a_row_of_their_own() -> None:
+    closed = in_time([result(direction(), direction(blocked_ms=None), unproven=("HAS_ROOM",))], "windows")
+    assert (closed.right, closed.proof_ms) == (True, 200.0)
 
 
 def test_a_rule_without_one_condition_must_be_refuted() -> None:

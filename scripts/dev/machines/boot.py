@@ -11,6 +11,7 @@ from pathlib import Path
 
 from machines import debian
 from machines.debian import Machine
+from machines.inside import speed
 from machines.place import Place
 
 MEMORY_MB = 2048
@@ -34,7 +35,7 @@ class Job:
 
 
 def jobs(place: Place, tree: Path, limit_s: float) -> Job:
-    return Job(("-m", "machines.inside", *place.jobs), tree, limit_s)
+    return Job(("-m", "machines.inside", f"speed:{speed.loop_ms():.1f}", *place.jobs), tree, limit_s)
 
 
 def file(path: Path, tree: Path, limit_s: float, arguments: Sequence[str] = ()) -> Job:

@@ -1,6 +1,6 @@
 """One direction of a connection while nobody reads: what is claimed of it, and whether what moves later refutes it."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -65,6 +65,11 @@ class Followed:
     def blocked_ms(self) -> float | None:
         """Since when its writer is called blocked for good, by whatever argument."""
         return min((at_ms for claim, at_ms in self.claims.items() if claim.of_writer), default=None)
+
+    def closed_ms(self, but_by: Container[str] = ()) -> float | None:
+        """Since when the window is called closed, by any rule but these."""
+        times = (at for claim, at in self.claims.items() if not claim.of_writer and claim.rule not in but_by)
+        return min(times, default=None)
 
     def is_frozen(self, end_ms: float) -> bool:
         return self.queued and end_ms - self.moved_ms >= STILL_MS
