@@ -74,9 +74,9 @@ def test_the_last_byte_moved_after_the_sample_before_that_which_shows_it() -> No
     assert direction.moved_ms == 200
 
 
-def test_frozen_is_what_has_something_to_send_and_did_not_move_for_a_second() -> None:
+def test_still_is_what_has_something_to_send_and_did_not_move_for_a_second() -> None:
     direction = followed()
-    assert direction.is_frozen(1000)
-    assert not direction.is_frozen(999)
+    assert direction.is_still(1000)
+    assert not direction.is_still(999)
     direction.see(900, client(wqueue=0), server())
-    assert not direction.is_frozen(5000)
+    assert not direction.is_still(5000)

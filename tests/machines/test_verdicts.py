@@ -30,8 +30,8 @@ def in_time(results: list[Result], what: str = "writers") -> Row:
     return row
 
 
-def result(*directions: Followed, frozen: bool = True, unproven: tuple[str, ...] = ()) -> Result:
-    return Result(PAIR, HOSTS, directions, frozen, unproven, (), 20.0)
+def result(*directions: Followed, still: bool = True, unproven: tuple[str, ...] = ()) -> Result:
+    return Result(PAIR, HOSTS, directions, still, unproven, (), 20.0)
 
 
 def test_what_nothing_has_refuted_is_counted_by_its_rule() -> None:
@@ -59,13 +59,22 @@ def test_of_the_frozen_pairs_95_in_100_are_to_be_proven_in_time() -> None:
     soon = result(direction(), direction())
     late = result(direction(), direction(blocked_ms=801.0))
     never = result(direction(), direction(blocked_ms=None), unproven=("WINDOW_OPEN",))
-    moving = result(direction(), direction(blocked_ms=None), frozen=False)
+    moving = result(direction(), direction(blocked_ms=None), still=False)
     right = in_time([*[soon] * 19, late, moving])
     assert (right.outcome, right.right) == ("95.0% within 700 ms, 95.0% within 700 ms", True)
     wrong = in_time([*[soon] * 19, late, never])
     assert (wrong.outcome, wrong.right) == ("90.5% within 700 ms, 90.5% within 700 ms", False)
     assert "20 of 21 at all" in wrong.note
     assert "not proven: 1 WINDOW_OPEN" in wrong.note
+
+
+def test_what_stands_still_behind_an_open_window_is_no_freeze() -> None:
+    opened = direction(blocked_ms=None)
+    opened.window_open = True
+    (row,) = (
+        row for row in rows([result(direction(), direction()), result(direction(), opened)]) if "freezes" in row.what
+    )
+    assert (row.outcome, row.note) == ("1 pairs froze", "of 2; 1 stand still behind an open window")
 
 
 def test_where_all_is_slower_the_bar_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from lab.evidence import SocketSample
 
 STILL_MS = 1000.0
-"""Nothing has moved for so long at the end: it is frozen."""
+"""Nothing has moved for so long at the end: it stands still."""
 
 
 class Claim(NamedTuple):
@@ -32,6 +32,8 @@ class Followed:
     _written: int | None = None
     queued: bool = False
     """Whether there is something to send."""
+    window_open: bool = False
+    """At the end the peer's true window was not 0: something will move, or is tried."""
 
     def __post_init__(self) -> None:
         self.moved_ms = self._seen_ms = self.began_ms
@@ -58,7 +60,8 @@ class Followed:
             self.claims.setdefault(each, at_ms)
 
     def opened(self) -> None:
-        """At the end the peer's true window was not 0."""
+        """The peer's true window is not 0 at the end."""
+        self.window_open = True
         self._refute(of_writer=False)
 
     @property
@@ -71,5 +74,5 @@ class Followed:
         times = (at for claim, at in self.claims.items() if not claim.of_writer and claim.rule not in but_by)
         return min(times, default=None)
 
-    def is_frozen(self, end_ms: float) -> bool:
+    def is_still(self, end_ms: float) -> bool:
         return self.queued and end_ms - self.moved_ms >= STILL_MS

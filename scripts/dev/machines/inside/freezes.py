@@ -82,13 +82,18 @@ class Result:
     setting: PairSetting
     hosts: HostsSetting
     directions: tuple[Followed, ...]
-    frozen: bool
+    still: bool
     """Nothing has moved at the end, and both programs have something to send."""
     unproven: tuple[str, ...]
     """Why a writer may go on, of each direction that is called so at the end."""
     seen: tuple[SocketSample, ...]
     sweep_ms: float
     """How long it took to sample and judge all pairs once."""
+
+    @property
+    def frozen(self) -> bool:
+        """Behind an open window TCP goes on by itself, be it seconds later (the persist timer)."""
+        return self.still and not any(each.window_open for each in self.directions)
 
 
 def played(hosts: HostsSetting, pairs: Sequence[PairSetting], rounds: int, rnd: random.Random) -> Iterator[Result]:
@@ -246,9 +251,9 @@ def _watch(
     end_ms = now_ms()
     for pair in pairs:
         _compare_with_true_windows(pair)
-        frozen = all(each.is_frozen(end_ms) for each in pair.followed)
+        still = all(each.is_still(end_ms) for each in pair.followed)
         sweep_ms = (end_ms - began_ms) / sweeps
-        yield Result(pair.setting, hosts, pair.followed, frozen, tuple(_unproven(pair, kernel)), pair.seen, sweep_ms)
+        yield Result(pair.setting, hosts, pair.followed, still, tuple(_unproven(pair, kernel)), pair.seen, sweep_ms)
 
 
 def _unproven(pair: FollowedPair, kernel: KernelTraits) -> Iterator[str]:

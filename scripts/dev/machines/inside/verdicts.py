@@ -44,6 +44,14 @@ def rows(results: Sequence[Result]) -> Iterator[Row]:
     yield _judged("verdicts: closed windows", results, lambda claim: not claim.of_writer and claim.rule not in BLIND)
     yield _judged("verdicts: blocked writers", results, lambda claim: claim.of_writer)
     frozen = [result for result in results if result.frozen]
+    others = sum(result.still for result in results) - len(frozen)
+    yield Row(
+        "verdicts: freezes",
+        "some",
+        f"{len(frozen)} pairs froze",
+        right=bool(frozen),
+        note=f"of {len(results)}; {others} stand still behind an open window",
+    )
     yield _in_time("frozen pairs, both windows closed", frozen, closed_ms)
     yield _in_time("frozen pairs, both writers blocked", frozen, proof_ms)
     yield _blind([each for result in results for each in result.directions])
