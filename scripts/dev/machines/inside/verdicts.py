@@ -15,7 +15,7 @@ from machines.inside.freezes import Result, played
 from machines.inside.settings import draw_hosts, draw_pair
 from machines.row import Row
 
-PAIRS_TOGETHER = 8
+PAIRS_TOGETHER = 16
 BAR_MS, SHARE = 700.0, 0.95
 """Of the true freezes so many are to be proven so soon after the last byte."""
 
