@@ -190,15 +190,17 @@ def _set_options(end: socket.socket, setting: PairSetting, *, server: bool) -> N
 
 
 def _kernel(hosts: HostsSetting, namespaces: Pair[Namespace], pairs: Sequence[FollowedPair]) -> KernelTraits:
-    """What the lab would know of this kernel and these hosts."""
+    """What `lab run` would know of this kernel, these hosts, and its own programs."""
     limits = [sysctl.read(each, ("tcp_wmem",))["tcp_wmem"].split()[2] for each in namespaces]
-    inodes = [os.fstat(end.socket.fileno()).st_ino for pair in pairs for end in pair.ends]
+    ends = [each for pair in pairs for each in zip(pair.ends, pair.setting.sndbuf, strict=True)]
+    inodes = {os.fstat(end.socket.fileno()).st_ino: sndbuf for end, sndbuf in ends}
     scale = int(hosts.sysctls["tcp_adv_win_scale"])
     return KernelTraits(
         wmem_max=max(map(int, limits)),
         max_tcp_headers=headers(max_tcp_header()),
         drops_beyond_window=drops_beyond_window(os.uname().release),
         adv_win_scale_of=dict.fromkeys(inodes, scale) if adv_win_scale_counts() else {},
+        sndbuf_set=frozenset(inode for inode, sndbuf in inodes.items() if sndbuf is not None),
     )
 
 
@@ -272,13 +274,15 @@ def _follow(pair: FollowedPair, kernel: KernelTraits, rnd: random.Random) -> Non
     taken = {number: _sample(pair.ends[number]) for number in rnd.sample((0, 1), 2)}
     pair.seen = taken[0], taken[1]
     at_ms = now_ms()
-    rulings = []
-    for followed, (sender, peer) in zip(pair.followed, permutations(pair.seen), strict=True):
+    directions = list(zip(pair.followed, permutations(pair.seen), strict=True))
+    for followed, (sender, peer) in directions:
         followed.see(at_ms, sender, peer)
         followed.claim(at_ms, _claims(followed, sender, peer, kernel))
-        rulings.append(could_write(sender, peer, kernel))
+    if any(end.woken for end in pair.ends) or all(each.blocked_ms is not None for each in pair.followed):
+        return
     # A writer that goes on may bring its peer data: the claim is that neither does.
-    if not any(end.woken for end in pair.ends) and all(ruling.excluded for ruling in rulings):
+    rulings = [could_write(sender, peer, kernel) for _, (sender, peer) in directions]
+    if all(ruling.excluded for ruling in rulings):
         for followed, ruling in zip(pair.followed, rulings, strict=True):
             followed.claim(at_ms, (Claim(str(ruling.argument), of_writer=True),))
 

@@ -15,17 +15,16 @@ from machines.inside.freezes import Result, played
 from machines.inside.settings import draw_hosts, draw_pair
 from machines.row import Row
 
-PAIRS_TOGETHER = 16
 BAR_MS, SHARE = 700.0, 0.95
 """Of the true freezes so many are to be proven so soon after the last byte."""
 
 
-def play(settings: str = "200", rounds: str = "4", seed: str = "1") -> Iterator[Row]:
+def play(settings: str = "200", rounds: str = "2", seed: str = "1", together: str = "8") -> Iterator[Row]:
     rnd = random.Random(int(seed))  # noqa: S311 - to be repeated, not to be kept secret
     results: list[Result] = []
-    for _ in range(-(-int(settings) // PAIRS_TOGETHER)):
+    for begun in range(0, int(settings), int(together)):
         hosts = draw_hosts(rnd)
-        pairs = [draw_pair(rnd, hosts) for _ in range(PAIRS_TOGETHER)]
+        pairs = [draw_pair(rnd, hosts) for _ in range(min(int(together), int(settings) - begun))]
         for result in played(hosts, pairs, int(rounds), rnd):
             results.append(result)
             _tell_refuted(result)
