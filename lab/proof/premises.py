@@ -495,6 +495,7 @@ STACK = (
         tests=(
             "proof/stack/test_unseen_window.py::test_every_premise_of_an_unseen_window_is_needed",
             "proof/stack/test_unseen_window.py::test_a_receive_buffer_that_may_have_been_lowered_is_named",
+            "proof/test_connection_view.py::test_a_program_of_the_lab_does_not_lower_its_receive_buffer_once_it_is_connected",
         ),
         kernels=Kernels("5.6", "6.2"),
         edge=(

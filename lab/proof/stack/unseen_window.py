@@ -47,10 +47,12 @@ def premises_of(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) 
 def unless_lowered(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[Qualifier, ...]:
     """A program that lowers SO_RCVBUF while a window update is lost leaves a window that its buffer no longer explains.
 
-    That is excluded where SO_RCVBUF was never set, where samples show the buffer unchanged since before the last
-    acknowledgment was sent, or where the largest window is what the kernel makes of the buffer.
+    That is excluded where SO_RCVBUF was never set, or by a program that does it before it connects; where samples
+    show the buffer unchanged since before the last acknowledgment was sent; or where the largest window is what the
+    kernel makes of the buffer.
     """
-    if peer.rcvbuf_locked is False or _is_as_it_was(sender, peer) or _fits_the_clamp(peer, kernel):
+    settled = peer.rcvbuf_locked is False or peer.inode in kernel.rcvbuf_settled
+    if settled or _is_as_it_was(sender, peer) or _fits_the_clamp(peer, kernel):
         return ()
     return (Qualifier(Reason(Why.RCVBUF_MAY_BE_LOWERED, (end_of(peer),)), "unseen-window"),)
 

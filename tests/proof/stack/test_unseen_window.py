@@ -83,6 +83,14 @@ def test_a_receive_buffer_that_may_have_been_lowered_is_named(facts: dict[str, A
     assert ["lowered SO_RCVBUF" in words(each) for each in found.qualifiers] == [True] * named
 
 
+def test_a_receive_buffer_that_its_program_sets_no_more_was_not_lowered() -> None:
+    unknown = replace(PEER, rcvbuf_locked=None)
+    assert could_write(client(), unknown).qualifiers
+    settled = KernelTraits(rcvbuf_settled=frozenset({unknown.inode}))
+    assert could_write(client(), unknown, settled).qualifiers == ()
+    assert could_write(client(), replace(unknown, inode=23), settled).qualifiers
+
+
 def test_a_receive_buffer_that_was_seen_unchanged_was_not_lowered() -> None:
     unknown = replace(PEER, rcvbuf_locked=None)
     assert could_write(client(), replace(unknown, earlier=earlier(unknown, unchanged_ms=300))).qualifiers == ()
