@@ -4,6 +4,7 @@ import re
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,7 +36,8 @@ class Job:
 
 
 def jobs(place: Place, tree: Path, limit_s: float) -> Job:
-    return Job(("-m", "machines.inside", f"speed:{speed.loop_ms():.1f}", *place.jobs), tree, limit_s)
+    outside_ms = speed.loop_ms(time.process_time)
+    return Job(("-m", "machines.inside", f"speed:{outside_ms:.1f}", *place.jobs), tree, limit_s)
 
 
 def file(path: Path, tree: Path, limit_s: float, arguments: Sequence[str] = ()) -> Job:

@@ -4,7 +4,7 @@ speed[:MS]     MS is what the loop takes outside; `scripts/dev/places` adds it
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from machines.row import Row
 
@@ -13,16 +13,16 @@ slower = 1.0
 """Of this place, once it has been measured."""
 
 
-def loop_ms() -> float:
+def loop_ms(clock: Callable[[], float] = time.perf_counter) -> float:
     """The fastest of some."""
-    return min(_once() for _ in range(TIMES))
+    return min(_once(clock) for _ in range(TIMES))
 
 
-def _once() -> float:
-    began, total = time.perf_counter(), 0
+def _once(clock: Callable[[], float]) -> float:
+    began, total = clock(), 0
     for each in range(LOOPS):
         total += each & 7
-    return (time.perf_counter() - began) * 1000
+    return (clock() - began) * 1000
 
 
 def play(outside_ms: str) -> Iterator[Row]:
