@@ -10,7 +10,7 @@ from machines.inside.claims import closed_by, closed_if_blind
 from tests.proof.frozen_pair import client, earlier, server
 
 BY_SCALE = KernelTraits(adv_win_scale_of={22: 1})
-UNSEEN = server(rcv_wnd=None, window_clamp=4096)
+UNSEEN = server(rcv_wnd=None, window_clamp=4096, last_data_sent_ms=900)
 ROOMY = replace(UNSEEN, rmem_alloc=4000)
 """Half of its buffer is free: every rule but that of an answered probe says that it may open."""
 ASKED = client(backoff=1, last_data_sent_ms=900, last_ack_recv_ms=60)
@@ -37,6 +37,7 @@ def test_a_window_that_is_told_is_claimed_by_its_own_rule() -> None:
         ("the window heard of", client(snd_wnd=512), UNSEEN),
         ("the window heard of", client(snd_wnd=512), server(rcv_wnd=512)),
         ("a change of the buffer", ASKED, ROOMY),
+        ("what is sent again", ASKED, replace(ROOMY, earlier=earlier(ROOMY, unchanged_ms=300), last_data_sent_ms=70)),
     ],
 )
 def test_without_one_condition_more_is_claimed(condition: str, sender: SocketSample, peer: SocketSample) -> None:

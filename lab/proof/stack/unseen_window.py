@@ -64,18 +64,28 @@ def rules(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> Ite
     scale = kernel.adv_win_scale_of.get(peer.inode)
     if scale is not None and selects_none(peer, scale):
         yield ("window-selection-by-scale",)
-    if was_answered(sender) and _is_as_it_was(sender, peer):
+    if was_answered(sender) and _by_no_data(sender, peer) and _is_as_it_was(sender, peer):
         yield ("answered-probe",)
 
 
 def _is_as_it_was(sender: SocketSample, peer: SocketSample) -> bool:
-    """Whether samples have seen the peer's buffer unchanged since before it sent what was acknowledged last.
-
-    A window update may be under way for a whole round trip, which the RTO exceeds.
-    """
+    """Whether samples have seen the peer's buffer unchanged since before it sent what was acknowledged last."""
     history = history_of(peer)
-    way_ms = max(RTO_MIN_MS, sender.rto_us // 1000)
-    return history is not None and history.unchanged_ms >= sender.last_ack_recv_ms + way_ms
+    return history is not None and history.unchanged_ms >= sender.last_ack_recv_ms + _way_ms(sender)
+
+
+def _by_no_data(sender: SocketSample, peer: SocketSample) -> bool:
+    """Whether what the sender heard last was a segment without data.
+
+    Data that the peer sends again is an acknowledgment, too, but its window is ignored: its sequence number is older
+    than that of the last window update (tcp_may_update_window(), SND.WL1 of RFC 9293, 3.10.7.4).
+    """
+    return peer.last_data_sent_ms > sender.last_ack_recv_ms + _way_ms(sender)
+
+
+def _way_ms(sender: SocketSample) -> int:
+    """A segment may be under way for a whole round trip, which the RTO exceeds."""
+    return max(RTO_MIN_MS, sender.rto_us // 1000)
 
 
 def share(space: int, scale: int) -> int:

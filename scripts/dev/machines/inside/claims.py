@@ -45,12 +45,17 @@ def _unchanged(sender: SocketSample, peer: SocketSample) -> Ends:
     return sender, replace(peer, earlier=(replace(now, time_ns=now.time_ns - AN_HOUR_NS),))
 
 
+def _sent_again(sender: SocketSample, peer: SocketSample) -> Ends:
+    return sender, replace(peer, last_data_sent_ms=AN_HOUR_NS // 1_000_000)
+
+
 BLIND: dict[str, Callable[[SocketSample, SocketSample], Ends]] = {
     "what is free": _free,
     "what is in flight": _in_flight,
     "what is acknowledged": _acknowledged,
     "the window heard of": _window,
     "a change of the buffer": _unchanged,
+    "what is sent again": _sent_again,
 }
 """By the condition that is dropped. Claims made so must be refuted: else the tool could not refute the true ones."""
 
