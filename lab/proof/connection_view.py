@@ -175,6 +175,7 @@ class ConnectionView:
             drops_beyond_window=drops_beyond_window(evidence.release),
             notsent_lowat_of=self._of_sockets(lambda settings: settings.notsent_lowat),
             sndbuf_set=self._sndbuf_set(),
+            rcvbuf_settled=self._rcvbuf_settled(),
             gives_up=None in every or gives_up(*(each.sysctls for each in every if each)),
         )
 
@@ -188,6 +189,11 @@ class ConnectionView:
         """The lab's own programs set SO_SNDBUF as the spec says, before they connect."""
         own = self.evidence.spec.options if self.evidence.spec else None
         sockets = [self.socket(role) for role in Role if own and own[role].so_sndbuf]
+        return frozenset(socket.inode for socket in sockets if socket)
+
+    def _rcvbuf_settled(self) -> frozenset[int]:
+        """The lab's own programs set SO_RCVBUF before they connect, or never."""
+        sockets = [self.socket(role) for role in Role if self.evidence.spec]
         return frozenset(socket.inode for socket in sockets if socket)
 
     def _knot(self, snapshot: Snapshot, analysis: Analysis) -> Knot | None:

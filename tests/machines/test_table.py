@@ -39,7 +39,7 @@ def test_a_false_proof_cannot_be_overlooked(capsys: pytest.CaptureFixture[str]) 
 def test_the_table_is_written_between_its_marks_and_nothing_else_changes(tmp_path: Path) -> None:
     document = tmp_path / "where.md"
     document.write_text(f"# Title\n\n{table.BEGIN}\nold\n{table.END}\n\nafter\n")
-    table.write_markdown(document, [played(RIGHT, FALSE)])
+    table.write_markdown(document, [played(RIGHT, FALSE)], "abcdef1")
     text = document.read_text()
     assert text.startswith(f"# Title\n\n{table.BEGIN}\n")
     assert text.endswith(f"{table.END}\n\nafter\n")
@@ -47,3 +47,13 @@ def test_the_table_is_written_between_its_marks_and_nothing_else_changes(tmp_pat
     assert "| 5.10 | `run upper` | deadlock | proven | 12 ms | right |" in text
     assert "`watch \\| frozen`" in text
     assert "5.10.0-1, Debian 5.10.1" in text
+    assert "\nCommit abcdef1, played on 20" in text
+
+
+def test_the_time_of_each_step_is_told() -> None:
+    place = played(RIGHT)
+    for line in ("step runs 163", "step commands 20"):
+        place.hear(line)
+    assert list(place.steps) == ["boot", "runs", "commands"]
+    assert place.took.endswith(" s: boot 0, runs 163, commands 20")
+    assert "runs 163" in "\n".join(table.summary([place]))

@@ -195,5 +195,14 @@ def test_a_program_of_the_lab_has_set_its_send_buffer_as_its_spec_says() -> None
     assert grade(replace(set_by_it, spec=None)) is Grade.QUALIFIED, "another program has no spec"
 
 
+def test_a_program_of_the_lab_does_not_lower_its_receive_buffer_once_it_is_connected() -> None:
+    """Below Linux 5.15 the kernel does not tell whether SO_RCVBUF was set, and below 6.2 not the window."""
+    hidden = {"rcv_wnd": None, "rcvbuf_locked": None, "window_clamp": 5000}
+    seen = evidence(snapshot(sockets=Pair(client(**hidden), server(**hidden))), adv_win_scale_counts=True)
+    assert seen.spec
+    assert grade(seen) is Grade.PROVEN
+    assert grade(replace(seen, spec=None)) is Grade.QUALIFIED, "any other program may"
+
+
 def test_an_age_is_counted_in_the_clock_of_the_sockets() -> None:
     assert view(at(2000), at(0)).still_since_ns == NOW - 2 * SECOND

@@ -192,6 +192,8 @@ def test_every_fact_that_it_needs_is_a_field_of_the_evidence(premise: Premise) -
 def test_where_it_is_false_or_its_kernels_end_a_test_shows_what_is_done(premise: Premise) -> None:
     limited = premise.false_where is not None or premise.kernels != Kernels()
     assert bool(premise.edge) is limited
+    ends = (premise.kernels.since != Kernels().since) + (premise.kernels.below is not None)
+    assert len(premise.edge) >= ends, "a test for each end of the range"
 
 
 @EACH

@@ -58,6 +58,7 @@ class Settings:
 
     sndbuf: int
     rcvbuf: int
+    rmem_max: int
     wmem_max: int
     ratio: int
     """Of 256 parts of the receive buffer, how many make a window (scaling_ratio)."""
@@ -166,6 +167,8 @@ class Stack:
         self.rcv_mss = max(self.rcv_mss, min(segment.size, self.set.mss))
         takes = 256 + -(-(segment.size + 320) // self.set.round_to) * self.set.round_to
         if self.rmem + takes > self.rcvbuf:
+            if not self.rcvbuf_locked:  # tcp_clamp_window()
+                self.rcvbuf = max(self.rcvbuf, min(self.rmem, self.set.rmem_max))
             self.collapse()
         if self.rmem > self.rcvbuf:
             self.no_memory = True
@@ -502,6 +505,7 @@ class TwoStacks:
     def kernel(self) -> KernelTraits:
         return KernelTraits(
             wmem_max_of={end.inode: end.set.wmem_max for end in self.ends},
+            rmem_max_of={end.inode: end.set.rmem_max for end in self.ends},
             drops_beyond_window=True,
             max_tcp_headers=(256,),
         )
@@ -525,9 +529,11 @@ def draw(lot: Random) -> TwoStacks:
 
 def _settings(lot: Random, mss: int) -> Settings:
     sndbuf = lot.choice((4608, 8192, 16384, 46080))
+    rcvbuf = lot.choice((2304, 4096, 8192, 16384, 65536))
     return Settings(
         sndbuf=sndbuf,
-        rcvbuf=lot.choice((2304, 4096, 8192, 16384, 65536)),
+        rcvbuf=rcvbuf,
+        rmem_max=lot.choice((rcvbuf, 2 * rcvbuf, 262144)),
         wmem_max=lot.choice((sndbuf, 2 * sndbuf, 262144)),
         ratio=lot.choice((128, 128, 100, 180)),
         wscale=lot.choice((0, 2, 7)),

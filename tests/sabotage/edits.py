@@ -414,8 +414,8 @@ EDITS = (
         "unseen-window",
         "no program lowers SO_RCVBUF",
         _STACK + "unseen_window.py",
-        "    if peer.rcvbuf_locked is False or",
-        "    if peer.rcvbuf_locked is not None or",
+        "    settled = peer.rcvbuf_locked is False or",
+        "    settled = peer.rcvbuf_locked is not None or",
     ),
     Edit(
         "window-selection-by-scale",

@@ -68,13 +68,14 @@ def was_answered(sender: SocketSample) -> bool:
 
 
 def is_as_it_was(sender: SocketSample, peer: SocketSample) -> bool:
-    """Whether samples have seen the peer's buffer unchanged since before it sent what was acknowledged last.
-
-    What the peer sent may have been under way for a whole round trip, which the RTO exceeds.
-    """
+    """Whether samples have seen the peer's buffer unchanged since before it sent what the sender heard last."""
     history = history_of(peer)
-    way_ms = max(RTO_MIN_MS, sender.rto_us // 1000)
-    return history is not None and history.unchanged_ms >= sender.last_ack_recv_ms + way_ms
+    return history is not None and history.unchanged_ms >= sender.last_ack_recv_ms + way_ms(sender)
+
+
+def way_ms(sender: SocketSample) -> int:
+    """What was heard may have been under way for a whole round trip, which the RTO exceeds."""
+    return max(RTO_MIN_MS, sender.rto_us // 1000)
 
 
 def _was_seen_to_close(receiver: SocketSample) -> bool:

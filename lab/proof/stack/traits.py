@@ -37,6 +37,8 @@ class KernelTraits:
     """tcp_notsent_lowat of the socket's own namespace, by inode."""
     sndbuf_set: frozenset[int] = frozenset()
     """Inodes of sockets of which it is known, but for the kernel's word, that SO_SNDBUF was set."""
+    rcvbuf_settled: frozenset[int] = frozenset()
+    """Inodes of sockets of which it is known, but for the kernel's word, that SO_RCVBUF is not set any more."""
     adv_win_scale_of: Mapping[int, int] = field(default_factory=dict)
     """tcp_adv_win_scale, by inode, where this kernel computes windows by it (below 6.6)."""
 

@@ -6,8 +6,10 @@ segment. Since then no data has come to the peer, so less than then is in its bu
 __tcp_select_window() gives 0 with what is free now, it gave 0 for every acknowledgment since.
 """
 
+from collections.abc import Iterator
+
 from lab.evidence import SocketSample
-from lab.proof.stack.closed_window import is_as_it_was, stays_closed, was_answered
+from lab.proof.stack.closed_window import is_as_it_was, stays_closed, was_answered, way_ms
 from lab.proof.stack.in_flight import flight_of, received_unacked
 from lab.proof.stack.ruling import Ruling, end_of, unknown, yes
 from lab.proof.stack.traits import KernelTraits
@@ -26,7 +28,7 @@ def opening(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> R
     received = peer.bytes_received - sender.bytes_acked
     if received not in (0, -1) or received_unacked(sender, peer) != (0, 0):
         return yes(Why.ACKNOWLEDGMENT_UNDER_WAY, end_of(peer), received)
-    if _rule(sender, peer, kernel):
+    if any(rules(sender, peer, kernel)):
         return None
     if peer.inode in kernel.adv_win_scale_of:
         return yes(Why.MAY_REOPEN, end_of(peer), peer.rcvbuf - peer.rmem_alloc)
@@ -38,30 +40,40 @@ def _in_flight(sender: SocketSample) -> Ruling:
 
 
 def premises_of(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[str, ...]:
-    return ("unseen-window", *(_rule(sender, peer, kernel) or ()))
+    return ("unseen-window", *next(rules(sender, peer, kernel), ()))
 
 
 def unless_lowered(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[Qualifier, ...]:
     """A program that lowers SO_RCVBUF while a window update is lost leaves a window that its buffer no longer explains.
 
-    That is excluded where SO_RCVBUF was never set, where samples show the buffer unchanged since before the last
-    acknowledgment was sent, or where the largest window is what the kernel makes of the buffer.
+    That is excluded where SO_RCVBUF was never set, or by a program that does it before it connects; where samples
+    show the buffer unchanged since before the last acknowledgment was sent; or where the largest window is what the
+    kernel makes of the buffer.
     """
-    if peer.rcvbuf_locked is False or is_as_it_was(sender, peer) or _fits_the_clamp(peer, kernel):
+    settled = peer.rcvbuf_locked is False or peer.inode in kernel.rcvbuf_settled
+    if settled or is_as_it_was(sender, peer) or _fits_the_clamp(peer, kernel):
         return ()
     return (Qualifier(Reason(Why.RCVBUF_MAY_BE_LOWERED, (end_of(peer),)), "unseen-window"),)
 
 
-def _rule(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[str, ...] | None:
-    """The premises of the first rule by which the window is 0; None if none holds."""
+def rules(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> Iterator[tuple[str, ...]]:
+    """The premises of each rule by which the window is 0, the most direct first. None, if it may be another."""
     if stays_closed(peer):
-        return ("window-selection", "window-clamp")
+        yield "window-selection", "window-clamp"
     scale = kernel.adv_win_scale_of.get(peer.inode)
     if scale is not None and selects_none(peer, scale):
-        return ("window-selection-by-scale",)
-    if was_answered(sender) and is_as_it_was(sender, peer):
-        return ("answered-probe",)
-    return None
+        yield ("window-selection-by-scale",)
+    if was_answered(sender) and _by_no_data(sender, peer) and is_as_it_was(sender, peer):
+        yield ("answered-probe",)
+
+
+def _by_no_data(sender: SocketSample, peer: SocketSample) -> bool:
+    """Whether what the sender heard last was a segment without data.
+
+    Data that the peer sends again is an acknowledgment, too, but its window is ignored: its sequence number is older
+    than that of the last window update (tcp_may_update_window(), SND.WL1 of RFC 9293, 3.10.7.4).
+    """
+    return peer.last_data_sent_ms > sender.last_ack_recv_ms + way_ms(sender)
 
 
 def share(space: int, scale: int) -> int:

@@ -47,8 +47,19 @@ def main(arguments: Sequence[str], description: str, project: Path) -> int:
         return NOT_HERE
     print("\n".join(table.summary(played)))
     if options.markdown:
-        table.write_markdown(options.markdown, played)
+        table.write_markdown(options.markdown, played, _commit(options.tree))
     return WORKS if all(each.is_right for each in played) else WRONG
+
+
+def _commit(tree: Path) -> str:
+    """Of the clone that was played."""
+    told = subprocess.run(
+        ["git", "-C", tree, "describe", "--always", "--dirty=, changed since"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() or "unknown"
 
 
 def _parser(description: str, project: Path) -> argparse.ArgumentParser:

@@ -1,6 +1,7 @@
 """One line of the table: what was played in a place, what was expected, and what the lab said."""
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -43,6 +44,12 @@ def judged(what: str, expected: Iterable[str], document: dict[str, Any], note: s
         false_proof=outcome == "deadlock" and grade in PROOFS and outcome not in names,
         note=note,
     )
+
+
+def reserves(document: dict[str, Any]) -> str:
+    """What is missing, and what qualifies the proof: each once, not once a socket."""
+    found = [*(f"missing: {each}" for each in document["missing"]), *document["qualifiers"]]
+    return "; ".join(dict.fromkeys(re.sub(r" of \S+ \(\S+\)", "", each) for each in found))
 
 
 def wrong(what: str, expected: str, note: str) -> Row:

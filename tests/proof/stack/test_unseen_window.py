@@ -13,7 +13,7 @@ from lab.report.reasons import words
 from tests.proof.frozen_pair import client, earlier, server
 
 PEER = server(rcv_wnd=None)
-ROOMY = server(rcv_wnd=None, rmem_alloc=6000, window_clamp=4096, rcv_mss=1448)
+ROOMY = server(rcv_wnd=None, rmem_alloc=6000, window_clamp=4096, rcv_mss=1448, last_data_sent_ms=900)
 """2192 bytes are free: half of them make 1096 bytes of window, less than a segment."""
 BY_SCALE = KernelTraits(adv_win_scale_of={22: 1})
 
@@ -45,6 +45,14 @@ def test_an_answered_probe_shows_it_only_if_the_buffer_is_unchanged_since_before
     seen = replace(ROOMY, earlier=earlier(ROOMY, unchanged_ms=264))
     assert could_write(asked, seen).excluded
     assert not could_write(client(), seen).excluded
+
+
+def test_data_that_the_peer_sends_again_is_no_answer_to_a_probe() -> None:
+    """As on 6.1: it had read all, the window update was lost, and only its retransmission came through."""
+    asked = client(backoff=1, last_data_sent_ms=900, last_ack_recv_ms=60)
+    seen = replace(ROOMY, earlier=earlier(ROOMY, unchanged_ms=264))
+    assert could_write(asked, replace(seen, last_data_sent_ms=265)).excluded
+    assert could_write(asked, replace(seen, last_data_sent_ms=264)).possible is Possible.UNKNOWN
 
 
 @pytest.mark.parametrize(
@@ -81,6 +89,14 @@ def test_a_receive_buffer_that_may_have_been_lowered_is_named(facts: dict[str, A
     found = could_write(client(), replace(PEER, **facts), BY_SCALE)
     assert found.excluded
     assert ["lowered SO_RCVBUF" in words(each) for each in found.qualifiers] == [True] * named
+
+
+def test_a_receive_buffer_that_its_program_sets_no_more_was_not_lowered() -> None:
+    unknown = replace(PEER, rcvbuf_locked=None)
+    assert could_write(client(), unknown).qualifiers
+    settled = KernelTraits(rcvbuf_settled=frozenset({unknown.inode}))
+    assert could_write(client(), unknown, settled).qualifiers == ()
+    assert could_write(client(), replace(unknown, inode=23), settled).qualifiers
 
 
 def test_a_receive_buffer_that_was_seen_unchanged_was_not_lowered() -> None:

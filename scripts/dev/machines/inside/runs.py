@@ -1,52 +1,47 @@
-"""`lab run`: every scenario of `lab list` on namespaces and on loopback, and the frozen pairs with other buffers."""
+"""`lab run`: every scenario of `lab list` on namespaces and on loopback, and the frozen pairs with other buffers.
 
-import re
+On loopback it is the command, as a person calls it; on namespaces one process plays them all.
+"""
+
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
+from machines.inside import warm
 from machines.inside.command import CommandError, by_two, lab
-from machines.row import Row, judged, wrong
+from machines.inside.warm import BUFFERS, words
+from machines.row import Row, judged, reserves, wrong
 
-Options = dict[str, tuple[str, ...]]
-BUFFERS: Options = {
-    "squeezed": ("--tcp-rmem", "4096 8192 8192", "--tcp-wmem", "4096 8192 8192"),
-    "SO_RCVBUF, SO_SNDBUF": ("--so-rcvbuf", "64KiB", "--so-sndbuf", "64KiB"),
-    "IPv6": ("--ip", "6"),
-}
-SHORT: Options = {
-    "upper": ("upper",),
-    "echo, squeezed": ("echo", *BUFFERS["squeezed"]),
-    "healthy, 8 MiB": ("healthy", "--payload", "8MiB"),
+SHORT: dict[str, warm.Options] = {
+    "upper": {"scenario": "upper"},
+    "echo, squeezed": {"scenario": "echo", **BUFFERS["squeezed"]},
+    "healthy, 8 MiB": {"scenario": "healthy", "payload": "8MiB"},
 }
 
 
 def play(which: str = "all") -> Iterator[Row]:
-    chosen = SHORT if which == "short" else _all([each["name"] for each in lab("list")["scenarios"]])
-    yield from by_two(lambda name: run(name, chosen[name]), chosen)
+    if which == "short":
+        yield from by_two(lambda name: run(name, words(SHORT[name])), SHORT)
+        return
+    scenarios = [each["name"] for each in lab("list")["scenarios"]]
+    with warm.player() as player:
+        for name, options in _on_namespaces(scenarios):
+            yield player(f"run {name}", options)
+    yield from by_two(lambda name: run(f"{name}, loopback", (name, "--testbed", "loopback")), scenarios)
 
 
-def _all(scenarios: list[str]) -> Options:
-    plain = {
-        f"{name}, {testbed}": (name, "--testbed", testbed) for testbed in ("netns", "loopback") for name in scenarios
-    }
-    frozen = {
-        f"{name}, {buffers}": (name, *options) for name in ("upper", "echo") for buffers, options in BUFFERS.items()
-    }
-    return plain | frozen
+def _on_namespaces(scenarios: list[str]) -> Iterator[tuple[str, warm.Options]]:
+    for name in scenarios:
+        yield f"{name}, netns", {"scenario": name}
+    for name in ("upper", "echo"):
+        for buffers, options in BUFFERS.items():
+            yield f"{name}, {buffers}", {"scenario": name, **options}
 
 
-def run(name: str, words: tuple[str, ...], user: int | None = None) -> Row:
-    """What `lab run WORDS...` came to, beside what the scenario is expected to."""
+def run(name: str, arguments: tuple[str, ...], user: int | None = None) -> Row:
+    """What `lab run ARGUMENTS...` came to, beside what the scenario is expected to."""
     what = f"run {name}"
     try:
-        document = lab("run", *words, user=user)
+        document = lab("run", *arguments, user=user)
     except (CommandError, subprocess.TimeoutExpired) as error:
         return wrong(what, "a verdict", str(error))
-    return judged(what, document["expected"], document, _reserves(document))
-
-
-def _reserves(document: dict[str, Any]) -> str:
-    """What is missing, and what qualifies the proof: each once, not once a socket."""
-    reserves = [*(f"missing: {each}" for each in document["missing"]), *document["qualifiers"]]
-    return "; ".join(dict.fromkeys(re.sub(r" of \S+ \(\S+\)", "", each) for each in reserves))
+    return judged(what, document["expected"], document, reserves(document))

@@ -8,7 +8,8 @@ from pathlib import Path
 from machines.inside import commands
 from machines.inside.command import by_two, lab
 from machines.inside.pair import SENDS_ONCE, frozen_pair
-from machines.inside.runs import BUFFERS, run
+from machines.inside.runs import run
+from machines.inside.warm import BUFFERS, words
 from machines.row import Row, judged
 
 MS_REMOUNT = 32
@@ -20,7 +21,7 @@ HOME = Path("/tmp/person")
 def play() -> Iterator[Row]:
     yield _settings()
     yield commands.doctor()  # as root; it also compiles what the user may not write
-    yield run("upper, squeezed, as root", ("upper", *BUFFERS["squeezed"]))
+    yield run("upper, squeezed, as root", words({"scenario": "upper", **BUFFERS["squeezed"]}))
     HOME.mkdir()
     os.chown(HOME, PERSON, PERSON)
     os.environ |= {"HOME": str(HOME), "LAB_RUNS": str(HOME / "runs")}
