@@ -29,7 +29,10 @@ def upgraded(record: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def _samples(record: dict[str, Any], looks: dict[str, Any]) -> list[dict[str, Any]]:
-    """Samples that show what format 1 had concluded, and no more."""
+    """Samples that show what format 1 had concluded, and no more.
+
+    For how long the receive buffer had been as full they do not show: what was in it, format 1 does not say.
+    """
     begun = record["bytes_acked"] + record["wqueue"] - looks["written"]
     other = {"rmem_alloc": record["rmem_alloc"] + 1}
     first = {"bytes_acked": begun, "wqueue": 0, "snd_wnd": looks["window"], "snd_mss": looks["mss"]}
@@ -39,8 +42,6 @@ def _samples(record: dict[str, Any], looks: dict[str, Any]) -> list[dict[str, An
         found += [_ago(record, LONG_MS - nth, first | one) for nth in (1, 2)]
         found.append(_ago(record, LONG_MS - 3, first))
     found.append(_ago(record, LONG_MS - 4, first | other if looks["may_retry"] else other))
-    if unchanged_ms := looks.get("unchanged_ms", 0):
-        found.append(_ago(record, unchanged_ms, {}))
     return sorted(found, key=lambda each: int(each["time_ns"]))
 
 

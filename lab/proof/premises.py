@@ -690,6 +690,7 @@ STACK = (
             "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
             "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
             "proof/stack/test_unseen_window.py::test_data_that_the_peer_sends_again_is_no_answer_to_a_probe",
+            "proof/stack/test_history.py::test_a_buffer_that_was_filled_and_read_between_two_samples_has_changed",
         ),
         cases=("rcvbuf-raised", "rcvbuf-raised-a-little", "read-after-shutdown"),
     ),

@@ -26,10 +26,19 @@
 #define NEVER_RETREATS                 /* Linux below 6.2 */
 #define NO_RCV_WND
 #endif
+#ifndef PEER_WRITES
+#define PEER_WRITES 0                  /* units of data that P's program has written */
+#endif
+#if PEER_WRITES
+#define JUDGED(sender) (sender == 0)
+#define sends_data(me) no_answer(me)
+#define PLAIN (count == 0 || of_p)     /* of what P sends after it was read, the judge does not learn */
+#endif
 #if defined(ANSWERED_PROBE) || defined(UNSEEN)
 #define WAITED 1
 #define answered_by(me) \
-  tcp[me].answered = ANY_ANSWER | tcp[me].answered | tcp[me].waited; tcp[me].heard = HEARD
+  tcp[me].answered = ANY_ANSWER | tcp[me].answered | tcp[me].waited; tcp[me].heard = HEARD; \
+  tcp[me].plain = got.plain && PEER_WRITES && me == 0
 #ifdef HEARD_ON_ARRIVAL
 #define HEARD sampled
 #else
@@ -41,6 +50,9 @@
 #endif
 #if defined(SEEN_TO_CLOSE) && !defined(NO_DROPS)
 #define refused(me) opened_copied = 0; opened_rcvbuf = 0      /* `drops` is another than it was */
+#endif
+#ifdef NARROW
+#define WIDE(me) 0                     /* nothing overtakes anything */
 #endif
 #ifndef WIDE
 #define WIDE(me) (me == 1)             /* data and probes do not overtake each other here, acknowledgments do */
@@ -86,8 +98,20 @@ inline sample() {
      was_rnxt = tcp[P].rnxt; was_copied = tcp[P].copied; was_rcvbuf = tcp[P].rcvbuf; was_rmem = tcp[P].rmem
   fi
 #else
-  sampled = 1; was_rcvbuf = tcp[P].rcvbuf; was_rmem = tcp[P].rmem
+  sampled = 1; was_rnxt = tcp[P].rnxt; was_copied = tcp[P].copied; was_rcvbuf = tcp[P].rcvbuf; was_rmem = tcp[P].rmem
 #endif
+}
+
+/* P sends data: nothing that it has sent before was sent after its last data. */
+inline no_answer(me) {
+  if
+  :: me == P && !of_p ->
+     tcp[S].plain = 0;
+     link[S].slot[0].plain = 0; link[S].slot[1].plain = 0;
+     SORT(link[S]);
+     if :: of_s -> of_s = 0; s_una = 0; s_nxt = 0; s_backoff = 0 :: else fi
+  :: else
+  fi
 }
 
 /* Each condition may be left out by a definition: then the rule is unsound, and a run must show it. */
@@ -138,7 +162,12 @@ inline sample() {
 #else
 #define TOO_LITTLE (FREE(P) < (raised -> 4 : 3))          /* closed_window._is_too_little(): less strict once raised */
 #endif
-#define SAME (sampled && was_rcvbuf == tcp[P].rcvbuf && was_rmem == tcp[P].rmem)
+#ifdef NO_CONTENT
+#define SAME_CONTENT 1
+#else
+#define SAME_CONTENT (was_rnxt == tcp[P].rnxt && was_copied == tcp[P].copied)
+#endif
+#define SAME (sampled && was_rcvbuf == tcp[P].rcvbuf && was_rmem == tcp[P].rmem && SAME_CONTENT)
 #ifdef NO_AS_IT_WAS
 #define AS_IT_WAS_OF_S 1
 #define AS_IT_WAS_OF_P 1
@@ -159,10 +188,24 @@ inline sample() {
 #define ANSWERED tcp[S].answered                          /* closed_window.was_answered() */
 #endif
 
+#ifdef ANY_SEGMENT
+#define BY_NO_DATA 1
+#elif PEER_WRITES
+#define BY_NO_DATA tcp[S].plain                           /* unseen_window._by_no_data() */
+#else
+#define BY_NO_DATA 1
+#endif
+
+#if defined(ANY_SEGMENT) || defined(ANY_FLIGHT)
+#define NOTHING_TO_SEND_AGAIN 1
+#else
+#define NOTHING_TO_SEND_AGAIN (FLIGHT_OF(P) == 0)         /* the same */
+#endif
+
 /* Each way to know that the window stays closed is a run of its own. */
 #if defined(UNSEEN) && defined(ANSWERED_PROBE)                  /* R3: the buffer as it was since before the answer */
-#define S_SAYS (ANSWERED && HEARD_SAME_OF_S)
-#define P_SAYS HEARD_SAME_OF_P
+#define S_SAYS (ANSWERED && BY_NO_DATA && HEARD_SAME_OF_S)
+#define P_SAYS (HEARD_SAME_OF_P && NOTHING_TO_SEND_AGAIN)
 #elif defined(UNSEEN) && defined(BY_SCALE)                        /* R2: the kernel's own choice, made again */
 #define S_SAYS AS_IT_WAS_OF_S
 #define P_SAYS (AS_IT_WAS_OF_P && FREE(P) < (tcp[P].capped -> 1 : least))
@@ -174,7 +217,7 @@ inline sample() {
 #define P_SAYS (AS_IT_WAS_OF_P && BELOW_CLAMP && TOO_LITTLE)
 #elif defined(SEEN_TO_CLOSE)
 #define S_SAYS 1
-#define P_SAYS (SAME && was_rnxt == tcp[P].rnxt && was_copied == tcp[P].copied && BELOW_CLAMP && TOO_LITTLE)
+#define P_SAYS (SAME && BELOW_CLAMP && TOO_LITTLE)
 #elif defined(BOTH_WINDOWS_0)
 #define S_SAYS 1
 #define P_SAYS 1
@@ -201,7 +244,7 @@ inline read_p() {
 inline forget() {
   of_s = 0; s_una = 0; s_nxt = 0; s_backoff = 0; of_p = 0; p_rnxt = 0;
   sampled = 0; was_rcvbuf = 0; was_rmem = 0; was_rnxt = 0; was_copied = 0; raised = 0; locked = 0;
-  tcp[S].heard = 0; tcp[S].answered = 0
+  tcp[S].heard = 0; tcp[S].answered = 0; tcp[S].plain = 0
 }
 
 inline judge() {
@@ -223,7 +266,7 @@ inline judge() {
 #define MAY_JUDGE (frozen && !proven)
 #endif
 init {
-  begin(S, DATA, BUFFER); begin(P, 0, BUFFER);
+  begin(S, DATA, BUFFER); begin(P, PEER_WRITES, BUFFER);
   reads = READS; sizes = SIZES;
   if :: least = 2 :: least = 3 fi;
 #ifdef CLAMPED
@@ -231,6 +274,10 @@ init {
 #endif
   do
   SENDS(S)
+#if PEER_WRITES
+  SENDS(P)
+  ANSWERS(S)
+#endif
   DELIVER(S)
   DELIVER(P)
   ANSWERS(P)

@@ -24,7 +24,8 @@
 
 typedef Segment {
   bit there; unsigned seq : NUMBERS; unsigned size : 2; unsigned ack : NUMBERS; unsigned wnd : NUMBERS;
-  bit fresh                     /* the judge had an earlier sample of the receiver when it was sent */
+  bit fresh;                    /* the judge had an earlier sample of the receiver when it was sent */
+  bit plain                     /* it carries no data, and none was sent after it */
 }
 typedef Link { Segment slot[SLOTS] }
 typedef End {
@@ -37,6 +38,7 @@ typedef End {
   bit waited;                   /* its timer has sent a probe since it sent data */
   bit answered;                 /* an acknowledgment came after that */
   bit heard;                    /* `fresh` of the last acknowledgment */
+  bit plain;                    /* `plain` of it */
   unsigned rnxt : NUMBERS;      /* RCV.NXT */
   unsigned copied : NUMBERS;    /* one more than the last unit that the program has read */
   unsigned wup : NUMBERS;       /* RCV.WUP */
@@ -65,14 +67,18 @@ byte space;
 #define MIN(a, b) ((a) < (b) -> (a) : (b))
 
 /* What the model is about: after the verdict nothing moves. */
+#ifndef JUDGED
+#define JUDGED(sender) 1             /* whether the verdict is about what it sends */
+#endif
 #ifdef MOVES_BEFORE
-#define MOVES assert(proven)         /* bytes do move before there is a verdict */
+#define MOVES(sender) assert(proven || !JUDGED(sender))   /* bytes do move before there is a verdict */
 #else
-#define MOVES assert(!proven)
+#define MOVES(sender) assert(!proven || !JUDGED(sender))
 #endif
 
-#define FORGET(s)  s.there = 0; s.seq = 0; s.size = 0; s.ack = 0; s.wnd = 0; s.fresh = 0
-#define COPY(to, s)  to.there = 1; to.seq = s.seq; to.size = s.size; to.ack = s.ack; to.wnd = s.wnd; to.fresh = s.fresh
+#define FORGET(s)  s.there = 0; s.seq = 0; s.size = 0; s.ack = 0; s.wnd = 0; s.fresh = 0; s.plain = 0
+#define COPY(to, s)  to.there = 1; to.seq = s.seq; to.size = s.size; to.ack = s.ack; to.wnd = s.wnd; to.fresh = s.fresh; \
+  to.plain = s.plain
 
 /* __tcp_select_window(): silly windows are avoided below half of the clamp only. */
 inline select_window(me) {
@@ -96,7 +102,7 @@ inline offer(me) {
 }
 
 /* Any segment may overtake any other, so their order is no state; and a doubled one need not be there twice. */
-#define NUMBER(s)  ((((s.seq * 8 + s.size) * 8 + s.ack) * 8 + s.wnd) * 2 + s.fresh)
+#define NUMBER(s)  (((((s.seq * 8 + s.size) * 8 + s.ack) * 8 + s.wnd) * 2 + s.fresh) * 2 + s.plain)
 #define SORT(l) \
   if \
   :: !l.slot[1].there -> skip \
@@ -108,8 +114,12 @@ inline offer(me) {
      :: else fi \
   fi
 
+#ifndef PLAIN
+#define PLAIN (count == 0)
+#endif
 #define PUT(s, me) \
-  s.there = 1; s.seq = first; s.size = count; s.ack = tcp[me].rnxt; s.wnd = RWND(me); s.fresh = sampled
+  s.there = 1; s.seq = first; s.size = count; s.ack = tcp[me].rnxt; s.wnd = RWND(me); s.fresh = sampled; \
+  s.plain = PLAIN
 
 /* tcp_transmit_skb() of `count` units from `first` on: every segment acknowledges and offers. One for which there is no
    place on the way is lost. */
@@ -132,6 +142,9 @@ inline transmit_as_it_is(me) {
 #endif
 #ifndef WAITED
 #define WAITED 0             /* whether it asks for answered probes */
+#endif
+#ifndef sends_data
+#define sends_data(me) skip  /* what the model makes of data that an end sends, for the first time or again */
 #endif
 #ifndef refused
 #define refused(me) skip     /* what the model makes of a rise of `drops` */
@@ -178,7 +191,7 @@ inline acknowledged(me) {
      fi;
      if
      :: got.ack > tcp[me].una ->
-        MOVES;
+        MOVES(me);
         tcp[me].una = got.ack;
         if :: tcp[me].backoff = 0 :: skip fi                               /* Karn: no sample, no reset */
      :: else
@@ -205,7 +218,7 @@ inline take(me) {
 #endif
      refused(me)
   :: else ->
-     MOVES;
+     MOVES(1 - me);
      tcp[me].rmem = tcp[me].rmem + space; tcp[me].rnxt = got.seq + got.size;
      if
      :: tcp[me].edge < tcp[me].rnxt || tcp[me].rmem > tcp[me].rcvbuf -> tcp[me].edge = tcp[me].rnxt
@@ -244,6 +257,7 @@ inline read(me, units, telling) {
 #define CAN_SEND(me) (tcp[me].nxt < tcp[me].wseq && FLIGHT_OF(me) < FLIGHT && FITS(me))
 inline send_head(me) {
   first = tcp[me].nxt; tcp[me].nxt = tcp[me].nxt + count; tcp[me].waited = 0; tcp[me].answered = 0;
+  sends_data(me);
   transmit(me)
 }
 
@@ -261,6 +275,7 @@ inline probe(me) {
 inline retransmit(me) {
   first = tcp[me].una; count = MIN(MSS, FLIGHT_OF(me));
   tcp[me].backoff = 1; tcp[me].waited = 0; tcp[me].answered = 0;
+  sends_data(me);
   transmit(me)
 }
 

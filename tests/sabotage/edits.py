@@ -440,6 +440,20 @@ EDITS = (
     ),
     Edit(
         "answered-probe",
+        "a buffer that is as full as it was holds what it held",
+        _STACK + "history.py",
+        "    return received_and_read(sample), sample.rmem_alloc\n",
+        "    return (0, 0, sample.rcvbuf), sample.rmem_alloc\n",
+    ),
+    Edit(
+        "answered-probe",
+        "the peer sends nothing again once it was read",
+        _STACK + "unseen_window.py",
+        "    return peer.unacked == 0 and peer.last",
+        "    return peer.last",
+    ),
+    Edit(
+        "answered-probe",
         "an answer holds, however much is free now",
         _STACK + "closed_window.py",
         "    return window < max(clamp // 16, receiver.rcv_mss)\n",

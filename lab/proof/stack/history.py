@@ -29,7 +29,7 @@ class History:
     least_mss: int
     """The smallest `snd_mss` of all samples."""
     unchanged_ms: int
-    """For how long every sample has shown the receive buffer as large and as full as it is."""
+    """For how long every sample has shown the receive buffer as large and as full as it is, and with the same in it."""
     seen_to_close: bool
     """Its window was seen open, and then closed with all in the buffer that is there now (premise seen-to-close)."""
 
@@ -64,14 +64,17 @@ def is_full(sample: Sample) -> bool:
     return sample.wmem_queued - PACKET_BYTES * sample.unacked >= sample.sndbuf
 
 
-def buffer_of(sample: Sample) -> tuple[int, int]:
-    """The receive buffer: its size, and what is in it."""
-    return sample.rcvbuf, sample.rmem_alloc
-
-
 def received_and_read(sample: Sample) -> tuple[int, int, int]:
     """Bytes received, of these read, and the size of the buffer."""
     return sample.bytes_received, sample.bytes_received - sample.rqueue, sample.rcvbuf
+
+
+def buffer_of(sample: Sample) -> tuple[tuple[int, int, int], int]:
+    """The receive buffer and what is in it.
+
+    How full it is alone would not do: between two samples it may have been filled, and read.
+    """
+    return received_and_read(sample), sample.rmem_alloc
 
 
 def saw_open(before: Sample, sample: Sample) -> bool:
@@ -129,4 +132,4 @@ def _seen_to_close(samples: Samples) -> bool:
     now = samples[-1]
     if closed is None or now.rcv_wnd != 0:
         return False
-    return (received_and_read(closed), closed.rmem_alloc) == (received_and_read(now), now.rmem_alloc)
+    return buffer_of(closed) == buffer_of(now)

@@ -71,9 +71,10 @@ def _by_no_data(sender: SocketSample, peer: SocketSample) -> bool:
     """Whether what the sender heard last was a segment without data.
 
     Data that the peer sends again is an acknowledgment, too, but its window is ignored: its sequence number is older
-    than that of the last window update (tcp_may_update_window(), SND.WL1 of RFC 9293, 3.10.7.4).
+    than that of the last window update (tcp_may_update_window(), SND.WL1 of RFC 9293, 3.10.7.4). Nor may the peer have
+    anything in flight: it could send that again after it was read, and before the sender is.
     """
-    return peer.last_data_sent_ms > sender.last_ack_recv_ms + way_ms(sender)
+    return peer.unacked == 0 and peer.last_data_sent_ms > sender.last_ack_recv_ms + way_ms(sender)
 
 
 def share(space: int, scale: int) -> int:

@@ -92,6 +92,13 @@ def test_any_other_way_to_a_closed_window_shows_nothing(seen: tuple[SocketSample
     assert not closes(*seen)
 
 
+def test_a_buffer_that_was_filled_and_read_between_two_samples_has_changed() -> None:
+    empty = replace(FILLED, rqueue=0, rmem_alloc=0)
+    assert after(empty, as_earlier(empty, 500)).unchanged_ms == 500
+    assert after(empty, as_earlier(empty, 500, bytes_received=empty.bytes_received - 384)).unchanged_ms == 0
+    assert after(FILLED, as_earlier(FILLED, 500, rqueue=FILLED.rqueue - 1)).unchanged_ms == 0
+
+
 def test_for_how_long_a_receive_buffer_has_been_as_large_and_as_full_as_it_is() -> None:
     other = as_earlier(FILLED, 300, rcvbuf=8502)
     assert after(FILLED).unchanged_ms == 0

@@ -53,6 +53,9 @@ def test_data_that_the_peer_sends_again_is_no_answer_to_a_probe() -> None:
     seen = replace(ROOMY, earlier=earlier(ROOMY, unchanged_ms=264))
     assert could_write(asked, replace(seen, last_data_sent_ms=265)).excluded
     assert could_write(asked, replace(seen, last_data_sent_ms=264)).possible is Possible.UNKNOWN
+    assert could_write(asked, replace(seen, unacked=1)).possible is Possible.UNKNOWN, (
+        "it may do so between two readings"
+    )
 
 
 @pytest.mark.parametrize(
