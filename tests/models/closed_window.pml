@@ -1,7 +1,7 @@
 /* One direction: S has sent all that it may, P's program has read and sized its buffer as it liked, and then stopped.
    Is P's window closed for good? The rules are lab/proof/stack/closed_window.py, history.py and in_flight.py.
 
-   Below Linux 6.2 (UNSEEN) the judge does not see P's window. Of unseen_window.py no rule has been searched whole yet.
+   Below Linux 6.2 (UNSEEN) the judge does not see P's window: unseen_window.py.
 
    A unit of the judge's doubt stands for what it cannot know: the share of the buffer that makes a window. It is sure
    that less than 2 units make none; the kernel's true limit is 2 or 3. */

@@ -51,6 +51,8 @@ def play(folder: Path, *words: str) -> str:
     return done.stdout
 
 
+PEER_WRITES = ("UNSEEN", "ANSWERED_PROBE", "SIZES=0", "PEER_WRITES=1", "DATA=3", "BUFFER=2", "NARROW")
+
 SOUND = {
     "too little is free": [],
     "too little is free, whatever the clamp": ["CLAMPED"],
@@ -58,6 +60,10 @@ SOUND = {
     "a probe was answered, and the program reads": ["ANSWERED_PROBE", "SIZES=0"],
     "a probe was answered, and the program sets its buffer": ["ANSWERED_PROBE", "READS=0"],
     "the window was seen to close": ["SEEN_TO_CLOSE"],
+    "too little is free, of a window that is not told": ["UNSEEN"],
+    "the kernel's own choice, of a window that is not told": ["UNSEEN", "BY_SCALE"],
+    "an answered probe, of a window that is not told": ["UNSEEN", "ANSWERED_PROBE"],
+    "the same, of a peer that sends data": [*PEER_WRITES],
 }
 
 UNSOUND = {
@@ -73,6 +79,9 @@ UNSOUND = {
     "an answered probe, of any buffer": ["ANSWERED_PROBE", "NO_AS_IT_WAS"],
     "an answered probe, of a window that is not told": ["UNSEEN", "ANSWERED_PROBE", "BARE"],
     "the buffer as it was since the answer came, not since it was sent": ["ANSWERED_PROBE", "HEARD_ON_ARRIVAL"],
+    "a buffer that is only as full as it was": ["UNSEEN", "ANSWERED_PROBE", "SIZES=0", "NO_CONTENT"],
+    "data that is sent again answers a probe": [*PEER_WRITES, "ANY_SEGMENT"],
+    "the peer sends nothing again once it was read": [*PEER_WRITES, "ANY_FLIGHT"],
 }
 
 REACHED = {
@@ -94,11 +103,12 @@ def test_no_byte_moves_after_a_rule_has_called_a_window_closed(rule: str, tmp_pa
 @pytest.mark.parametrize("rule", UNSOUND)
 def test_a_rule_without_one_of_its_conditions_is_refuted(rule: str, tmp_path: Path) -> None:
     failed, _ = search(tmp_path, "closed_window", *UNSOUND[rule])
-    assert failed == "!(proven)"
+    assert failed is not None
+    assert "!(proven)" in failed
 
 
 @pytest.mark.parametrize("what", REACHED)
 def test_what_the_models_are_about_does_happen_in_them(what: str, tmp_path: Path) -> None:
     failed, _ = search(tmp_path, "closed_window", *REACHED[what])
     assert failed is not None
-    assert failed != "!(proven)"
+    assert "!(proven)" not in failed
