@@ -99,7 +99,7 @@ time.sleep(60)
 def test_a_pending_alarm_ends_a_process_that_does_not_catch_it() -> None:
     with sleeper("say('x'); signal.alarm(60); time.sleep(60)") as program:
         program.asleep("clock_nanosleep")
-        for pending in (True, False):
+        for pending in (True, False, None):
             table = program.descriptors.table(program.pid)
             sample = Processes().sample(program.pid, table, calls_readable=True, alarm_pending=pending)
             assert sample.alarm_ends_it is pending
