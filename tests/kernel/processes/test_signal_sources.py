@@ -6,10 +6,8 @@ import signal
 import pytest
 
 from lab.kernel.processes.signal_sources import has_message_queue, raises_signals, signal_owners
-from tests.kernel.sleepers import sleeper
+from tests.kernel.sleepers import ONE_BYTE, sleeper
 
-ONE_BYTE = "struct.pack('8q', 0, 1, 1, *[0] * 5)"
-"""struct mq_attr: RLIMIT_MSGQUEUE has room for it."""
 OWN_MOUNTS = "libc.unshare(0x20000); libc.mount(None, b'/', None, 0x44000, None); d = tempfile.mkdtemp()\n"
 """It lives as long as the program: unshare(2) with CLONE_NEWNS, and nothing of it is seen outside."""
 
