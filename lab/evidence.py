@@ -313,8 +313,9 @@ class ProcessSample:
     """The pipes that it can read from; None: not told."""
     write_ends: frozenset[Resource] | None = None
     """The pipes that it can write to."""
-    alarm_ends_it: bool = False
-    """It neither catches nor ignores SIGALRM, and an alarm of somebody is pending on this machine."""
+    alarm_ends_it: bool | None = False
+    """It neither catches nor ignores SIGALRM, and an alarm of somebody is pending on this machine. None: alarms are
+    hidden."""
 
     @property
     def name(self) -> str:

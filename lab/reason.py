@@ -100,6 +100,7 @@ class Why(StrEnum):
     ALARM_NOT_READ = "alarm-not-read"
     CATCHES_ALARM = "catches-alarm"
     ENDED_BY_ALARM = "ended-by-alarm"
+    ALARMS_HIDDEN = "alarms-hidden"
     TIMERS_NOT_READ = "timers-not-read"
     POSIX_TIMERS = "posix-timers"
     NEW_CONNECTION = "new-connection"

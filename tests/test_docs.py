@@ -31,7 +31,7 @@ SHOWN = re.compile(r"<!-- (?:output|sample|slow): (.+?) -->\n(?:```\w+\n(.*?)```
 NOT_RUN = {
     "scripts/test": "it runs this test",
     "scripts/check": "it comes before the tests, and reads the code only",
-    "scripts/docs --check": "the test below runs it with --samples",
+    "scripts/dev/docs --check": "the test below runs it with --samples",
     "scripts/lab run --hold": "it goes on until Ctrl-C: tests/cli/test_run.py",
     "scripts/lab restore": "it looks for what others have left, such as other tests: tests/cli/test_restore.py",
     "scripts/lab sweep cliff.toml": "720 runs: tests/sweep/test_grid.py reads this grid",
@@ -39,6 +39,7 @@ NOT_RUN = {
     "scripts/setup --venv cluster": "it installs packages from an index",
     ".venv/bin/dask scheduler": "it goes on until Ctrl-C: tests/sweep/test_cluster.py",
     "sudo .venv/bin/dask worker": "it goes on until Ctrl-C: tests/sweep/test_cluster.py",
+    "docker run --rm --read-only": "tests/cli/test_watch_image.py",
     "docker compose -f compose.cluster.yaml": "four workers for many runs: tests/sweep/test_cluster_compose.py",
 }
 """Commands of the pages that these tests do not run, by how they begin, each with the reason."""
@@ -112,7 +113,7 @@ def named(session: tuple[str, tuple[str, ...]]) -> str:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_shows_what_the_lab_prints(page: str) -> None:
-    words = [sys.executable, "scripts/docs", "--check", "--samples", page]
+    words = [sys.executable, "scripts/dev/docs", "--check", "--samples", page]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "up to date\n", "")
 
@@ -129,11 +130,11 @@ STALE = [
 def test_what_is_not_up_to_date_is_found_and_renewed(text: str, words: list[str], tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(text)
-    check = [sys.executable, "scripts/docs", *words, str(page)]
+    check = [sys.executable, "scripts/dev/docs", *words, str(page)]
     before = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (before.returncode, before.stdout.count("page.md renews it\n")) == (1, 1)
     assert page.read_text() == text
-    subprocess.run([sys.executable, "scripts/docs", "--slow", str(page)], cwd=ROOT, timeout=60, check=True)
+    subprocess.run([sys.executable, "scripts/dev/docs", "--slow", str(page)], cwd=ROOT, timeout=60, check=True)
     after = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (after.returncode, after.stdout) == (0, "up to date\n")
 
@@ -149,7 +150,7 @@ def test_every_block_that_shows_an_output_says_of_which_command() -> None:
 
 
 def test_the_slow_tables_have_every_remedy_with_its_class() -> None:
-    """They are renewed by `scripts/docs --slow`; that the classes are true is tested by playing them."""
+    """They are renewed by `scripts/dev/docs --slow`; that the classes are true is tested by playing them."""
     shown = [block for command, block, _ in SHOWN.findall(PAGES["docs/remedies.md"]) if "lab remedies" in command]
     assert len(shown) == 2
     for block in shown:
@@ -250,7 +251,7 @@ def test_every_page_is_in_the_index() -> None:
 
 
 def prose(page: str) -> str:
-    """What a person wrote on it: without blocks, and without what scripts/docs writes."""
+    """What a person wrote on it: without blocks, and without what scripts/dev/docs writes."""
     text = PAGES[page].partition("<!-- Below this line")[0]
     text = re.sub(r"<!-- (?:output|sample|slow|table|places): .*?<!-- (?:places: )?end -->", "", text, flags=re.DOTALL)
     return FENCE.sub("", re.sub(r"<!-- .*? -->", "", text))

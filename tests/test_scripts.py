@@ -16,8 +16,6 @@ SCRIPTS = sorted(
     if path.is_file()
 )
 NEWCOMERS = {"base-image", "bench", "check", "images", "lab", "setup", "test", "up"}
-WRITERS = {"docs", "readme"}
-"""They write pages, and have tests of their own."""
 
 
 def called(script: str, *words: str, where: Path = ROOT) -> "subprocess.CompletedProcess[str]":
@@ -28,15 +26,11 @@ def called(script: str, *words: str, where: Path = ROOT) -> "subprocess.Complete
     )  # fmt: skip
 
 
-def asked() -> list[str]:
-    return [each for each in SCRIPTS if Path(each).name not in WRITERS]
-
-
 def test_a_newcomer_finds_eight_doors_and_the_rest_in_dev() -> None:
-    assert {Path(each).name for each in SCRIPTS if Path(each).parent.name == "scripts"} - WRITERS == NEWCOMERS
+    assert {Path(each).name for each in SCRIPTS if Path(each).parent.name == "scripts"} == NEWCOMERS
 
 
-@pytest.mark.parametrize("script", asked())
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_every_script_answers_help_from_any_folder(script: str, tmp_path: Path) -> None:
     for word in ("--help", "-h"):
         done = called(script, word, where=tmp_path)
@@ -46,7 +40,7 @@ def test_every_script_answers_help_from_any_folder(script: str, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("script", [each for each in asked() if each != "scripts/test"])
+@pytest.mark.parametrize("script", [each for each in SCRIPTS if each != "scripts/test"])
 def test_what_a_script_does_not_understand_is_a_usage_error(script: str) -> None:
     done = called(script, "--frobnicate")
     assert (done.returncode, done.stdout) == (2, "")

@@ -328,7 +328,7 @@ class SnapshotTaker:
     def _describe(self, pid: int) -> ProcessSample:
         if pid not in self._described:
             readable = all(thread.line.syscall is not None for thread in self._all([pid]))
-            alarm = self._roots is None and self._deadlines.alarm_is_pending()
+            alarm = self._deadlines.alarm_is_pending() if self._roots is None else False
             sample = self._processes.sample(
                 pid,
                 self._tables.by_pid.get(pid),

@@ -288,6 +288,8 @@ def _alarms(process: ProcessSample) -> Iterator[Qualifier]:
         yield Qualifier(because(Why.ALARM_NOT_READ, name), "no-alarm")
     elif process.catches_alarm:
         yield Qualifier(because(Why.CATCHES_ALARM, name), "no-alarm")
+    elif process.alarm_ends_it is None:
+        yield Qualifier(because(Why.ALARMS_HIDDEN, name), "no-alarm")
     elif process.alarm_ends_it:
         yield Qualifier(because(Why.ENDED_BY_ALARM, name), "no-alarm")
     if process.posix_timers is None:

@@ -133,6 +133,7 @@ SENTENCES: dict[Why, str] = {
     Why.MAY_BE_A_THRESHOLD: "the kernel may signal {} for a memory threshold (cgroup version 1)",
     Why.ALARM_NOT_READ: "whether {} catches SIGALRM could not be read",
     Why.CATCHES_ALARM: "{} catches SIGALRM: an alarm cannot be seen",
+    Why.ALARMS_HIDDEN: "{} would be ended by SIGALRM, and whether an alarm is pending is hidden (/proc/timer_list)",
     Why.ENDED_BY_ALARM: "{} would be ended by SIGALRM, and an alarm is pending on this machine (timer_list)",
     Why.TIMERS_NOT_READ: "the POSIX timers of {} could not be read",
     Why.POSIX_TIMERS: "{} has {} POSIX timers",

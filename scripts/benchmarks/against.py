@@ -60,7 +60,8 @@ def main(arguments: list[str]) -> int:
 
 def _compared(name: str, other: Path, pairs: int) -> int:
     """Prints a line; 1 if this checkout is dearer."""
-    before, now = [], []
+    before: list[Cost] = []
+    now: list[Cost] = []
     _cost(name, other), _cost(name, ROOT)
     for number in range(pairs):
         turns = [(other, before), (ROOT, now)]

@@ -23,7 +23,7 @@ def main(arguments: list[str]) -> int:
     """`scripts/bench live [LOOKS]`: 200 of one run of a second; 1 if a look costs more than a tenth of the time."""
     looks = int(arguments[0]) if arguments else 200
     seen: list[Evidence] = []
-    play_and_judge(RunOptions(until="1").spec("netns"), on_progress=seen.append)
+    play_and_judge(RunOptions(until=1.0).spec("netns"), on_progress=seen.append)
     os.environ["TERM"] = "xterm"
     with _terminal() as stream:
         anchor_s = _anchor(stream, looks)

@@ -7,14 +7,16 @@ frozen until then, and nothing that he may read tells him of the copy: the proof
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
 from lab.kernel.place import sysctl
 from lab.kernel.place.netns import Namespace
+from lab.kernel.sockets.sock_diag import SocketDiag
 from tests import unprivileged
 from tests.commanded import Said
-from tests.waiting import until
+from tests.waiting import at_rest, until
 from tests.watching.watched import loopback, started
 
 pytestmark = pytest.mark.root
@@ -71,6 +73,11 @@ def namespace() -> Iterator[Namespace]:
         yield found
 
 
+def queues(diag: SocketDiag) -> list[tuple[int, int]]:
+    """Recv-Q and Send-Q of every socket."""
+    return [(sample.rqueue, sample.wqueue) for sample in diag.samples()]
+
+
 def asked(namespace: Namespace, options: str | None, *strangers: str) -> tuple[Said, int]:
     """What the lab says to the user, with /proc mounted so, while the pair is frozen; and what is read afterwards.
 
@@ -82,6 +89,8 @@ def asked(namespace: Namespace, options: str | None, *strangers: str) -> tuple[S
     try:
         children = list(map(int, program.stdout.readline().split()))
         until(lambda: all(os.readlink(f"/proc/{each}/exe").startswith("/usr/bin/python") for each in children))
+        with closing(SocketDiag(namespace)) as diag:
+            at_rest(lambda: queues(diag), 0.5, ready=lambda found: sum(wqueue > 0 for _, wqueue in found) == 2)
         mount = f"mount -t proc -o {options} proc /proc && " if options else ""
         before = ("nsenter", f"--net=/proc/{program.pid}/ns/net", "unshare", "--mount", "sh", "-c")
         with unprivileged.clone() as clone:

@@ -4,10 +4,8 @@ Exit: 0; 1 on a false or a moved proof, a case that is not what it says, or too 
 """
 
 import argparse
-import ctypes
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,9 +18,9 @@ from typing import Literal
 from tests.corpus import matrix
 from tests.corpus.case import SLOWER, Case
 from tests.corpus.catalogue import all_cases
-from tests.corpus.trial import Ask, Trial, play, summary
+from tests.corpus.player import end_with_parent, played
+from tests.corpus.trial import Ask, Trial, summary
 
-PR_SET_PDEATHSIG = 1
 JOBS_AGAIN = 4
 JOBS = 5 * (os.cpu_count() or 1)
 """Cases side by side: a frozen pair costs nothing, and most of a case is waiting."""
@@ -66,9 +64,9 @@ def _parser() -> argparse.ArgumentParser:
 def _play(chosen: Sequence[Case], jobs: int, ask: Ask, start: Literal["fork", "spawn"] = "fork") -> list[Trial]:
     """Side by side, each in a process that plays one case at a time: what it starts is all its own."""
     longest_first = sorted(chosen, key=lambda case: -(case.ask_s + case.watch_s))
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context(start), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context(start), initializer=end_with_parent)
     try:
-        trials = list(pool.map(_played, [case.name for case in longest_first], [ask] * len(chosen)))
+        trials = list(pool.map(played, [case.name for case in longest_first], [ask] * len(chosen)))
     finally:
         pool.shutdown(cancel_futures=True)
     order = {case.name: index for index, case in enumerate(chosen)}
@@ -82,21 +80,6 @@ def _again(trials: Sequence[Trial], ask: Ask) -> list[Trial]:
     again = _play([case for case in all_cases() if case.name in void], JOBS_AGAIN, ask, start="spawn")
     seconds = {trial.case.name: trial for trial in again}
     return [replace(seconds[each.case.name], again=True) if each.came_to_nothing else each for each in trials]
-
-
-def _end_with_parent() -> None:
-    """However the runner ends, a kill -9 included: then each player is told to, and ends what it started."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-
-
-def _played(name: str, ask: Ask) -> Trial:
-    """By its name: the process may have been told that its programs are slower."""
-    (case,) = (case for case in all_cases() if case.name == name)
-    try:
-        return play(case, ask)
-    except (SystemExit, KeyboardInterrupt):
-        os._exit(1)  # the pool would take it for the case's result, and go on
 
 
 def _tell(trials: Sequence[Trial], failures: Sequence[str]) -> None:

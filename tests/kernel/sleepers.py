@@ -17,6 +17,9 @@ from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
 from tests.waiting import seen
 
+ONE_BYTE = "struct.pack('8q', 0, 1, 1, *[0] * 5)"
+"""struct mq_attr, for a program's mq_open(): RLIMIT_MSGQUEUE has room for it."""
+
 PREAMBLE = """
 import asyncio, ctypes, os, select, signal, socket, struct, sys, threading, time
 libc = ctypes.CDLL(None, use_errno=True)

@@ -87,6 +87,7 @@ def with_socket(role: Role, **facts: Any) -> Snapshot:  # noqa: ANN401
         ({"catches_alarm": True}, "catches SIGALRM"), ({"catches_alarm": None}, "catches SIGALRM could not"),
         ({"posix_timers": 2}, "2 POSIX timers"), ({"posix_timers": None}, "POSIX timers"),
         ({"in_flight": 1}, "scm_fds"), ({"alarm_ends_it": True}, "ended by SIGALRM"),
+        ({"alarm_ends_it": None}, "is hidden"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_seen_of_a_process_qualifies(facts: dict[str, Any], word: str) -> None:

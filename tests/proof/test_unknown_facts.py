@@ -340,6 +340,7 @@ FACTS: dict[str, tuple[Fact, ...]] = {
         Fact("ProcessSample.catches_alarm", FROZEN, program(1, catches_alarm=True), "catches SIGALRM"),
         Fact("ProcessSample.posix_timers", FROZEN, program(1, posix_timers=None), "POSIX timers"),
         Fact("ProcessSample.alarm_ends_it", FROZEN, program(1, alarm_ends_it=True), "ended by SIGALRM"),
+        Fact("ProcessSample.alarm_ends_it", FROZEN, program(1, alarm_ends_it=None), "is hidden"),
     ),
     "eventfd-by-holder": (
         Fact("ProcessSample.signals", EVENTFD, program(9, signals=True), "may signal eventfd:7"),

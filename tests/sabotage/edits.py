@@ -349,6 +349,13 @@ EDITS = (
     ),
     Edit(
         "no-alarm",
+        "alarms that are hidden are none",
+        "lab/proof/deadlock.py",
+        "    elif process.alarm_ends_it is None:\n",
+        "    elif False:\n",
+    ),
+    Edit(
+        "no-alarm",
         "POSIX timers that could not be read are none",
         _DEADLOCK,
         "    if process.posix_timers is None:\n",

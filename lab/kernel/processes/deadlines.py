@@ -17,7 +17,6 @@ So an end is never too late, and may be too early; without the list this is not 
 """
 
 import bisect
-import contextlib
 import os
 import re
 import time
@@ -70,11 +69,13 @@ class Deadlines:
         """Whether the armed timers are hidden."""
         return self._armed() is None
 
-    def alarm_is_pending(self) -> bool:
-        """Whether any process of the machine has an alarm pending. False also if the list cannot be read."""
-        with contextlib.suppress(OSError):
-            return any(ALARM in text_of(self._timer_list) for _ in range(READINGS))
-        return False
+    def alarm_is_pending(self) -> bool | None:
+        """Whether any process has an alarm pending. None: the list is hidden (in a container it is empty)."""
+        try:
+            lists = [text_of(self._timer_list) for _ in range(READINGS)]
+        except OSError:
+            return None
+        return any(ALARM in each for each in lists) if all(lists) else None
 
     def after(self, thread: TrackedThread, duration_ns: int, *, polls: bool = False) -> int | None:
         """The end of a wait that lasts so long from the moment at which the thread went to sleep.

@@ -141,10 +141,10 @@ class Processes:
         table: DescriptorTable | None,
         *,
         calls_readable: bool,
-        alarm_pending: bool = False,
+        alarm_pending: bool | None = False,
         tracees: Callable[[int], Iterable[int]] = lambda _: (),
     ) -> ProcessSample:
-        """`table` is None if it could not be read. `alarm_pending`: some process has an alarm pending. About 60 us."""
+        """60 us. `table` is None if it could not be read. `alarm_pending`: whether any process has an alarm pending."""
         try:
             status = text_of(f"/proc/{pid}/status")
             comm = text_of(f"/proc/{pid}/comm").rstrip("\n")
@@ -174,7 +174,7 @@ class Processes:
             signals=(table is not None and (table.io_uring or table.signals))
             or RING in (maps or "")
             or AIO in (maps or ""),
-            alarm_ends_it=alarm_pending and not ((caught or 0) | ignored) & SIGALRM_BIT,
+            alarm_ends_it=False if ((caught or 0) | ignored) & SIGALRM_BIT else alarm_pending,
             reaps=tuple(dict.fromkeys(_that_signal_their_end(pid, caught or 0, ignored, tracees))),
         )
 

@@ -4,6 +4,7 @@ What comes to a descriptor with O_ASYNC, what breaks a lease, and what happens i
 owner of the file: fcntl(2), F_SETOWN. A message signals the process that asked for it: mq_notify(3).
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -53,17 +54,23 @@ def _notifying(pid: int) -> Iterator[TaskDescriptor]:
     """Its files that have an owner: F_NOTIFY of a directory sets it (fcntl_dirnotify()), and no flag shows that."""
     for task in with_tables(pid):
         for fd, link in links_of(task):
-            if link.startswith("/") and _owner(task, fd) not in (0, None):
+            if link.startswith("/") and _owner(task, fd):
                 yield task, fd
 
 
-def _owner(task: int, fd: int) -> int | None:
-    """Who gets the signals of a file; 0: nobody, None: the descriptor is closed, or may not be copied."""
+def _owner(task: int, fd: int) -> int:
+    """Who gets the signals of a file; 0: nobody, or it is closed. Raises PermissionError if it may not be copied."""
     copy = copy_of(task, fd)
     if isinstance(copy, str):
-        return None
+        if os.path.lexists(f"/proc/{task}/fd/{fd}"):
+            raise PermissionError(copy)
+        return 0
     try:
         return fcntl.fcntl(copy, fcntl.F_GETOWN)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        return 0  # of O_PATH, by which nothing can be asked for
     finally:
         os.close(copy)
 

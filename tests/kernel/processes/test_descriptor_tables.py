@@ -19,7 +19,7 @@ from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
 from lab.spec import Pair
 from tests.kernel.nobody import as_nobody
-from tests.kernel.sleepers import Sleeper, sleeper
+from tests.kernel.sleepers import ONE_BYTE, Sleeper, sleeper
 
 
 def described(program: Sleeper) -> ProcessSample:
@@ -99,7 +99,7 @@ time.sleep(60)
 def test_a_pending_alarm_ends_a_process_that_does_not_catch_it() -> None:
     with sleeper("say('x'); signal.alarm(60); time.sleep(60)") as program:
         program.asleep("clock_nanosleep")
-        for pending in (True, False):
+        for pending in (True, False, None):
             table = program.descriptors.table(program.pid)
             sample = Processes().sample(program.pid, table, calls_readable=True, alarm_pending=pending)
             assert sample.alarm_ends_it is pending
@@ -119,7 +119,10 @@ def test_a_pending_alarm_ends_a_process_that_does_not_catch_it() -> None:
             "d = os.open(tempfile.gettempdir(), os.O_RDONLY); fcntl.fcntl(d, fcntl.F_NOTIFY, fcntl.DN_RENAME)",
             "F_NOTIFY",
         ),
-        ("q = libc.mq_open(b'/lab', os.O_RDWR | os.O_CREAT, 0o600, None); libc.mq_unlink(b'/lab')", "message queue"),
+        (
+            f"q = libc.mq_open(b'/lab', os.O_RDWR | os.O_CREAT, 0o600, {ONE_BYTE}); libc.mq_unlink(b'/lab')",
+            "message queue",
+        ),
         (
             "signal.signal(signal.SIGWINCH, print); os.setsid(); t = os.open(os.ttyname(pty.openpty()[1]), 2)",
             "terminal",

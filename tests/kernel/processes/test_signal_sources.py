@@ -6,10 +6,8 @@ import signal
 import pytest
 
 from lab.kernel.processes.signal_sources import has_message_queue, raises_signals, signal_owners
-from tests.kernel.sleepers import sleeper
+from tests.kernel.sleepers import ONE_BYTE, sleeper
 
-ONE_BYTE = "struct.pack('8q', 0, 1, 1, *[0] * 5)"
-"""struct mq_attr: RLIMIT_MSGQUEUE has room for it."""
 OWN_MOUNTS = "libc.unshare(0x20000); libc.mount(None, b'/', None, 0x44000, None); d = tempfile.mkdtemp()\n"
 """It lives as long as the program: unshare(2) with CLONE_NEWNS, and nothing of it is seen outside."""
 
@@ -21,9 +19,10 @@ OWN_MOUNTS = "libc.unshare(0x20000); libc.mount(None, b'/', None, 0x44000, None)
         ("a, b = socket.socketpair(); fcntl.fcntl(a, fcntl.F_SETFL, os.O_ASYNC)", True),
         ("f = tempfile.NamedTemporaryFile(); g = open(f.name); f.close(); fcntl.fcntl(g, 1024, 0)", True),
         ("d = os.open(tempfile.gettempdir(), os.O_RDONLY)", False),
+        ("d = os.open(tempfile.gettempdir(), os.O_PATH)", False),
         ("d = os.open(tempfile.gettempdir(), os.O_RDONLY); fcntl.fcntl(d, fcntl.F_NOTIFY, fcntl.DN_RENAME)", True),
     ],
-    ids=["a socket", "O_ASYNC", "a lease", "a directory", "a directory that is watched"],
+    ids=["a socket", "O_ASYNC", "a lease", "a directory", "a path", "a directory that is watched"],
 )
 def test_a_descriptor_may_raise_signals(code: str, raises: bool) -> None:
     with sleeper(f"import fcntl, tempfile; {code}; say('x'); time.sleep(60)") as program:
