@@ -623,6 +623,7 @@ STACK = (
         ),
         unseen=Unseen.NAMED,
         tests=(
+            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
             "proof/stack/test_unseen_window.py::test_every_premise_of_an_unseen_window_is_needed",
             "proof/stack/test_unseen_window.py::test_a_receive_buffer_that_may_have_been_lowered_is_named",
             "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
@@ -651,6 +652,7 @@ STACK = (
         ),
         unseen=Unseen.NOT_PROVEN,
         tests=(
+            "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
             "proof/stack/test_unseen_window.py::test_the_kernels_own_choice_is_made_again_to_the_bit",
             "proof/stack/test_unseen_window.py::test_the_share_in_effect_shows_that_too_little_is_free",
         ),

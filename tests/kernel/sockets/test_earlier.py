@@ -27,11 +27,15 @@ def as_earlier(sample: SocketSample) -> EarlierSample:
 
 
 def seen(changes: list[dict[str, int]]) -> list[SocketSample]:
-    """Samples 40 ms apart, each with some facts changed."""
+    """Samples 40 ms apart, each with some facts changed. What is received, read and dropped only grows."""
     found, sample = [], client(earlier=None)
     for number, change in zip(count(1), changes, strict=False):
         facts: dict[str, Any] = change | {"time_ns": number * 40 * MS}
-        sample = replace(sample, **facts)
+        changed = replace(sample, **facts)
+        received = max(sample.bytes_received, changed.bytes_received)
+        read = sample.bytes_received - sample.rqueue
+        grown = {"rqueue": min(changed.rqueue, received - read), "drops": max(sample.drops, changed.drops)}
+        sample = replace(changed, bytes_received=received, **grown)
         found.append(sample)
     return found
 
