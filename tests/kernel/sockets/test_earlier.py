@@ -34,7 +34,10 @@ def seen(changes: list[dict[str, int]]) -> list[SocketSample]:
         changed = replace(sample, **facts)
         received = max(sample.bytes_received, changed.bytes_received)
         read = sample.bytes_received - sample.rqueue
-        grown = {"rqueue": min(changed.rqueue, received - read), "drops": max(sample.drops, changed.drops)}
+        grown: dict[str, Any] = {
+            "rqueue": min(changed.rqueue, received - read),
+            "drops": max(sample.drops, changed.drops),
+        }
         sample = replace(changed, bytes_received=received, **grown)
         found.append(sample)
     return found
