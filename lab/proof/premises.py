@@ -353,7 +353,7 @@ WAITS = (
         needs=("SocketSample.error_queue",),
         unseen=Unseen.LIVE,
         tests=("proof/test_enablers.py::test_an_icmp_error_ends_every_call_on_a_socket_that_asks_for_such_errors",),
-        cases=("icmp-ends-a-send", "icmp-wakes-a-poll", "icmp-ends-a-send-ipv6"),
+        cases=("icmp-ends-a-send", "icmp-wakes-a-poll"),
     ),
     Premise(
         id="futex-of-its-memory",

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.corpus.case import ADDRESSES, DEFAULT, LATE_S, LATER_S, Case, Truth, accepting, connecting
+from tests.corpus.case import DEFAULT, LATE_S, LATER_S, Case, Truth, accepting, connecting
 from tests.corpus.cases.begun import polls_beside
 from tests.corpus.programs import echo, fill, read_all, write_only
 
 SO_TIMESTAMPING, TX_SCHED, SOFTWARE, OPT_TSONLY, MSG_ERRQUEUE = 37, 1 << 8, 1 << 4, 1 << 11, 0x2000
-IP_RECVERR, IPV6_RECVERR = 11, 25
+IP_RECVERR = 11
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ, TCP_SEND_QUEUE = 19, 20, 21, 2
 SIOCOUTQ, SIOCGIFFLAGS, SIOCSIFFLAGS = 0x5411, 0x8913, 0x8914
 QUIET_S = 6.0
@@ -71,28 +71,19 @@ def _unreachable(connection: socket.socket, number: int) -> Callable[[], object]
     """What a router sends that does not reach the peer any more: the beginning of the segment, behind eight bytes."""
     (here, port, *_), (there, other, *_) = connection.getsockname(), connection.getpeername()
     segment = struct.pack("!HHI", port, other, number)
-    if connection.family is socket.AF_INET6:
-        packet = struct.pack("!IHBB", 6 << 28, 20, socket.IPPROTO_TCP, 64)
-        packet += socket.inet_pton(socket.AF_INET6, here) + socket.inet_pton(socket.AF_INET6, there)
-        raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-        message = struct.pack("!BBHI", 1, 4, 0, 0) + packet + segment
-    else:
-        packet = struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, socket.IPPROTO_TCP, 0)
-        packet += socket.inet_aton(here) + socket.inet_aton(there)
-        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
-        message = struct.pack("!BBHI", 3, 1, 0, 0) + packet + segment
-        total = sum(struct.unpack(f"!{len(message) // 2}H", message))
-        total = (total >> 16) + (total & 0xFFFF)
-        message = message[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + message[4:]
+    packet = struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, socket.IPPROTO_TCP, 0)
+    packet += socket.inet_aton(here) + socket.inet_aton(there)
+    raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    message = struct.pack("!BBHI", 3, 1, 0, 0) + packet + segment
+    total = sum(struct.unpack(f"!{len(message) // 2}H", message))
+    total = (total >> 16) + (total & 0xFFFF)
+    message = message[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + message[4:]
     return lambda: raw.sendto(message, (here, 0))
 
 
 def hears_of_icmp(connection: socket.socket, polls: bool) -> None:
     """IP_RECVERR makes an error of the socket of what a router says. A full buffer is no hindrance."""
-    if connection.family is socket.AF_INET6:
-        connection.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
-    else:
-        connection.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+    connection.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
     fill(connection)
     tell = _unreachable(connection, _unacknowledged(connection))
     if os.fork() == 0:
@@ -134,16 +125,11 @@ def _stamped(name: str, summary: str, edge: bool) -> Case:
     return replace(case, server=accepting(smallest_buffer), buffers=DEFAULT, ask_s=3.0)
 
 
-SIX = ADDRESSES["server"][1]
-
 CASES = (
     _stamped("time-stamps-wake-a-poll", "Time stamps of its own retransmissions wake it.", edge=False),
     _stamped("time-stamps-wake-an-edge", "Likewise, edge-triggered.", edge=True),
     _case("icmp-ends-a-send", "IP_RECVERR: a router's word ends a blocked send.", hears_of_icmp, polls=False),
     _case("icmp-wakes-a-poll", "IP_RECVERR: a router's word wakes a poll.", hears_of_icmp, polls=True),
-    replace(
-        _case("icmp-ends-a-send-ipv6", "IPV6_RECVERR: likewise.", hears_of_icmp, polls=False), listen=SIX, connect=SIX
-    ),
     replace(
         _case("keep-alive-unanswered", "Keep-alives end a connection that is polled too.", asks_in_vain), ask_s=4.0
     ),
