@@ -277,10 +277,8 @@ class _Player:
         trial.moved_after_s = (first - trial.asked_ns) / 1e9 if first else None
         trial.confirmed = self._is_true(judged, moves)
         by_connection = {track.connection: track for track in self.tracks}
-        # One that has not moved at all is not what its case says: it refutes no proof, and is played again.
-        stood = self.case.truth is Truth.LATER and not any(moves)
         for claim in trial.claims:
-            broken = _broken(claim, by_connection[claim.connection], self.case, None if stood else self.acted_ns)
+            broken = _broken(claim, by_connection[claim.connection], self.case, self.acted_ns)
             if broken:
                 trial.broken_claims.append(broken)
 
@@ -301,11 +299,10 @@ class _Player:
         return bool(client.rqueue and server.rqueue) or self.case.starved
 
 
-def _broken(claim: Claim, track: Track, case: Case, acted_ns: int | None) -> str | None:
+def _broken(claim: Claim, track: Track, case: Case, acted_ns: int) -> str | None:
     """Why a claim of a proof was false; None if it was not, or was no such claim.
 
     What was said before the pair was stopped, or its path broken, was said of another state: it must hold all the same.
-    `acted_ns` None: only what moved refutes a proof.
     """
     if not claim.proves:
         return None
@@ -314,7 +311,7 @@ def _broken(claim: Claim, track: Track, case: Case, acted_ns: int | None) -> str
     kept = claim.until_ns is not None and moved is not None and moved >= claim.until_ns - SLACK_NS
     if moved and not kept and not _is_excused(claim, case):
         return f"{what} moved {(moved - claim.said_ns) / 1e9:.2f} s after it was said"
-    if track.connection.judged and acted_ns is not None and claim.said_ns >= acted_ns and claim.grade not in case.sound:
+    if track.connection.judged and claim.said_ns >= acted_ns and claim.grade not in case.sound:
         return f"{what}, which nobody can know" if case.truth is Truth.DEADLOCK else f"{what}, which is no deadlock"
     return None
 
