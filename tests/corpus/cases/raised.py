@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.corpus.case import LATE_S, LATER_S, Case, Truth, accepting, connecting
-from tests.corpus.cases.begun import CLONE_NEWNS, MS_PRIVATE, MS_REC, reads
+from tests.corpus.cases.begun import CLONE_NEWNS, MS_PRIVATE, MS_REC, ONE_BYTE, reads
 from tests.corpus.cases.hidden import LIBC, PR_SET_CHILD_SUBREAPER, SYS_CLONE
 from tests.corpus.programs import echo, fill, read_all, write_only
 
@@ -77,9 +77,12 @@ def mounted_queue(connection: socket.socket) -> None:
     LIBC.mount(None, b"/", None, MS_PRIVATE | MS_REC, None)
     folder = tempfile.mkdtemp()
     assert LIBC.mount(b"corpus", folder.encode(), b"mqueue", 0, None) == 0, os.strerror(ctypes.get_errno())
-    path = Path(folder, f"corpus-{os.getpid()}")
-    queue = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    path.unlink()
+    name = f"corpus-{os.getpid()}"
+    made = LIBC.mq_open(f"/{name}".encode(), os.O_CREAT | os.O_RDWR, 0o600, ONE_BYTE)  # RLIMIT_MSGQUEUE has room for it
+    assert made >= 0, os.strerror(ctypes.get_errno())
+    queue = os.open(Path(folder, name), os.O_RDWR)
+    os.close(made)
+    LIBC.mq_unlink(f"/{name}".encode())
     _later(connection, lambda: LIBC.mq_send(queue, b"!", 1, 0))
     signal.signal(signal.SIGUSR1, reads(connection))
     assert LIBC.mq_notify(queue, struct.pack("=Qii", 0, signal.SIGUSR1, 0).ljust(64, b"\0")) == 0

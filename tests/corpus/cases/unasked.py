@@ -122,18 +122,24 @@ def raised_a_little(connection: socket.socket) -> None:
     read_all(connection)
 
 
+def _free(connection: socket.socket) -> int:
+    """Of the receive buffer, in bytes."""
+    queued, size, *_ = struct.unpack("=9I", connection.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))
+    return int(size - queued)
+
+
 def window_clamped(connection: socket.socket) -> None:
     """Less than a sixteenth of its buffer is free, which is more than half of the largest window from now on."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
     connection.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 20)
     fill(connection)
-    free = 0
-    while not 60_000 < free < 120_000:
-        connection.recv(1024)
-        time.sleep(0.02)
-        queued, size, *_ = struct.unpack("=9I", connection.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))
-        free = size - queued
-    time.sleep(LATE_S)
+    left = 0
+    while _free(connection) != left:  # What the server still sends would take the room, and a deadlock be left.
+        while not 90_000 < _free(connection) < 125_000:  # More than the other has queued, so that its write ends.
+            connection.recv(1024)
+            time.sleep(0.02)
+        left = _free(connection)
+        time.sleep(LATE_S)
     connection.setsockopt(socket.IPPROTO_TCP, TCP_WINDOW_CLAMP, 3000)
     connection.send(b"x")
     read_all(connection)

@@ -47,7 +47,11 @@ def test_a_thread_that_owns_a_file_of_another_process_is_told_by_its_process() -
             f"q = libc.mq_open(b'/lab-test', os.O_RDWR | os.O_CREAT, 0o600, {ONE_BYTE}); libc.mq_unlink(b'/lab-test')",
             True,
         ),
-        ("libc.mount(b'x', d.encode(), b'mqueue', 0, None); q = os.open(f'{d}/x', os.O_RDWR | os.O_CREAT)", True),
+        (
+            f"libc.mount(b'x', d.encode(), b'mqueue', 0, None); os.close(libc.mq_open(b'/x', os.O_CREAT, 0o600, {ONE_BYTE}));"
+            "q = os.open(f'{d}/x', os.O_RDONLY); os.unlink(f'{d}/x')",
+            True,
+        ),
         ("libc.mount(b'x', d.encode(), b'tmpfs', 0, None); q = os.open(f'{d}/x', os.O_RDWR | os.O_CREAT)", False),
         ("q = os.memfd_create('x'), os.open('/etc/hostname', os.O_RDONLY)", False),
     ],
