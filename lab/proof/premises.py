@@ -594,6 +594,7 @@ STACK = (
         unseen=Unseen.NOT_PROVEN,
         tests=(
             "proof/stack/test_closed_window.py::test_above_half_of_the_largest_window_no_free_space_is_too_little",
+            "proof/stack/test_unseen_window.py::test_a_clamp_that_was_lowered_since_the_answer_may_open_the_window",
             "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
             "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
         ),
@@ -675,6 +676,7 @@ STACK = (
             _kernel("net/ipv4/tcp_input.c", "tcp_may_update_window()", "6.1 and 6.12"),
             _measured("bare answered probes, without the peer's window: refuted 15 of 2796 and 8 of 2472"),
             _measured("data sent again, taken for an answer, on 6.1: 1 of 639 refuted"),
+            _measured("TCP_WINDOW_CLAMP lowered since the answer, on 6.1: 6 of 6 refuted; `window-clamp` excludes it"),
         ),
         needs=(
             "SocketSample.last_data_sent_ms",

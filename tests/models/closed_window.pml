@@ -149,7 +149,7 @@ inline no_answer(me) {
 #ifdef NO_CLAMP
 #define BELOW_CLAMP 1
 #else
-#define BELOW_CLAMP (!tcp[P].capped || FREE(P) == 0)      /* closed_window._is_below_the_clamp() */
+#define BELOW_CLAMP (!tcp[P].capped || FREE(P) == 0)      /* closed_window.is_below_the_clamp() */
 #endif
 #ifdef LOOSE
 #define SURE 3
@@ -205,7 +205,7 @@ inline no_answer(me) {
 /* Each way to know that the window stays closed is a run of its own. */
 #if defined(UNSEEN) && defined(ANSWERED_PROBE)                  /* R3: the buffer as it was since before the answer */
 #define S_SAYS (ANSWERED && BY_NO_DATA && HEARD_SAME_OF_S)
-#define P_SAYS (HEARD_SAME_OF_P && NOTHING_TO_SEND_AGAIN)
+#define P_SAYS (HEARD_SAME_OF_P && NOTHING_TO_SEND_AGAIN && BELOW_CLAMP)
 #elif defined(UNSEEN) && defined(BY_SCALE)                        /* R2: the kernel's own choice, made again */
 #define S_SAYS AS_IT_WAS_OF_S
 #define P_SAYS (AS_IT_WAS_OF_P && FREE(P) < (tcp[P].capped -> 1 : least))
@@ -285,6 +285,9 @@ init {
   :: atomic { MAY_ACT && reads > 0 && RQUEUE(P) > 1 -> reads--; read(P, RQUEUE(P), !shut) }
   :: d_step { MAY_ACT && sizes > 0 -> sizes--; locked = 1; raised = 1; tcp[P].rcvbuf = tcp[P].rcvbuf + 1 }
   :: d_step { MAY_ACT && sizes > 0 -> sizes--; locked = 1; tcp[P].rcvbuf = tcp[P].rcvbuf - 2 }
+#ifdef CLAMP_LOWERED
+  :: d_step { MAY_ACT && !tcp[P].capped -> tcp[P].capped = 1 }
+#endif
 #ifdef SHUT_DOWN
   :: d_step { MAY_ACT && !shut -> shut = 1 }
 #endif

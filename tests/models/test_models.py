@@ -64,6 +64,9 @@ SOUND = {
     "the kernel's own choice, of a window that is not told": ["UNSEEN", "BY_SCALE"],
     "an answered probe, of a window that is not told": ["UNSEEN", "ANSWERED_PROBE"],
     "the same, of a peer that sends data": [*PEER_WRITES],
+    "an answered probe, of a peer that lowers its clamp": ["UNSEEN", "ANSWERED_PROBE", "CLAMP_LOWERED"],
+    "too little is free, of a peer that lowers its clamp": ["UNSEEN", "CLAMP_LOWERED"],
+    "the kernel's own choice, of a peer that lowers its clamp": ["UNSEEN", "BY_SCALE", "CLAMP_LOWERED"],
 }
 
 UNSOUND = {
@@ -82,6 +85,7 @@ UNSOUND = {
     "a buffer that is only as full as it was": ["UNSEEN", "ANSWERED_PROBE", "SIZES=0", "NO_CONTENT"],
     "data that is sent again answers a probe": [*PEER_WRITES, "ANY_SEGMENT"],
     "the peer sends nothing again once it was read": [*PEER_WRITES, "ANY_FLIGHT"],
+    "an answered probe, whatever the clamp is now": ["UNSEEN", "ANSWERED_PROBE", "CLAMP_LOWERED", "NO_CLAMP"],
 }
 
 REACHED = {

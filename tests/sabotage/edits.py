@@ -467,6 +467,13 @@ EDITS = (
         "    return True\n",
     ),
     Edit(
+        "window-clamp",
+        "an answer holds, whatever the clamp is now",
+        _STACK + "unseen_window.py",
+        " and is_as_it_was(sender, peer) and is_below_the_clamp(peer):",
+        " and is_as_it_was(sender, peer):",
+    ),
+    Edit(
         "seen-to-close",
         "a packet for which there was no memory closes no window",
         _STACK + "history.py",

@@ -49,7 +49,7 @@ def _reopening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
     if stays_closed(peer):
         return None
     shown = _was_seen_to_close(peer) or (was_answered(sender) and (_has_a_ratio(peer) or is_as_it_was(sender, peer)))
-    if shown and _is_below_the_clamp(peer) and _is_too_little(peer):
+    if shown and is_below_the_clamp(peer) and _is_too_little(peer):
         return None
     return yes(Why.MAY_REOPEN, end_of(peer), free_of(peer))
 
@@ -103,7 +103,7 @@ def stays_closed(receiver: SocketSample) -> bool:
     """
     free = free_of(receiver)
     short = free < min(receiver.rcv_mss, receiver.rcvbuf // 4) or 17 * free < receiver.rcvbuf
-    return short and _is_below_the_clamp(receiver)
+    return short and is_below_the_clamp(receiver)
 
 
 def unit_of(receiver: SocketSample) -> int:
@@ -111,7 +111,7 @@ def unit_of(receiver: SocketSample) -> int:
     return 1 << (MAX_WSCALE if receiver.rcv_wscale is None else receiver.rcv_wscale)
 
 
-def _is_below_the_clamp(receiver: SocketSample) -> bool:
+def is_below_the_clamp(receiver: SocketSample) -> bool:
     """Whether __tcp_select_window() makes its tests at all: it does below half of TCP_WINDOW_CLAMP.
 
     What keeps a window closed is less than a sixteenth of the buffer, or than a segment, rounded up to its unit.
@@ -125,7 +125,7 @@ def _is_below_the_clamp(receiver: SocketSample) -> bool:
 
 def stays_shut_after(receiver: SocketSample) -> bool:
     """Whether what is free is under a sixteenth of the buffer, so that any less of it makes no window either."""
-    return 17 * free_of(receiver) < receiver.rcvbuf and _is_below_the_clamp(receiver)
+    return 17 * free_of(receiver) < receiver.rcvbuf and is_below_the_clamp(receiver)
 
 
 def _is_too_little(receiver: SocketSample) -> bool:

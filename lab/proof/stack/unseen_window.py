@@ -9,7 +9,7 @@ __tcp_select_window() gives 0 with what is free now, it gave 0 for every acknowl
 from collections.abc import Iterator
 
 from lab.evidence import SocketSample
-from lab.proof.stack.closed_window import is_as_it_was, stays_closed, was_answered, way_ms
+from lab.proof.stack.closed_window import is_as_it_was, is_below_the_clamp, stays_closed, was_answered, way_ms
 from lab.proof.stack.in_flight import flight_of, received_unacked
 from lab.proof.stack.ruling import Ruling, end_of, unknown, yes
 from lab.proof.stack.traits import KernelTraits
@@ -63,8 +63,8 @@ def rules(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> Ite
     scale = kernel.adv_win_scale_of.get(peer.inode)
     if scale is not None and selects_none(peer, scale):
         yield ("window-selection-by-scale",)
-    if was_answered(sender) and _by_no_data(sender, peer) and is_as_it_was(sender, peer):
-        yield ("answered-probe",)
+    if was_answered(sender) and _by_no_data(sender, peer) and is_as_it_was(sender, peer) and is_below_the_clamp(peer):
+        yield "answered-probe", "window-clamp"
 
 
 def _by_no_data(sender: SocketSample, peer: SocketSample) -> bool:

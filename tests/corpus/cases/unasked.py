@@ -128,14 +128,27 @@ def _free(connection: socket.socket) -> int:
     return int(size - queued)
 
 
+def _free_at_rest(connection: socket.socket) -> int:
+    """Likewise, once nothing has come for a second."""
+    free, still = _free(connection), 0
+    while still < 10:
+        time.sleep(0.1)
+        before, free = free, _free(connection)
+        still = still + 1 if free == before else 0
+    return free
+
+
 def window_clamped(connection: socket.socket) -> None:
-    """Less than a sixteenth of its buffer is free, which is more than half of the largest window from now on."""
+    """Less than a sixteenth of its buffer is free, which is more than half of the largest window from now on.
+
+    It is more than the other has queued, too (MSG_EOR), so that its write ends: else a deadlock would be left.
+    """
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 16)
-    connection.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 20)
+    connection.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 19)
     fill(connection)
     left = 0
-    while _free(connection) != left:  # What the server still sends would take the room, and a deadlock be left.
-        while not 90_000 < _free(connection) < 125_000:  # More than the other has queued, so that its write ends.
+    while _free_at_rest(connection) != left:
+        while not 20_000 < _free(connection) < 60_000:
             connection.recv(1024)
             time.sleep(0.02)
         left = _free(connection)
@@ -167,13 +180,13 @@ def few_answers(connection: socket.socket) -> None:
     write_only(connection)
 
 
-def reads_once_it_goes_on(connection: socket.socket) -> None:
-    """With the smallest send buffer, so that it goes on soon."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)
+def reads_once_it_goes_on(connection: socket.socket, sndbuf: int = 1, flags: int = 0) -> None:
+    """With a small send buffer, so that it goes on soon."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sndbuf)
     began = time.monotonic()
     while time.monotonic() < began + LATE_S:
         began = time.monotonic()
-        connection.sendall(b"x" * 1024)
+        connection.sendall(b"x" * 1024, flags)
     read_all(connection)
 
 
@@ -316,7 +329,11 @@ CASES = (
         "SO_BUF_LOCK lets a send buffer grow again.",
         connecting(option_set_late, option=SO_BUF_LOCK, value=0, sndbuf=8192),
     ),
-    _option("window-clamp-lowered", "TCP_WINDOW_CLAMP: less is enough.", connecting(window_clamped)),
+    replace(
+        _option("window-clamp-lowered", "TCP_WINDOW_CLAMP: less is enough.", connecting(window_clamped)),
+        server=accepting(reads_once_it_goes_on, sndbuf=8192, flags=socket.MSG_EOR),
+        ask_s=LATE_S + 6.0,
+    ),
     _option("read-after-shutdown", "What is read tells nobody, once reading is shut.", connecting(read_after_shutdown)),
     replace(
         _named("few-retries", "The server gives up early, the client answers once a minute.", few_answers, "retries"),

@@ -48,8 +48,11 @@ def test_a_thread_that_owns_a_file_of_another_process_is_told_by_its_process() -
             True,
         ),
         (
-            f"libc.mount(b'x', d.encode(), b'mqueue', 0, None); os.close(libc.mq_open(b'/x', os.O_CREAT, 0o600, {ONE_BYTE}));"
-            "q = os.open(f'{d}/x', os.O_RDONLY); os.unlink(f'{d}/x')",
+            (
+                "libc.mount(b'x', d.encode(), b'mqueue', 0, None);"
+                f"os.close(libc.mq_open(b'/x', os.O_CREAT, 0o600, {ONE_BYTE}));"
+                "q = os.open(f'{d}/x', os.O_RDONLY); os.unlink(f'{d}/x')"
+            ),
             True,
         ),
         ("libc.mount(b'x', d.encode(), b'tmpfs', 0, None); q = os.open(f'{d}/x', os.O_RDWR | os.O_CREAT)", False),

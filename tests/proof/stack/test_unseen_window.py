@@ -47,6 +47,16 @@ def test_an_answered_probe_shows_it_only_if_the_buffer_is_unchanged_since_before
     assert not could_write(client(), seen).excluded
 
 
+def test_a_clamp_that_was_lowered_since_the_answer_may_open_the_window() -> None:
+    """As on 6.1 (`window-clamp-lowered`): with less than half of the clamp free no answer had a window until then."""
+    asked = client(backoff=1, last_data_sent_ms=900, last_ack_recv_ms=60)
+    seen = replace(ROOMY, earlier=earlier(ROOMY, unchanged_ms=264))
+    assert could_write(asked, seen).excluded
+    assert "window-clamp" in could_write(asked, seen).premises
+    assert could_write(asked, replace(seen, window_clamp=1500)).possible is Possible.UNKNOWN
+    assert could_write(asked, replace(seen, window_clamp=None)).possible is Possible.UNKNOWN
+
+
 def test_data_that_the_peer_sends_again_is_no_answer_to_a_probe() -> None:
     """As on 6.1: it had read all, the window update was lost, and only its retransmission came through."""
     asked = client(backoff=1, last_data_sent_ms=900, last_ack_recv_ms=60)
