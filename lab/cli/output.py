@@ -10,6 +10,7 @@ import msgspec
 from lab.evidence import Evidence, SocketSample
 from lab.report.contract import as_contract
 from lab.report.escape import encodable, escaped_json
+from lab.report.knots import numbered
 from lab.spec import Outcome, Role
 from lab.verdict import Verdict
 
@@ -51,8 +52,13 @@ def connections_json(
     verdicts: list[tuple[str | None, Verdict]], errors: list[tuple[str, str]], *, lines: bool = False
 ) -> str:
     """The contract of `watch`. With `lines` the document is one line, as a live watch prints it."""
+    ids, knots = numbered([verdict for _, verdict in verdicts])
     value = {
-        "connections": [_path(path) | as_contract(verdict) for path, verdict in verdicts],
+        "connections": [
+            _path(path) | as_contract(verdict) | {"knot": knot}
+            for (path, verdict), knot in zip(verdicts, ids, strict=True)
+        ],
+        "knots": knots,
         "errors": _errors(errors),
     }
     return escaped_json(msgspec.json.encode(value).decode()) if lines else document(value)

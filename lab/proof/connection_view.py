@@ -21,8 +21,9 @@ tried again by itself (`stack.history`)."""
 class ConnectionView:
     """One connection. Times in nanoseconds since the epoch."""
 
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
+    def __init__(self, evidence: Evidence, beside: "ConnectionView | None" = None) -> None:
+        """`beside` is another connection of the same last snapshot: what that shows is not worked out twice."""
+        self.evidence, self._beside = evidence, beside
         ends = evidence.connected.client
         self.ends = Pair(ends.local, ends.remote) if ends else None
         self.wire = evidence.wire
@@ -48,6 +49,8 @@ class ConnectionView:
         """None where there is nothing to analyse: no thread was looked at, for not both ends have something to send."""
         if self.last is None or not (self.last.threads_after or all(s and s.wqueue for s in self.last.sockets)):
             return None
+        if self._beside and self._beside.analysis:
+            return self._beside.analysis.seen_from(self.last)
         return self._analysed(self.last)
 
     @cached_property
@@ -59,7 +62,8 @@ class ConnectionView:
         """When the knot was first there: the first of the latest snapshots that all show one."""
         since = None
         for snapshot in reversed(self.evidence.snapshots):
-            if self._knot(snapshot, self._analysed(snapshot)) is None:
+            analysis = self.analysis if snapshot is self.last else self._analysed(snapshot)
+            if analysis is None or self._knot(snapshot, analysis) is None:
                 break
             since = snapshot.time_ns
         return since
@@ -96,13 +100,17 @@ class ConnectionView:
 
     def threads(self, role: Role) -> tuple[ThreadSample, ...]:
         """The threads that did not run while the sockets were read, so that all was seen at one instant."""
+        return tuple(each for each in self._calm if each.role is role)
+
+    @cached_property
+    def _calm(self) -> tuple[ThreadSample, ...]:
         if self.last is None:
             return ()
         before = {(t.pid, t.tid): t.switches for t in self.last.threads_before}
         return tuple(
             t
             for t in self.last.threads_after
-            if t.role is role and t.switches is not None and before.get((t.pid, t.tid)) == t.switches
+            if t.role is not None and t.switches is not None and before.get((t.pid, t.tid)) == t.switches
         )
 
     def blocked_in(self, role: Role, syscalls: frozenset[str]) -> bool | None:
@@ -117,22 +125,33 @@ class ConnectionView:
         """Whether a thread was scheduled FUTILE_RUNS times, or was runnable in every sample, while no byte moved.
 
         Only the later half of the standstill counts: a thread that is about to block still runs (in 13 of 787 freezes
-        often enough to be taken for a spinning one).
+        often enough to be taken for a spinning one). A snapshot may show other connections and their programs, too.
         """
         if self.last is None or self.still_since_ns is None:
             return False
         since_ns = (self.still_since_ns + self.last.time_ns) // 2
         still = [each for each in self.evidence.snapshots if each.time_ns >= since_ns]
         samples = [threads for each in still for threads in (each.threads_before, each.threads_after) if threads]
-        awake = [{(t.pid, t.tid) for t in threads if t.state == "R"} for threads in samples]
+        awake = [{(t.pid, t.tid) for t in threads if t.state == "R" and self._holds_an_end(t)} for threads in samples]
         if awake and set.intersection(*awake):
             return True
         first = {(t.pid, t.tid): t.switches for t in still[0].threads_before} if still else {}
         for thread in self.last.threads_after:
             earlier = first.get((thread.pid, thread.tid))
-            if earlier and thread.switches and thread.switches - earlier >= FUTILE_RUNS:
+            often = earlier and thread.switches and thread.switches - earlier >= FUTILE_RUNS
+            if often and self._holds_an_end(thread):
                 return True
         return False
+
+    def _holds_an_end(self, thread: ThreadSample) -> bool:
+        """Whether its process holds one of the two sockets; also if nobody has looked."""
+        return not self._holders or thread.pid in self._holders
+
+    @cached_property
+    def _holders(self) -> frozenset[int]:
+        processes = (self.last.processes or ()) if self.last else ()
+        ends = {Resource.socket(socket.inode) for role in Role if (socket := self.socket(role))}
+        return frozenset(each.pid for each in processes if ends & set(each.resources or ()))
 
     def blocked_by_zero_window(self, role: Role) -> bool | None:
         """Whether this side's socket holds data that a zero window keeps back."""

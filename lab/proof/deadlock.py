@@ -11,7 +11,7 @@ time limits, alarms and housekeeping give its grade; those of other threads do n
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from lab.evidence import ProcessSample, Resource, ResourceKind, Snapshot
 from lab.proof.cycles import Conditions, Cycle, Kind, WaitForEdge, cycles, reachable, waiters_on_cycle
@@ -31,6 +31,13 @@ class LiveThread:
     thread: Thread
     waits_for: Reason
     why: Reason
+    name: str
+    told: Reason
+    """Both in one."""
+
+    @classmethod
+    def of(cls, thread: Thread, waits_for: Reason, why: Reason) -> "LiveThread":
+        return cls(thread, waits_for, why, thread.name, because(Why.LIVE, waits_for, why))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +77,14 @@ class Analysis:
 
     knots: tuple[Knot, ...]
     live: tuple[LiveThread, ...]
-    suspended: tuple[Reason, ...]
-    """Threads that are stopped, traced or frozen: they are live, for they may be set going."""
     missing: tuple[Reason, ...]
     """What was not observed, and may be all that prevents a proof."""
     _needs: Conditions
+    _roots: Conditions
+    """The same, without those of a thread that is live by itself."""
     _holdings: Holdings
+    _against: dict[frozenset[Thread], tuple[LiveThread, ...]] = field(default_factory=dict)
+    """What was worked out already: one process may hold a thousand connections."""
 
     def knot(self, one: int, other: int, kind: Kind = Kind.WRITE_WRITE) -> Knot | None:
         """The knot of this kind that the connection between these two inodes is part of."""
@@ -84,16 +93,39 @@ class Analysis:
 
     def against(self, *inodes: int) -> tuple[LiveThread, ...]:
         """The live threads that keep the holders of these sockets from being stuck: the diagnosis without a proof."""
-        holders = [thread for inode in inodes for thread in self._holdings.holders(Resource.socket(inode))]
-        roots = {thread: () if thread.live else conditions for thread, conditions in self._needs.items()}
-        concerned = reachable(roots, holders)
+        holders = frozenset(each for inode in inodes for each in self._holdings.holders(Resource.socket(inode)))
+        if holders not in self._against:
+            self._against[holders] = self._live_around(holders)
+        return self._against[holders]
+
+    def _live_around(self, holders: frozenset[Thread]) -> tuple[LiveThread, ...]:
+        concerned = reachable(self._roots, holders)
         unseen = tuple(
-            LiveThread(thread, Reason(Why.WAITS_UNKNOWN), thread.live)
+            LiveThread.of(thread, Reason(Why.WAITS_UNKNOWN), thread.live)
             for thread in holders
             if not thread.pid and thread.live
         )
         known = tuple(live for live in self.live if live.thread in concerned)
         return (*known, *(each for each in unseen if each.thread not in {live.thread for live in known}))
+
+    def suspended(self, *inodes: int) -> tuple[Reason, ...]:
+        """Threads that are stopped, traced or frozen: they are live, for they may be set going.
+
+        Of those that keep the holders of these sockets from being stuck; of all, where nobody looked for holders.
+        """
+        looked_for = bool(self._holdings.processes)
+        threads = [each.thread for each in self.against(*inodes)] if looked_for else list(self._needs)
+        return tuple(because(Why.THREAD_IS_SUSPENDED, each.name, each.suspended) for each in threads if each.suspended)
+
+    def seen_from(self, snapshot: Snapshot) -> "Analysis":
+        """The same of another connection in the same snapshot: only what is missing of its own sockets differs."""
+        holders = dict.fromkeys(_missing_holders(snapshot))
+        others = (each for each in self.missing if each.why not in OF_ITS_SOCKETS)
+        return replace(self, missing=tuple(holders | dict.fromkeys(others)))
+
+
+OF_ITS_SOCKETS = frozenset({Why.NOT_LOOKED_FOR_HOLDERS, Why.NO_SOCKET, Why.HOLDER_UNREADABLE})
+"""What may be missing of the two sockets of a connection."""
 
 
 def analyse(snapshot: Snapshot, now_ns: int, kernel: KernelTraits = UNKNOWN_KERNEL) -> Analysis:
@@ -106,13 +138,12 @@ def analyse(snapshot: Snapshot, now_ns: int, kernel: KernelTraits = UNKNOWN_KERN
     return Analysis(
         knots=tuple(_knot(cycle, stuck, holdings, snapshot) for cycle in cycles(stuck)),
         live=tuple(
-            LiveThread(thread, _waits_for(thread, conditions.get(thread, ())), why) for thread, why in reasons.items()
-        ),
-        suspended=tuple(
-            because(Why.THREAD_IS_SUSPENDED, thread.name, thread.suspended) for thread in threads if thread.suspended
+            LiveThread.of(thread, _waits_for(thread, conditions.get(thread, ())), why)
+            for thread, why in reasons.items()
         ),
         missing=tuple(dict.fromkeys(_missing(snapshot, threads, reasons, conditions))),
         _needs=conditions,
+        _roots={thread: () if thread.live else found for thread, found in conditions.items()},
         _holdings=holdings,
     )
 

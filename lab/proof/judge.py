@@ -25,8 +25,25 @@ REOPENINGS = 3
 
 def judge(evidence: Evidence) -> Verdict:
     """The one opinion of the house, on the evidence so far."""
-    view = ConnectionView(evidence)
-    finding = _find(view)
+    return _judged(ConnectionView(evidence))
+
+
+def judge_all(evidences: Iterable[Evidence]) -> list[Verdict]:
+    """As `judge` of each. Of connections in one snapshot, it is worked out once who waits for whom."""
+    first: dict[int, ConnectionView] = {}
+    verdicts = []
+    for evidence in evidences:
+        last = evidence.snapshots[-1] if evidence.snapshots else None
+        shared = id(last.processes) if last and last.processes else None
+        view = ConnectionView(evidence, first.get(shared) if shared else None)
+        if shared:
+            first.setdefault(shared, view)
+        verdicts.append(_judged(view))
+    return verdicts
+
+
+def _judged(view: ConnectionView) -> Verdict:
+    evidence, finding = view.evidence, _find(view)
     knot = finding.knot
     return Verdict(
         outcome=finding.outcome,
@@ -175,7 +192,7 @@ def _live(view: ConnectionView, finding: Finding) -> Iterable[LiveWait]:
     if finding.knot or view.analysis is None or client is None or server is None:
         return
     for each in view.analysis.against(client.inode, server.inode):
-        yield LiveWait(each.thread.name, because(Why.LIVE, each.waits_for, each.why))
+        yield LiveWait(each.name, each.told)
 
 
 def _unseen(view: ConnectionView, finding: Finding) -> tuple[Reason, ...]:

@@ -96,9 +96,9 @@ def _other_connection(view: ConnectionView) -> Finding | None:
 
 
 def _suspended(view: ConnectionView) -> Finding | None:
-    if view.analysis and view.analysis.suspended:
-        return Finding(Outcome.SUSPENDED, missing=view.analysis.suspended)
-    return None
+    inodes = [socket.inode for role in Role if (socket := view.socket(role))]
+    suspended = view.analysis.suspended(*inodes) if view.analysis else ()
+    return Finding(Outcome.SUSPENDED, missing=suspended) if suspended else None
 
 
 def _one_end_only(view: ConnectionView) -> Finding | None:

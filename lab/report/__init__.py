@@ -3,7 +3,7 @@
 * `text`: one run. Its parts: `conclusion`, the first line; `picture`, the four buffers; `witnesses`, the three
   witnesses; `side`, one end of the connection; `forecast`, the forecast beside what was measured.
 * `live`: a run while it plays.
-* `judged`, `watched`: many verdicts, of `lab judge` and of `lab watch`.
+* `judged`, `watched`: many verdicts, of `lab judge` and of `lab watch`. `knots`: those of one knot together.
 * `remedies`, `limits`, `catalogue`, `checks`, `forecast`: `lab remedies`, `lab limits`, `lab list`, `lab doctor` and
   `lab forecast`.
 * `swept`, `cliff`: the result of a sweep; its picture.

@@ -12,8 +12,8 @@ def as_contract(verdict: Verdict) -> dict[str, object]:
     known = {field.name: getattr(verdict, field.name) for field in fields(verdict) if field.name != "arguments"}
     foretold = verdict.forecast
     return known | {
-        "cycle": _edges(verdict.cycle),
-        "tail": _edges(verdict.tail),
+        "cycle": edges(verdict.cycle),
+        "tail": edges(verdict.tail),
         "live": [{"thread": each.thread, "waits_for": words(each.waits_for)} for each in verdict.live],
         "qualifiers": all_words(verdict.qualifiers),
         "missing": all_words(verdict.missing),
@@ -22,7 +22,7 @@ def as_contract(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _edges(edges: Iterable[Edge]) -> list[dict[str, object]]:
+def edges(found: Iterable[Edge]) -> list[dict[str, object]]:
     return [
         {
             "waiter": each.waiter,
@@ -30,5 +30,5 @@ def _edges(edges: Iterable[Edge]) -> list[dict[str, object]]:
             "holder": each.holder,
             "witnesses": each.witnesses,
         }
-        for each in edges
+        for each in found
     ]

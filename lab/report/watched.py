@@ -8,9 +8,11 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from lab.evidence import Wants
 from lab.report import judged, page
 from lab.report.conclusion import colour
 from lab.report.escape import plain
+from lab.report.knots import together
 from lab.report.reasons import WANTS, all_words, words
 from lab.report.text import what_ends
 from lab.spec import Grade, Outcome
@@ -21,7 +23,8 @@ DETAILED = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Out
 
 
 def show(verdicts: Sequence[Verdict], *, stream: TextIO | None = None, width: int | None = None) -> None:
-    details = (piece for each in verdicts if each.outcome in DETAILED for piece in _pieces(each))
+    detailed = [each for each in verdicts if each.outcome in DETAILED]
+    details = (piece for each in together(detailed) for piece in _pieces(each))
     page.show((*_overview(verdicts, width or page.columns()), *details), stream, width)
 
 
@@ -48,29 +51,51 @@ def _cells(verdict: Verdict) -> tuple[str | Text, ...]:
     return verdict.client or "?", verdict.server or "?", outcome, verdict.grade or "", age
 
 
-def _pieces(verdict: Verdict) -> Iterator[RenderableType]:
+def _pieces(told: Sequence[Verdict]) -> Iterator[RenderableType]:
+    """Of one connection, or of all that are in one knot."""
+    verdict, *others = told
     yield Text("")
     grade = "" if verdict.grade is None else " (consistent, NOT PROVEN)"
     if verdict.grade not in (None, Grade.CONSISTENT):
         grade = f" ({verdict.grade})"
     age = "" if verdict.age_s is None else f", still for at least {page.duration(verdict.age_s)}"
-    yield Text(f"{verdict.outcome}{grade}: {verdict.client} and {verdict.server}{age}", colour(verdict.outcome))
-    for line in (*_waits(verdict), *_buffers(verdict), *_limits(verdict)):
+    what = f"{len(told)} connections, in one circle" if others else f"{verdict.client} and {verdict.server}"
+    yield Text(f"{verdict.outcome}{grade}: {what}{age}", colour(verdict.outcome))
+    buffers = [line for each in told for line in _buffers(each, named=bool(others))]
+    for line in (*_waits(verdict), *buffers, *_limits(verdict)):
         yield Padding(Text(line), (0, 0, 0, 1))
 
 
 def _waits(verdict: Verdict) -> Iterator[str]:
     yield from (_edge(each, "waits for") for each in verdict.cycle)
-    yield from (_edge(each, "hangs on, for") for each in verdict.tail)
+    yield from _tail(verdict.tail)
     for each in verdict.live:
         yield plain(f"live        {each.thread} waits for {words(each.waits_for)}")
+
+
+def _tail(tail: Sequence[Edge]) -> Iterator[str]:
+    """A line for all threads of one program that wait alike."""
+    alike: dict[tuple[str, Wants, str], list[Edge]] = {}
+    for each in tail:
+        pid, slash, tid = each.waiter.partition("/")
+        program = f"{pid} {tid.partition(' ')[2]}" if slash else each.waiter
+        alike.setdefault((program, each.waits_for, each.holder), []).append(each)
+    for (program, waits_for, holder), edges in alike.items():
+        if len(edges) > 1:
+            verb = f"hang on, for {WANTS[waits_for]}"
+            yield plain(f"{len(edges)} threads of {program} {verb}: {holder} would have to act")
+        else:
+            yield _edge(edges[0], "hangs on, for")
 
 
 def _edge(edge: Edge, verb: str) -> str:
     return plain(f"{edge.waiter} {verb} {WANTS[edge.waits_for]}: {edge.holder} would have to act")
 
 
-def _buffers(verdict: Verdict) -> Iterator[str]:
+def _buffers(verdict: Verdict, *, named: bool) -> Iterator[str]:
+    """`named`: with the addresses, for they stand nowhere else."""
+    if named:
+        yield f"between     {verdict.client} and {verdict.server}:"
     account = verdict.account
     names = ("client Send-Q", "server Recv-Q", "server Send-Q", "client Recv-Q")
     held = (

@@ -35,8 +35,8 @@ from lab.watching.connections import WatchedConnection
 from lab.watching.namespaces import Namespaces
 
 SYSCTLS = ("tcp_rmem", "tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
-MAX_SNAPSHOT = 64
-"""Connections in one snapshot."""
+MAX_STUCK, MAX_AT_REST = 2048, 64
+"""Connections in one snapshot: those that may be stuck, and others."""
 
 BothSamples: TypeAlias = Pair[SocketSample | None]
 """The two sockets of a connection; None: there is no such socket any more, or not on this host."""
@@ -144,14 +144,16 @@ def samples_of(connections: Sequence[WatchedConnection], earlier: EarlierSamples
 
 
 def standing(sampled: Sequence[TwiceSampled]) -> list[int]:
-    """The indexes of those that stand, at most MAX_SNAPSHOT; those that may be stuck come first, the rest is idle."""
+    """The indexes of those that stand: at most MAX_STUCK that may be stuck, then MAX_AT_REST of the others."""
     found = [index for index, each in enumerate(sampled) if each.stands]
-    return sorted(found, key=lambda index: not may_be_stuck(sampled[index].second))[:MAX_SNAPSHOT]
+    stuck = [index for index in found if may_be_stuck(sampled[index].second)]
+    rest = [index for index in found if not may_be_stuck(sampled[index].second)]
+    return [*stuck[:MAX_STUCK], *rest[:MAX_AT_REST]]
 
 
 def may_be_stuck(sockets: BothSamples) -> bool:
-    """Whether both ends have something to send."""
-    return all(socket is not None and socket.wqueue > 0 for socket in sockets)
+    """Whether both ends are seen, and one has something to send: in a ring of three each connection has one."""
+    return all(sockets) and any(socket is not None and socket.wqueue > 0 for socket in sockets)
 
 
 def motions_of(sockets: BothSamples) -> list[Motion | None]:
@@ -167,8 +169,15 @@ def parts(taken: Sequence[Snapshot]) -> list[Snapshot]:
 
 def _around(taken: Snapshot, stuck: Sequence[SocketSample]) -> Snapshot:
     """All that a proof needs: with the other connections that may be part of the same cycle."""
-    others = (*taken.others, *(socket for socket in stuck if socket not in tuple(taken.sockets)))
-    return replace(taken, number=3, others=others)
+    role_of: dict[int | None, Role | None] = {socket.inode: socket.role for socket in taken.sockets if socket}
+    others = (*taken.others, *(socket for socket in stuck if socket.inode not in role_of))
+    before, after = (_with_roles(each, role_of) for each in (taken.threads_before, taken.threads_after))
+    return replace(taken, number=3, others=others, threads_before=before, threads_after=after)
+
+
+def _with_roles(threads: Iterable[ThreadSample], role_of: Mapping[int | None, Role | None]) -> tuple[ThreadSample, ...]:
+    """Whoever is in a call on this connection has the role that it has there: it may hold an end of another, too."""
+    return tuple(replace(t, role=role_of[t.socket_inode]) if t.socket_inode in role_of else t for t in threads)
 
 
 def _beside(taken: Snapshot) -> Snapshot:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from lab.kernel.sockets.counters import Counters
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.stall_poller import SocketQueries, StallPoller
-from lab.proof.judge import judge
+from lab.proof.judge import judge_all
 from lab.verdict import Verdict
 from lab.watching.connections import ConnectionFinder, WatchedConnection
 from lab.watching.evidence import BothSamples, EvidenceGatherer, may_be_stuck, motions_of
@@ -24,7 +24,7 @@ REFRESH_S = 1.0
 """Between two searches for new connections, and for bytes that moved."""
 MAX_WAIT_S = 60.0
 """Where nothing moves, all are judged again after twice as long as the time before, or four times if no pair has
-something to send at both ends, and after this long at most: it costs 20 to 100 ms, by the number of processes, where a
+something to send, and after this long at most: it costs 20 to 100 ms, by the number of processes, where a
 poll of ten connections costs 0.1."""
 
 
@@ -140,8 +140,9 @@ class Watch:
 
     def _judge(self) -> list[JudgedConnection]:
         gathered = self._gatherer.gather(self._finder.find(), self._finder.homes)
+        verdicts = iter(judge_all(each.evidence for each in gathered if each.evidence))
         return [
-            JudgedConnection(each.connection, each.sockets, judge(each.evidence) if each.evidence else None)
+            JudgedConnection(each.connection, each.sockets, next(verdicts) if each.evidence else None)
             for each in gathered
         ]
 

@@ -99,6 +99,15 @@ def test_a_thread_spins_if_it_was_scheduled_often_in_the_later_half_of_the_still
     assert not on_its_way.is_spinning(), "before the later half a thread still went to sleep"
 
 
+def test_a_thread_of_another_connection_in_the_snapshot_spins_for_itself() -> None:
+    busy = replace(SERVER, pid=9, tid=9, state="R")
+    shots = [
+        at(ago_ms, threads_before=(CLIENT, SERVER, busy), threads_after=(CLIENT, SERVER, busy)) for ago_ms in (400, 0)
+    ]
+    assert not view(*shots).is_spinning()
+    assert view(*(replace(each, processes=None) for each in shots)).is_spinning(), "nobody knows what it holds"
+
+
 def test_a_thread_spins_if_it_was_runnable_in_every_sample() -> None:
     assert view(scheduled(400, 0, "R"), scheduled(0, 0, "R")).is_spinning()
     assert not view(scheduled(400, 0, "R"), scheduled(0, 0)).is_spinning()

@@ -24,7 +24,7 @@ from lab.evidence import (
 )
 from lab.forecast import NOTHING_FORECAST
 from lab.proof.connection_view import STILL_S
-from lab.proof.judge import judge
+from lab.proof.judge import judge, judge_all
 from lab.report.reasons import all_words, words
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.tcp.segment import ControlBits, Segment
@@ -587,3 +587,51 @@ def test_a_connection_of_other_programs_stands_after_a_time_of_the_judge_s_own(l
 
     then = replace(last, number=last.number + 1, sockets=Pair(*map(later, last.sockets)))
     assert judge(of_others(blind(replace(frozen(), snapshots=(last, then))))).outcome == outcome
+
+
+def beside_others(stopped: int | None = None) -> list[Evidence]:
+    """Of three connections in one snapshot: two are frozen, the third has a reader that sleeps.
+
+    The server of the one with this number is `stopped`.
+    """
+    pairs: list[Pair[SocketSample | None]] = []
+    threads, held = [], []
+    for number in range(3):
+        here, there = f"198.18.20.20:{number + 1}", "198.18.20.10:1060"
+        inodes = Pair(11 + 100 * number, 22 + 100 * number)
+        silent = {"wqueue": 0, "notsent_bytes": 0, "wmem_queued": 0} if number == 2 else {}
+        near = frozen_pair.client(inode=inodes.client, local=here, remote=there)
+        far = frozen_pair.server(inode=inodes.server, local=there, remote=here, **silent)
+        pairs.append(Pair(near, far))
+        for role in Role:
+            pid = 10 * number + 1 + ROLES.index(role)
+            sleeps = number == 2 and role is Role.SERVER
+            wait = Wait("clock_nanosleep", ()) if sleeps else frozen_pair.sends(inodes[role])
+            own = None if sleeps else inodes[role]
+            stops = "stopped" if number == stopped and role is Role.SERVER else None
+            threads.append(frozen_pair.thread(pid, wait, role=role, socket_inode=own, suspended=stops))
+            held.append(frozen_pair.process(pid, f"socket:{inodes[role]}"))
+    every = [socket for pair in pairs for socket in pair if socket]
+    shared = frozen_pair.snapshot(threads, held)
+    shots = [replace(shared, sockets=pair, others=tuple(s for s in every if s not in tuple(pair))) for pair in pairs]
+    return [frozen_pair.evidence(snapshots=(long_before(shot), shot)) for shot in shots]
+
+
+def long_before(shot: Snapshot) -> Snapshot:
+    minute_ns = 60 * 10**9
+    old = Pair(*(replace(socket, time_ns=socket.time_ns - minute_ns) if socket else None for socket in shot.sockets))
+    return Snapshot(0, (), old, (), Pair(None, None))
+
+
+def test_of_connections_in_one_snapshot_each_gets_the_verdict_that_it_gets_alone() -> None:
+    for together in map(beside_others, (None, 0, 1, 2)):
+        assert judge_all(together) == [judge(each) for each in together]
+
+
+def test_who_sleeps_or_is_stopped_in_another_connection_of_the_snapshot_does_not_matter() -> None:
+    usual = [Outcome.DEADLOCK, Outcome.DEADLOCK, Outcome.ONE_SIDED_STALL]
+    for stopped in (None, 0, 1, 2):
+        expected = [Outcome.SUSPENDED if number == stopped else each for number, each in enumerate(usual)]
+        verdicts = judge_all(beside_others(stopped))
+        assert [each.outcome for each in verdicts] == expected
+        assert all(each.grade in (Grade.PROVEN, None) for each in verdicts)

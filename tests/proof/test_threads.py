@@ -130,7 +130,8 @@ def test_a_suspended_holder_is_told_and_leaves_no_knot() -> None:
     shot = snapshot([replace(CLIENT, state="T"), SERVER])
     found = analyse(shot, NOW)
     assert found.knots == ()
-    assert all_words(found.suspended) == ("1/1 program is stopped",)
+    assert all_words(found.suspended(11, 22)) == ("1/1 program is stopped",)
+    assert found.suspended(33) == (), "it bears on another connection"
 
 
 @pytest.mark.parametrize("reading", ["threads_before", "threads_after"])

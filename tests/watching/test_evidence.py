@@ -19,7 +19,8 @@ from lab.proof.stack.traits import GIVING_UP
 from lab.spec import Outcome, Pair, Role
 from lab.watching.connections import ConnectionFinder, WatchedConnection
 from lab.watching.evidence import (
-    MAX_SNAPSHOT,
+    MAX_AT_REST,
+    MAX_STUCK,
     BothSamples,
     EvidenceGatherer,
     Gathered,
@@ -61,17 +62,20 @@ def test_a_connection_with_one_end_does_not_stand() -> None:
     assert not TwiceSampled(NOBODY, one, one).stands
 
 
-def test_only_a_pair_with_something_to_send_at_both_ends_may_be_stuck() -> None:
+def test_a_pair_with_something_to_send_may_be_stuck_if_both_ends_are_seen() -> None:
+    """At one end alone, too: each connection of a ring has one that writes."""
     assert may_be_stuck(FULL)
-    others: list[BothSamples] = [IDLE, Pair(client(), server(wqueue=0)), Pair(client(), None), Pair(None, None)]
+    assert may_be_stuck(Pair(client(), server(wqueue=0)))
+    others: list[BothSamples] = [IDLE, Pair(client(), None), Pair(None, None)]
     assert not any(map(may_be_stuck, others))
 
 
 def test_of_many_that_stand_those_that_may_be_stuck_are_looked_at_first() -> None:
     moves, stuck, idle = twice(FULL, wqueue=1), twice(FULL), twice(IDLE)
     assert standing([moves, idle, stuck, idle, moves, stuck]) == [2, 5, 1, 3]
-    many = standing([*[idle] * MAX_SNAPSHOT, stuck])
-    assert (many[0], len(many)) == (MAX_SNAPSHOT, MAX_SNAPSHOT)
+    many = standing([*[idle] * (MAX_AT_REST + 1), stuck])
+    assert (many[0], len(many)) == (MAX_AT_REST + 1, MAX_AT_REST + 1)
+    assert len(standing([stuck] * (MAX_STUCK + 1))) == MAX_STUCK
 
 
 def test_of_a_stuck_pair_all_is_kept_and_the_other_stuck_ones_beside() -> None:
