@@ -105,6 +105,10 @@ class SocketSample:
     """TCP_NOTSENT_LOWAT: a write waits while as much is not yet sent; 0: as the sysctl of its namespace says."""
     window_clamp: int | None = None
     """TCP_WINDOW_CLAMP: the largest window that this end offers."""
+    segs_in: int | None = None
+    """tcpi_segs_in: segments that have come, probes and pure acknowledgments as well."""
+    last_data_recv_ms: int | None = None
+    """tcpi_last_data_recv: how long ago the last data came."""
     earlier: tuple[EarlierSample, ...] | None = None
     """Of the samples before this one those that can matter, oldest first. None: nobody has kept any."""
 

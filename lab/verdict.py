@@ -85,6 +85,25 @@ class WireSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class PeerProbes:
+    """Segments of an unseen peer that answer nothing: its kernel probes our closed window, for it has data to send."""
+
+    count: int
+    for_s: float
+    """How long they were counted for."""
+    next_within_s: float
+    """After so long a peer that has data must have probed once more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What a standstill comes from, and what to do next."""
+
+    summary: Reason
+    next: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """None, and an empty tuple, stand for what is unknown or not applicable.
 
@@ -119,6 +138,10 @@ class Verdict:
     account: Account
     wire: WireSummary
     forecast: Forecast
+    seen: str | None = None
+    """Which ends were observed: `both`, or only `client` or `server`."""
+    peer_probes: PeerProbes | None = None
+    diagnosis: Diagnosis | None = None
     premises: tuple[str, ...] = ()
     """Ids of `lab.proof.premises` that a proof stands on; empty where nothing is proven."""
     arguments: tuple[Reason, ...] = ()

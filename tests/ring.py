@@ -1,9 +1,8 @@
 """A program for tests of `lab watch`: a ring of processes, each writes to the next and reads only when it has written.
 
-`python tests/ring.py LENGTH LATE [PORT]` connects LENGTH single-threaded children in a ring on loopback (accepted on any
-port, or on PORT and those after it) and prints `ready PORT...`. With LATE=1 the last one waits for its standard input
-instead of writing, and reads on when that ends. It waits for the end of its standard input itself; its children end
-with it.
+`python tests/ring.py LENGTH LATE [PORT]` connects LENGTH single-threaded children in a ring on loopback (any ports, or
+PORT and those after it) and prints `ready PORT...`. With LATE=1 the last one waits for its standard input instead of
+writing, and reads on when that ends. It waits for the end of its standard input itself; its children end with it.
 """
 
 import ctypes

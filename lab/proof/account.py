@@ -17,7 +17,7 @@ from dataclasses import asdict, replace
 
 from lab.evidence import Evidence, Snapshot, SocketSample
 from lab.reason import Reason, Why, because
-from lab.spec import Answer, Role
+from lab.spec import Answer, Pair, Role
 from lab.verdict import Account
 
 FIN_UNACKNOWLEDGED = frozenset({"FIN-WAIT-1", "CLOSING", "LAST-ACK"})
@@ -28,11 +28,11 @@ COUNTED = frozenset({"ESTABLISHED"}) | FIN_UNACKNOWLEDGED | FIN_ACKNOWLEDGED | F
 
 
 def account(evidence: Evidence) -> Account:
-    """Of the last snapshot that has both sockets; all None if there is none."""
+    """Of the last snapshot that has both sockets. Where one was never seen: the queues of the other."""
     snapshot = last_with_both(evidence)
     client, server = snapshot.sockets if snapshot else (None, None)
     if snapshot is None or client is None or server is None:
-        return Account()
+        return _of_one_end(evidence)
     processed = snapshot.progress.server.received if snapshot.progress.server else None
     answers = evidence.spec is not None and evidence.spec.scenario.load.answer is not Answer.NOTHING
     return Account(
@@ -44,6 +44,17 @@ def account(evidence: Evidence) -> Account:
         server_send_queue=_send_queue(server),
         client_receive_queue=_receive_queue(client),
         client_processed=snapshot.progress.client.received if snapshot.progress.client else None,
+    )
+
+
+def _of_one_end(evidence: Evidence) -> Account:
+    sockets = evidence.snapshots[-1].sockets if evidence.snapshots and evidence.spec is None else Pair(None, None)
+    client, server = (socket if socket and _is_counted(socket) else None for socket in sockets)
+    return Account(
+        client_send_queue=_send_queue(client) if client else None,
+        server_receive_queue=_receive_queue(server) if server else None,
+        server_send_queue=_send_queue(server) if server else None,
+        client_receive_queue=_receive_queue(client) if client else None,
     )
 
 

@@ -6,9 +6,11 @@ from itertools import pairwise
 
 from lab.evidence import Evidence, Resource, Settings, Snapshot, SocketSample, ThreadSample
 from lab.proof.deadlock import Analysis, Knot, analyse
+from lab.proof.one_end import peer_probes
 from lab.proof.stack.traits import KernelTraits, drops_beyond_window, gives_up, headers
 from lab.reason import Reason, Why, because
 from lab.spec import Pair, Role
+from lab.verdict import PeerProbes
 
 FUTILE_RUNS = 3
 """Context switches of one thread, while no byte moves, that make it one which runs in vain."""
@@ -76,6 +78,15 @@ class ConnectionView:
         """The only socket that is seen, where one is not."""
         seen = [each for each in self.last.sockets if each] if self.last else []
         return seen[0] if len(seen) == 1 else None
+
+    @cached_property
+    def peer_probes(self) -> PeerProbes | None:
+        """What the only end that is seen was sent unasked; None where both are seen."""
+        last = self.one_end
+        if last is None:
+            return None
+        sockets = (socket for each in self.evidence.snapshots for socket in each.sockets if socket)
+        return peer_probes([each for each in sockets if each.cookie == last.cookie])
 
     def not_its_own(self) -> tuple[Reason, ...]:
         """The sockets that their programs name and do not hold: each is some other connection's.

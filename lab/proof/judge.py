@@ -13,6 +13,7 @@ from lab.forecast import NOTHING_FORECAST, Forecast, forecast
 from lab.proof.account import account, refuted_ends
 from lab.proof.connection_view import ConnectionView
 from lab.proof.cycles import WaitForEdge
+from lab.proof.one_end import ends_seen
 from lab.proof.standstill import Finding, balanced, kind_of_standstill, write_write
 from lab.proof.threads import Thread
 from lab.reason import Reason, Why, because, quoted
@@ -65,6 +66,9 @@ def _judged(view: ConnectionView) -> Verdict:
         account=account(evidence),
         wire=_wire_summary(evidence, view.wire),
         forecast=_forecast(evidence),
+        seen=ends_seen(view.last.sockets) if view.last else None,
+        peer_probes=view.peer_probes,
+        diagnosis=finding.diagnosis,
         premises=knot.premises if knot else (),
         arguments=knot.arguments if knot else (),
     )
@@ -158,7 +162,7 @@ def _testimony(claims: list[bool | None]) -> Testimony:
 def _cycle(view: ConnectionView, finding: Finding) -> Iterator[Edge]:
     if finding.knot:
         yield from (_edge(view, each) for each in finding.knot.edges)
-    elif finding.outcome in (Outcome.DEADLOCK, Outcome.READ_READ):
+    elif finding.outcome in (Outcome.DEADLOCK, Outcome.READ_READ) and finding.claims:
         waits_for = Wants.WRITE if finding.outcome is Outcome.DEADLOCK else Wants.READ
         witnesses = tuple(each for each in Witness if any(claim.witness is each for claim in finding.claims))
         yield from (Edge(role, waits_for, role.peer, witnesses) for role in (Role.SERVER, Role.CLIENT))

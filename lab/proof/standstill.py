@@ -12,11 +12,12 @@ from lab.proof.account import account, imbalances, last_with_both
 from lab.proof.connection_view import ConnectionView
 from lab.proof.deadlock import Knot
 from lab.proof.livelock import futile_sends
+from lab.proof.one_end import kind_of_one_end
 from lab.proof.stack import is_silent
 from lab.reason import Reason, Why, because
 from lab.spec import Outcome, Role
 from lab.syscalls import RECEIVES, SENDS
-from lab.verdict import Witness
+from lab.verdict import Diagnosis, Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Finding:
     missing: tuple[Reason, ...] = ()
     contradictions: tuple[Reason, ...] = ()
     knot: Knot | None = None
+    diagnosis: Diagnosis | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,16 +103,6 @@ def _suspended(view: ConnectionView) -> Finding | None:
     return Finding(Outcome.SUSPENDED, missing=suspended) if suspended else None
 
 
-def _one_end_only(view: ConnectionView) -> Finding | None:
-    """The peer's queues are not seen: only an end with nothing to send and nothing to read can be told."""
-    if view.one_end is None:
-        return None
-    if view.one_end.wqueue == 0 and view.one_end.rqueue == 0:
-        return Finding(Outcome.IDLE)
-    other = next(role for role in Role if view.socket(role) is None)
-    return Finding(Outcome.INCONCLUSIVE, missing=(because(Why.QUEUES_NOT_SEEN, other),))
-
-
 def _refused_sends(view: ConnectionView) -> Finding | None:
     found = Finding(Outcome.LIVELOCK, tuple(_refused(view)))
     return balanced(view, found) if all(claim.holds for claim in found.claims) else None
@@ -128,6 +120,17 @@ def _silent_peer(view: ConnectionView) -> Finding | None:
     if any(socket.rcv_wnd == 0 for socket in silent):
         return Finding(Outcome.INCONCLUSIVE, missing=(Reason(Why.LOST_OR_DROPPED),))
     return Finding(Outcome.BLACKHOLE) if silent else None
+
+
+def _one_end_only(view: ConnectionView) -> Finding | None:
+    """In a run both ends are on this host: there the other is a fact that is missing."""
+    if view.one_end is None or view.peer_probes is None:
+        return None
+    if view.evidence.spec:
+        other = next(role for role in Role if view.socket(role) is None)
+        return Finding(Outcome.INCONCLUSIVE, missing=(because(Why.QUEUES_NOT_SEEN, other),))
+    found = kind_of_one_end(view.one_end, view.peer_probes)
+    return Finding(found.outcome, missing=found.missing, diagnosis=found.diagnosis)
 
 
 EXCEPTIONS: tuple[Callable[[ConnectionView], Finding | None], ...] = (

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 
 from lab.report.reasons import WANTS, all_words, words
-from lab.verdict import Edge, Verdict
+from lab.verdict import Diagnosis, Edge, Verdict
 
 
 def as_contract(verdict: Verdict) -> dict[str, object]:
@@ -18,8 +18,13 @@ def as_contract(verdict: Verdict) -> dict[str, object]:
         "qualifiers": all_words(verdict.qualifiers),
         "missing": all_words(verdict.missing),
         "contradictions": all_words(verdict.contradictions),
+        "diagnosis": verdict.diagnosis and _diagnosis(verdict.diagnosis),
         "forecast": {"client_accepted": foretold.client_accepted, "server_processed": foretold.server_processed},
     }
+
+
+def _diagnosis(diagnosis: Diagnosis) -> dict[str, object]:
+    return {"summary": words(diagnosis.summary), "next": all_words(diagnosis.next)}
 
 
 def edges(found: Iterable[Edge]) -> list[dict[str, object]]:

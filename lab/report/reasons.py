@@ -149,6 +149,21 @@ SENTENCES: dict[Why, str] = {
     Why.UNSEEN: "{}: {}",
     Why.NO_CONNECTION: "a connection: the client has not connected",
     Why.QUEUES_NOT_SEEN: "the {}'s socket: its queues are not seen",
+    Why.NOT_YET_ANSWERED: "an answer to the {:,} bytes on their way to {}: too early to call it lost",
+    Why.PROBE_NOT_DUE: (
+        "a probe of our closed window, which must come within {:.1f} s if the program at {} has more to send"
+    ),
+    Why.BOTH_KERNELS_STUCK: (
+        "both windows are closed: {:,} bytes are unread here, {:,} wait to be sent, the peer's kernel has probed {} times"
+    ),
+    Why.FAR_DOES_NOT_READ: (
+        "the program at {} does not read: its window is closed, its kernel answers, and {:,} bytes wait here"
+    ),
+    Why.NEAR_DOES_NOT_READ: "{:,} bytes are unread at {}, whose window is closed; the peer has probed it {} times",
+    Why.SYN_NOT_ANSWERED: "{} does not answer: the SYN was sent again {} times",
+    Why.NOTHING_ANSWERED: "nothing comes back from {}: {:,} bytes wait, sent again {} times, last heard of {:.1f} s ago",
+    Why.LOOK_THERE: "not seen: the program at {}; on that host: lab watch --once --port {} --port {}",
+    Why.SEE_ITS_PROGRAM: "see what its program waits for: ss -tnp 'sport = :{}'",
     Why.LOST_OR_DROPPED: (
         "whether the network loses its acknowledgments, or its own closed window drops them (ACK starvation)"
     ),

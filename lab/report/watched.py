@@ -23,7 +23,7 @@ DETAILED = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Out
 
 
 def show(verdicts: Sequence[Verdict], *, stream: TextIO | None = None, width: int | None = None) -> None:
-    detailed = [each for each in verdicts if each.outcome in DETAILED]
+    detailed = [each for each in verdicts if each.outcome in DETAILED or each.diagnosis]
     details = (piece for each in together(detailed) for piece in _pieces(each))
     page.show((*_overview(verdicts, width or page.columns()), *details), stream, width)
 
@@ -60,10 +60,17 @@ def _pieces(told: Sequence[Verdict]) -> Iterator[RenderableType]:
         grade = f" ({verdict.grade})"
     age = "" if verdict.age_s is None else f", still for at least {page.duration(verdict.age_s)}"
     what = f"{len(told)} connections, in one circle" if others else f"{verdict.client} and {verdict.server}"
-    yield Text(f"{verdict.outcome}{grade}: {what}{age}", colour(verdict.outcome))
+    seen = "" if verdict.seen in (None, "both") else ", one end seen"
+    yield Text(f"{verdict.outcome}{grade}{seen}: {what}{age}", colour(verdict.outcome))
     buffers = [line for each in told for line in _buffers(each, named=bool(others))]
-    for line in (*_waits(verdict), *buffers, *_limits(verdict)):
+    for line in (*_diagnosis(verdict), *_waits(verdict), *buffers, *_limits(verdict)):
         yield Padding(Text(line), (0, 0, 0, 1))
+
+
+def _diagnosis(verdict: Verdict) -> Iterator[str]:
+    if verdict.diagnosis:
+        yield plain(words(verdict.diagnosis.summary))
+        yield from (f"next        {plain(words(each))}" for each in verdict.diagnosis.next)
 
 
 def _waits(verdict: Verdict) -> Iterator[str]:

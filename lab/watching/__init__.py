@@ -6,6 +6,7 @@
 * `namespaces`: which network namespaces are open, which came and went; the namespaces and sockets of the targets.
 * `connections`: which connections there are, which end is the client's, which fit the targets, which came or went.
 * `evidence`: two samples of every socket, a consistent snapshot of those that stand, settings and kernel facts.
+* `lone_ends`: of a peer on another host, what its kernel sends unasked.
 * `loop`: `Watch` judges all, once or again whenever something has changed.
 """
 

@@ -32,6 +32,7 @@ from lab.proof.connection_view import STILL_S
 from lab.proof.stack.traits import GIVING_UP
 from lab.spec import Pair, Role
 from lab.watching.connections import WatchedConnection
+from lab.watching.lone_ends import LoneEnds
 from lab.watching.namespaces import Namespaces
 
 SYSCTLS = ("tcp_rmem", "tcp_wmem", "tcp_adv_win_scale", "tcp_notsent_lowat", *GIVING_UP)
@@ -97,9 +98,13 @@ class EvidenceGatherer:
     ) -> None:
         """`container_names` finds the containers of processes, by pid."""
         self._namespaces, self._container_names = namespaces, container_names
+        self._lone_ends = LoneEnds()
 
-    def gather(self, connections: Sequence[WatchedConnection], homes: Mapping[int, SocketDiag]) -> list[Gathered]:
-        """`homes` says whom to ask about a socket, by its inode."""
+    def gather(
+        self, connections: Sequence[WatchedConnection], homes: Mapping[int, SocketDiag], patience_s: float = 0.0
+    ) -> list[Gathered]:
+        """`homes` says whom to ask about a socket, by its inode. `patience_s`: how long to wait for a probe of a peer
+        elsewhere, where that would decide."""
         earlier = EarlierSamples()
         settings = NamespaceSettings(self._namespaces, homes)
         first = samples_of(connections, earlier)
@@ -109,7 +114,11 @@ class EvidenceGatherer:
         chosen = standing(sampled)
         snapshots = self._snapshots([sampled[index] for index in chosen], earlier)
         third = dict(zip(chosen, snapshots, strict=True))
-        return [_gathered(each, third.get(index), settings) for index, each in enumerate(sampled)]
+        self._lone_ends.follow(sampled, patience_s)
+        return [
+            _gathered(each, self._lone_ends.before(each), third.get(index), settings)
+            for index, each in enumerate(sampled)
+        ]
 
     def _snapshots(self, chosen: Sequence[TwiceSampled], earlier: EarlierSamples) -> list[Snapshot]:
         """One consistent snapshot of all of them, and of it for each what bears on it."""
@@ -207,8 +216,13 @@ def _snapshot(number: int, sockets: BothSamples) -> Snapshot:
     return Snapshot(number, (), sockets, (), Pair(None, None))
 
 
-def _gathered(sampled: TwiceSampled, third: Snapshot | None, settings: NamespaceSettings) -> Gathered:
-    snapshots = (_snapshot(1, sampled.first), _snapshot(2, sampled.second), *([third] if third else []))
+def _gathered(
+    sampled: TwiceSampled, lone: Sequence[SocketSample], third: Snapshot | None, settings: NamespaceSettings
+) -> Gathered:
+    if lone:
+        snapshots = tuple(_snapshot(index, _alone(each)) for index, each in enumerate(lone, 1))
+    else:
+        snapshots = (_snapshot(1, sampled.first), _snapshot(2, sampled.second), *([third] if third else []))
     last = next(filter(None, snapshots[-1].sockets), None)
     evidence = _evidence(sampled.connection, snapshots, last, settings) if last else None
     return Gathered(sampled.connection, sampled.second, evidence)
@@ -241,6 +255,10 @@ def _evidence(
         settings_of=settings.of_each(inodes),
         adv_win_scale_counts=adv_win_scale_counts() if unseen_window else None,
     )
+
+
+def _alone(sample: SocketSample) -> BothSamples:
+    return Pair(sample, None) if sample.role is Role.CLIENT else Pair(None, sample)
 
 
 def _missing(connection: WatchedConnection) -> tuple[str, ...]:

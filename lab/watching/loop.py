@@ -22,6 +22,8 @@ POLL_S = 0.0196
 """From one poll of the queues to the next: 50 a second, for a sleep ends a little later than it was asked to."""
 REFRESH_S = 1.0
 """Between two searches for new connections, and for bytes that moved."""
+PATIENCE_S = 3.0
+"""How long one judgement waits for a probe."""
 MAX_WAIT_S = 60.0
 """Where nothing moves, all are judged again after twice as long as the time before, or four times if no pair has
 something to send, and after this long at most: it costs 20 to 100 ms, by the number of processes, where a
@@ -124,8 +126,8 @@ class Watch:
         return self._finder.find()
 
     def once(self) -> list[Verdict]:
-        """Every connection, judged."""
-        return [each.verdict for each in self._judge() if each.verdict]
+        """Every connection, judged. A probe of a peer elsewhere is waited for where it would decide."""
+        return [each.verdict for each in self._judge(PATIENCE_S) if each.verdict]
 
     def live(self) -> Iterator[list[Verdict]]:
         """After each round the verdicts that are news, or [] if there are none: then all were judged again in vain.
@@ -138,8 +140,8 @@ class Watch:
             yield reports.news(judged)
             changed = self._changes_within(reports.next_wait_s(judged, changed=changed), judged)
 
-    def _judge(self) -> list[JudgedConnection]:
-        gathered = self._gatherer.gather(self._finder.find(), self._finder.homes)
+    def _judge(self, patience_s: float = 0.0) -> list[JudgedConnection]:
+        gathered = self._gatherer.gather(self._finder.find(), self._finder.homes, patience_s)
         verdicts = iter(judge_all(each.evidence for each in gathered if each.evidence))
         return [
             JudgedConnection(each.connection, each.sockets, next(verdicts) if each.evidence else None)

@@ -138,8 +138,8 @@ def test_who_may_not_ask_the_nat_says_what_is_needed() -> None:
     less = ("setpriv", "--bounding-set", "-net_admin", "--inh-caps", "-net_admin")
     with pair(4, "frozen") as (client, _):
         until("deadlock", "--pid", str(client))
-        code, (found,) = watched("--pid", str(client), before=less)
-    assert code == 3
+        _, (found,) = watched("--pid", str(client), before=less)
+    assert (found["seen"], found["grade"] in (None, "consistent")) == ("client", True), "one end proves nothing"
     (missing,) = [each for each in found["missing"] if each.startswith("one end only")]
     assert "another host, or NAT in between" in missing
     assert "CAP_NET_ADMIN" in missing

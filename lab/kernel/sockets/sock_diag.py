@@ -348,9 +348,9 @@ def _parse(reply: bytes, role: Role | None, now_ns: int) -> SocketSample | None:
     raw = attributes[INET_DIAG_INFO]
     (
         _, ca_state, _, probes, backoff, _, scales, _,
-        rto, _, snd_mss, rcv_mss, unacked, _, _, _, _, last_data_sent, _, _, last_ack_recv,
+        rto, _, snd_mss, rcv_mss, unacked, _, _, _, _, last_data_sent, _, last_data_recv, last_ack_recv,
         _, _, _, _, _, snd_cwnd, advmss, reordering, _, _, _,
-        pacing_rate, _, bytes_acked, bytes_received, _, _, notsent_bytes, _, _, _,
+        pacing_rate, _, bytes_acked, bytes_received, _, segs_in, notsent_bytes, _, _, _,
         _, _, _, _, _, _, _, _, _, _, _, snd_wnd, rcv_wnd, _,
     ) = _TCP_INFO.unpack_from(raw.ljust(_TCP_INFO.size, b"\0"))  # fmt: skip
     rmem_alloc, rcvbuf, _, sndbuf, _, wmem_queued, _, backlog, drops = _SKMEMINFO.unpack_from(
@@ -396,6 +396,8 @@ def _parse(reply: bytes, role: Role | None, now_ns: int) -> SocketSample | None:
         advmss=advmss,
         ca_state=ca_state,
         pacing_rate=pacing_rate,
+        segs_in=segs_in,
+        last_data_recv_ms=last_data_recv,
         ulp=_ulp(attributes.get(INET_DIAG_ULP_INFO)),
     )
 
