@@ -100,7 +100,9 @@ class Diagnosis:
     """What a standstill comes from, and what to do next."""
 
     summary: Reason
-    next: tuple[Reason, ...]
+    next: tuple[Reason, ...] = ()
+    waits: tuple[Reason, ...] = ()
+    """Of each thread that would have to act, what it waits for."""
 
 
 @dataclass(frozen=True, slots=True)

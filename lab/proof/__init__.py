@@ -9,6 +9,7 @@ enablers          who could end each wait
 stack/            whether the two TCP stacks alone could end a wait on a socket
 cycles            which of the stuck wait for each other in a cycle
 standstill        the outcome where nothing is proven and nothing moves
+diagnosis         what a standstill that is no deadlock comes from
 one_end           the same where the other end is on another host
 livelock          sends that are refused again and again
 account           where every byte lies

@@ -108,6 +108,11 @@ class Analysis:
         known = tuple(live for live in self.live if live.thread in concerned)
         return (*known, *(each for each in unseen if each.thread not in {live.thread for live in known}))
 
+    def waits(self, inode: int) -> tuple[Reason, ...]:
+        """Of each thread of the holders of this socket, what it waits for."""
+        threads = [each for each in self._holdings.holders(Resource.socket(inode)) if each in self._needs]
+        return tuple(because(Why.THREAD_WAITS, each.name, _waits_for(each, self._needs[each])) for each in threads)
+
     def suspended(self, *inodes: int) -> tuple[Reason, ...]:
         """Threads that are stopped, traced or frozen: they are live, for they may be set going.
 

@@ -13,6 +13,7 @@ from lab.forecast import NOTHING_FORECAST, Forecast, forecast
 from lab.proof.account import account, refuted_ends
 from lab.proof.connection_view import ConnectionView
 from lab.proof.cycles import WaitForEdge
+from lab.proof.diagnosis import diagnosis
 from lab.proof.one_end import ends_seen
 from lab.proof.standstill import Finding, balanced, kind_of_standstill, write_write
 from lab.proof.threads import Thread
@@ -68,7 +69,7 @@ def _judged(view: ConnectionView) -> Verdict:
         forecast=_forecast(evidence),
         seen=ends_seen(view.last.sockets) if view.last else None,
         peer_probes=view.peer_probes,
-        diagnosis=finding.diagnosis,
+        diagnosis=finding.diagnosis or diagnosis(view, finding.outcome),
         premises=knot.premises if knot else (),
         arguments=knot.arguments if knot else (),
     )

@@ -20,6 +20,9 @@ from lab.verdict import Diagnosis, PeerProbes
 RTO_MAX_MS = 120_000
 """TCP_RTO_MAX: probes are never further apart."""
 
+TIMESTAMPS_AND_IP = 24
+"""From an MSS to the payload of a ping that fills the same packet: timestamps, TCP and IP headers, less ICMP's."""
+
 
 @dataclass(frozen=True, slots=True)
 class OneEnd:
@@ -33,7 +36,10 @@ class OneEnd:
 def kind_of_one_end(end: SocketSample, probes: PeerProbes) -> OneEnd:
     """Of an end that stands still, by its last sample and by the `probes` of its peer."""
     if is_silent(end):
-        return OneEnd(Outcome.BLACKHOLE, _silence(end))
+        summary, further = silence(end)
+        return OneEnd(Outcome.BLACKHOLE, _there(end, summary, *further))
+    if end.state == "SYN-SENT":
+        return _undecided(because(Why.SYN_UNDER_WAY, end.remote))
     if end.wqueue and end.snd_wnd != 0:
         return _undecided(because(Why.NOT_YET_ANSWERED, end.wqueue, end.remote))
     if end.wqueue:
@@ -105,19 +111,26 @@ def _is_overdue(probes: PeerProbes) -> bool:
     return probes.for_s >= probes.next_within_s
 
 
-def _silence(end: SocketSample) -> Diagnosis:
+def silence(end: SocketSample) -> tuple[Reason, tuple[Reason, ...]]:
+    """Of an end whose segments are not answered: what is known of them, and how to find out where they are lost."""
     tries = max(end.backoff, end.probes)
     if end.state == "SYN-SENT":
-        return _there(end, because(Why.SYN_NOT_ANSWERED, end.remote, tries))
-    return _there(end, because(Why.NOTHING_ANSWERED, end.remote, end.wqueue, tries, end.last_ack_recv_ms / 1000))
+        return because(Why.SYN_NOT_ANSWERED, end.remote, tries), ()
+    lost = because(Why.NOTHING_ANSWERED, end.remote, end.wqueue, tries, end.last_ack_recv_ms / 1000)
+    if end.wqueue >= end.snd_mss > end.bytes_acked:
+        host = end.remote.rpartition(":")[0].strip("[]")
+        return because(Why.FULL_SEGMENTS_LOST, lost, end.snd_mss), (
+            because(Why.TRY_PING, end.snd_mss + TIMESTAMPS_AND_IP, host),
+        )
+    return lost, ()
 
 
 def _undecided(missing: Reason) -> OneEnd:
     return OneEnd(Outcome.INCONCLUSIVE, missing=(missing,))
 
 
-def _there(end: SocketSample, summary: Reason) -> Diagnosis:
-    return Diagnosis(summary, (because(Why.LOOK_THERE, end.remote, port(end.remote), port(end.local)),))
+def _there(end: SocketSample, summary: Reason, *further: Reason) -> Diagnosis:
+    return Diagnosis(summary, (*further, because(Why.LOOK_THERE, end.remote, port(end.remote), port(end.local))))
 
 
 def ends_seen(sockets: Iterable[SocketSample | None]) -> str | None:

@@ -126,7 +126,7 @@ def _one_end_only(view: ConnectionView) -> Finding | None:
     """In a run both ends are on this host: there the other is a fact that is missing."""
     if view.one_end is None or view.peer_probes is None:
         return None
-    if view.evidence.spec:
+    if view.evidence.spec and (view.one_end.wqueue or view.one_end.rqueue):
         other = next(role for role in Role if view.socket(role) is None)
         return Finding(Outcome.INCONCLUSIVE, missing=(because(Why.QUEUES_NOT_SEEN, other),))
     found = kind_of_one_end(view.one_end, view.peer_probes)

@@ -24,7 +24,11 @@ def as_contract(verdict: Verdict) -> dict[str, object]:
 
 
 def _diagnosis(diagnosis: Diagnosis) -> dict[str, object]:
-    return {"summary": words(diagnosis.summary), "next": all_words(diagnosis.next)}
+    return {
+        "summary": words(diagnosis.summary),
+        "waits": all_words(diagnosis.waits),
+        "next": all_words(diagnosis.next),
+    }
 
 
 def edges(found: Iterable[Edge]) -> list[dict[str, object]]:

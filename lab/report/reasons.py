@@ -154,14 +154,21 @@ SENTENCES: dict[Why, str] = {
         "a probe of our closed window, which must come within {:.1f} s if the program at {} has more to send"
     ),
     Why.BOTH_KERNELS_STUCK: (
-        "both windows are closed: {:,} bytes are unread here, {:,} wait to be sent, the peer's kernel has probed {} times"
+        "both windows are closed: {:,} bytes are unread here, {:,} wait to be sent, and the peer's kernel probes ({})"
     ),
     Why.FAR_DOES_NOT_READ: (
         "the program at {} does not read: its window is closed, its kernel answers, and {:,} bytes wait here"
     ),
     Why.NEAR_DOES_NOT_READ: "{:,} bytes are unread at {}, whose window is closed; the peer has probed it {} times",
     Why.SYN_NOT_ANSWERED: "{} does not answer: the SYN was sent again {} times",
-    Why.NOTHING_ANSWERED: "nothing comes back from {}: {:,} bytes wait, sent again {} times, last heard of {:.1f} s ago",
+    Why.NOTHING_ANSWERED: "nothing comes back from {}: {:,} bytes wait, sent again {} times; last heard {:.1f} s ago",
+    Why.SYN_UNDER_WAY: "an answer to the SYN on its way to {}: too early to call it lost",
+    Why.FULL_SEGMENTS_LOST: "{}; no full segment ({} bytes) was ever acknowledged: an MTU on the path?",
+    Why.TRY_PING: "ping -M do -s {} {}",
+    Why.DOES_NOT_READ: "{} does not read: {:,} bytes are unread, and its window is closed",
+    Why.THREAD_WAITS: "{} waits for {}",
+    Why.NOT_ACCEPTED: "no program has accepted the connection at {}; {:,} bytes are unread there",
+    Why.SEE_LISTENER: "see its accept queue, and who would accept: ss -tlnp 'sport = :{}'",
     Why.LOOK_THERE: "not seen: the program at {}; on that host: lab watch --once --port {} --port {}",
     Why.SEE_ITS_PROGRAM: "see what its program waits for: ss -tnp 'sport = :{}'",
     Why.LOST_OR_DROPPED: (

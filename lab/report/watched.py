@@ -63,13 +63,15 @@ def _pieces(told: Sequence[Verdict]) -> Iterator[RenderableType]:
     seen = "" if verdict.seen in (None, "both") else ", one end seen"
     yield Text(f"{verdict.outcome}{grade}{seen}: {what}{age}", colour(verdict.outcome))
     buffers = [line for each in told for line in _buffers(each, named=bool(others))]
-    for line in (*_diagnosis(verdict), *_waits(verdict), *buffers, *_limits(verdict)):
+    waits = _waits(verdict) if verdict.outcome in DETAILED else ()
+    for line in (*_diagnosis(verdict), *waits, *buffers, *_limits(verdict)):
         yield Padding(Text(line), (0, 0, 0, 1))
 
 
 def _diagnosis(verdict: Verdict) -> Iterator[str]:
     if verdict.diagnosis:
         yield plain(words(verdict.diagnosis.summary))
+        yield from (f"would read  {plain(words(each))}" for each in verdict.diagnosis.waits)
         yield from (f"next        {plain(words(each))}" for each in verdict.diagnosis.next)
 
 

@@ -111,4 +111,4 @@ def test_the_report_says_what_is_not_seen() -> None:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     text = " ".join(done.stdout.split())
     assert "one-sided-stall, one end seen: " in text
-    assert "next        not seen: the program at" in text
+    assert "next not seen: the program at" in text

@@ -23,6 +23,7 @@ UNREAD = {"wqueue": 0, "notsent_bytes": 0, "wmem_queued": 0, "timer": "none"}
     ("facts", "probes", "outcome"),
     [
         ({"state": "SYN-SENT", "timer": "on", "backoff": 2, "last_ack_recv_ms": 9000}, NONE_YET, "blackhole"),
+        ({"state": "SYN-SENT", "timer": "on", "backoff": 1, "last_ack_recv_ms": 9000}, SOME, "inconclusive"),
         ({"timer": "on", "backoff": 2, "last_ack_recv_ms": 9000, "snd_wnd": 4096}, NONE_YET, "blackhole"),
         ({"probes": 2}, SOME, "blackhole"),
         ({**HELD}, NONE_YET, "one-sided-stall"),
