@@ -280,7 +280,7 @@ class ThreadSample:
     wait: Wait | None = None
     """None: not read; `missing` of its process says why."""
     suspended: str | None = None
-    """'stopped' (SIGSTOP), 'traced' or 'frozen' (a cgroup freezer): it is in the call that it shows, and is not."""
+    """'stopped' (SIGSTOP), 'traced by PID COMM' or 'frozen' (a cgroup freezer): it shows a call, and is not in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A verdict, key by key as in the JSON contract. Types only: `lab.proof.judge` and `lab.wire.judge` fill them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lab.evidence import Wants, WireFacts
@@ -96,6 +96,14 @@ class PeerProbes:
 
 
 @dataclass(frozen=True, slots=True)
+class LastData:
+    """How long ago, in seconds, an end last sent data, and last received some; None: never, or not known."""
+
+    sent_s: float | None
+    received_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What a standstill comes from, and what to do next."""
 
@@ -142,6 +150,8 @@ class Verdict:
     forecast: Forecast
     seen: str | None = None
     """Which ends were observed: `both`, or only `client` or `server`."""
+    last_data: Pair[LastData | None] = field(default_factory=lambda: Pair(None, None))
+    """Of each end, as its kernel tells in the last snapshot."""
     peer_probes: PeerProbes | None = None
     diagnosis: Diagnosis | None = None
     premises: tuple[str, ...] = ()

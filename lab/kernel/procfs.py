@@ -89,6 +89,15 @@ def end_signal_of(pid: int) -> int | None:
     return None if fields is None else int(fields[35]) if fields else 0
 
 
+_TRACER = re.compile(r"^TracerPid:\s*([1-9]\d*)", re.MULTILINE)
+
+
+def tracer_of(folder: str) -> int | None:
+    """The pid of the process that traces the thread with this folder in /proc; None if none does."""
+    found = _TRACER.search(text_of(f"{folder}/status"))
+    return int(found[1]) if found else None
+
+
 def traced() -> dict[int, set[int]]:
     """By the thread that traces (ptrace(2)), the processes of which it traces one: 15 us a thread of this host."""
     found: dict[int, set[int]] = {}
@@ -96,9 +105,8 @@ def traced() -> dict[int, set[int]]:
         # What /proc hides from us (hidepid) is not searched: the unread tables qualify every proof.
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError):
             for task in os.listdir(f"/proc/{name}/task"):
-                tracer = re.search(r"^TracerPid:\s*(\d+)", text_of(f"/proc/{name}/task/{task}/status"), re.MULTILINE)
-                if tracer and tracer[1] != "0":
-                    found.setdefault(int(tracer[1]), set()).add(int(name))
+                if tracer := tracer_of(f"/proc/{name}/task/{task}"):
+                    found.setdefault(tracer, set()).add(int(name))
     return found
 
 

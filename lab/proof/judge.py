@@ -8,7 +8,7 @@ threads that might still read. A connection of which only packets are known is j
 
 from collections.abc import Iterable, Iterator
 
-from lab.evidence import Evidence, Wants, WireFacts
+from lab.evidence import Evidence, SocketSample, Wants, WireFacts
 from lab.forecast import NOTHING_FORECAST, Forecast, forecast
 from lab.proof.account import account, refuted_ends
 from lab.proof.connection_view import ConnectionView
@@ -19,7 +19,7 @@ from lab.proof.standstill import Finding, balanced, kind_of_standstill, write_wr
 from lab.proof.threads import Thread
 from lab.reason import Reason, Why, because, quoted
 from lab.spec import Grade, Outcome, Pair, Role
-from lab.verdict import Edge, LiveWait, Testimonies, Testimony, Verdict, WireSummary, Witness
+from lab.verdict import Edge, LastData, LiveWait, Testimonies, Testimony, Verdict, WireSummary, Witness
 
 REOPENINGS = 3
 """A closed window that opened again this often, while bytes moved, is a slow reader's."""
@@ -68,6 +68,7 @@ def _judged(view: ConnectionView) -> Verdict:
         wire=_wire_summary(evidence, view.wire),
         forecast=_forecast(evidence),
         seen=ends_seen(view.last.sockets) if view.last else None,
+        last_data=_last_data(view),
         peer_probes=view.peer_probes,
         diagnosis=finding.diagnosis or diagnosis(view, finding.outcome),
         premises=knot.premises if knot else (),
@@ -198,6 +199,22 @@ def _live(view: ConnectionView, finding: Finding) -> Iterable[LiveWait]:
         return
     for each in view.analysis.against(client.inode, server.inode):
         yield LiveWait(each.name, each.told)
+
+
+def _last_data(view: ConnectionView) -> Pair[LastData | None]:
+    """The kernel's stamps are of its start where there was no data: then the counters show that there was none."""
+
+    def of(socket: SocketSample | None) -> LastData | None:
+        if socket is None:
+            return None
+        sent = socket.bytes_acked + socket.wqueue > 1 and socket.state != "SYN-SENT"
+        received = socket.bytes_received > 0 and socket.last_data_recv_ms is not None
+        return LastData(
+            socket.last_data_sent_ms / 1000 if sent else None,
+            (socket.last_data_recv_ms or 0) / 1000 if received else None,
+        )
+
+    return Pair(*(of(view.socket(role)) for role in Role))
 
 
 def _unseen(view: ConnectionView, finding: Finding) -> tuple[Reason, ...]:

@@ -15,7 +15,7 @@ from lab.report.escape import plain
 from lab.report.knots import together
 from lab.report.reasons import WANTS, all_words, words
 from lab.report.text import what_ends
-from lab.spec import Grade, Outcome
+from lab.spec import Grade, Outcome, Role
 from lab.verdict import Edge, Verdict
 
 DETAILED = frozenset({Outcome.DEADLOCK, Outcome.READ_READ, Outcome.LIVELOCK, Outcome.SUSPENDED, Outcome.INCONCLUSIVE})
@@ -63,8 +63,9 @@ def _pieces(told: Sequence[Verdict]) -> Iterator[RenderableType]:
     seen = "" if verdict.seen in (None, "both") else ", one end seen"
     yield Text(f"{verdict.outcome}{grade}{seen}: {what}{age}", colour(verdict.outcome))
     buffers = [line for each in told for line in _buffers(each, named=bool(others))]
+    last = () if others else _last_data(verdict)
     waits = _waits(verdict) if verdict.outcome in DETAILED else ()
-    for line in (*_diagnosis(verdict), *waits, *buffers, *_limits(verdict)):
+    for line in (*_diagnosis(verdict), *waits, *buffers, *last, *_limits(verdict)):
         yield Padding(Text(line), (0, 0, 0, 1))
 
 
@@ -114,6 +115,19 @@ def _buffers(verdict: Verdict, *, named: bool) -> Iterator[str]:
         account.client_receive_queue,
     )
     yield "bytes       " + ", ".join(f"{name} {page.count(size)}" for name, size in zip(names, held, strict=True))
+
+
+def _last_data(verdict: Verdict) -> Iterator[str]:
+    """`still for at least` is what was seen; the kernel knows more of its own data."""
+    said = []
+    for role in Role:
+        if last := verdict.last_data[role]:
+            sent, received = (
+                "never" if each is None else f"{page.duration(each)} ago" for each in (last.sent_s, last.received_s)
+            )
+            said.append(f"{role} sent {sent}, received {received}")
+    if said:
+        yield "last data   " + "; ".join(said)
 
 
 def _limits(verdict: Verdict) -> Iterator[str]:

@@ -28,8 +28,8 @@ from lab.proof.judge import judge, judge_all
 from lab.report.reasons import all_words, words
 from lab.spec import Grade, Outcome, Pair, Role
 from lab.tcp.segment import ControlBits, Segment
+from lab.verdict import LastData, Verdict, Witness
 from lab.verdict import Testimony as Says
-from lab.verdict import Verdict, Witness
 from lab.wire.witness import witness
 from tests.played import frozen, played, segments, spec_of
 from tests.proof import frozen_pair
@@ -635,3 +635,14 @@ def test_who_sleeps_or_is_stopped_in_another_connection_of_the_snapshot_does_not
         verdicts = judge_all(beside_others(stopped))
         assert [each.outcome for each in verdicts] == expected
         assert all(each.grade in (Grade.PROVEN, None) for each in verdicts)
+
+
+def test_the_kernel_tells_when_the_last_data_came_and_went() -> None:
+    near = frozen_pair.client(last_data_sent_ms=8300, last_data_recv_ms=9000)
+    far = frozen_pair.server(
+        bytes_acked=0, wqueue=0, bytes_received=0, last_data_sent_ms=10**9, last_data_recv_ms=10**9
+    )
+    verdict = judge(frozen_pair.evidence(frozen_pair.snapshot(sockets=Pair(near, far))))
+    assert verdict.last_data == Pair(LastData(8.3, 9.0), LastData(None, None))
+    alone = judge(frozen_pair.evidence(frozen_pair.snapshot(sockets=Pair(replace(near, last_data_recv_ms=None), None))))
+    assert alone.last_data == Pair(LastData(8.3, None), None)

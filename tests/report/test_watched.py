@@ -8,7 +8,7 @@ from lab.evidence import Wants
 from lab.reason import Qualifier, quoted
 from lab.report import watched
 from lab.spec import Grade, Outcome, Pair
-from lab.verdict import Edge, LiveWait, Verdict, WireSummary, Witness
+from lab.verdict import Diagnosis, Edge, LastData, LiveWait, Verdict, WireSummary, Witness
 from tests.report.report_samples import at, verdict, without_freeze
 
 NO_WIRE = WireSummary(None, None, Pair(None, None), Pair(None, None), Pair(None, None))
@@ -61,3 +61,17 @@ def test_without_connections_it_is_one_line() -> None:
 def test_what_a_connection_says_of_itself_cannot_act_on_a_terminal() -> None:
     hostile = verdict(cycle=(Edge("1/1 \x1b[2J", Wants.WRITE, "2/2 \x1b]0;x", SEEN),))
     assert "\x1b" not in told([hostile])
+
+
+def test_what_the_kernel_knows_of_the_last_data_is_said_of_each_end_that_is_seen() -> None:
+    seen = replace(UNTIL, last_data=Pair(LastData(8.3, None), LastData(9.0, 0.25)))
+    assert "last data   client sent 8.30 s ago, received never; server sent 9.00 s ago, received 250 ms" in told([seen])
+    assert "server sent" not in told([replace(UNTIL, last_data=Pair(LastData(8.3, None), None))])
+
+
+def test_of_a_stall_the_reason_the_waits_and_the_next_step_are_said() -> None:
+    why = Diagnosis(quoted("it does not read"), (quoted("ss -t"),), (quoted("9/9 pair waits for its disk"),))
+    lines = told([replace(without_freeze(Outcome.ONE_SIDED_STALL), diagnosis=why, seen="client")]).splitlines()
+    assert any(line.startswith("one-sided-stall, one end seen: ") for line in lines)
+    for said in (" it does not read", " would read  9/9 pair waits for its disk", " next        ss -t"):
+        assert said in lines

@@ -5,10 +5,8 @@ by a seccomp supervisor or a debugger. Then the call may return short, or fail, 
 if the function is known to be one of that call's own. Functions: measured on Linux 5.10, 6.1, 6.12, 6.18 and 7.2.
 """
 
-import re
-
 from lab.kernel.processes.threads import TrackedThread
-from lab.kernel.procfs import text_of
+from lab.kernel.procfs import tracer_of
 from lab.syscalls import Form, Syscall
 
 _STREAM = frozenset({"wait_woken", "sk_stream_wait_memory", "sk_wait_data"})
@@ -57,8 +55,6 @@ ELSEWHERE = {
 }
 """What the most usual other functions mean."""
 
-_TRACER = re.compile(r"^TracerPid:\s*([1-9]\d*)", re.MULTILINE)
-
 
 def asleep_elsewhere(thread: TrackedThread, call: Syscall) -> str | None:
     """Why the thread must not be taken to sleep in the call's own wait; None if it does.
@@ -68,8 +64,8 @@ def asleep_elsewhere(thread: TrackedThread, call: Syscall) -> str | None:
     """
     function = thread.sleeps_in()
     if not function:
-        tracer = _TRACER.search(text_of(f"{thread.folder}/status"))
-        return f"{tracer[1]} traces it, and nothing tells where it sleeps" if tracer else None
+        tracer = tracer_of(thread.folder)
+        return f"{tracer} traces it, and nothing tells where it sleeps" if tracer else None
     if function in OWN_WAITS[call.form]:
         return None
     return f"{ELSEWHERE.get(function, f'not known to be the wait of {call.name}')}: {function}"

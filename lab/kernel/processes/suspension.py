@@ -8,25 +8,35 @@ import os
 from functools import cache
 
 from lab.kernel.processes.threads import TrackedThread
-from lab.kernel.procfs import text_of
+from lab.kernel.procfs import text_of, tracer_of
 
-STOPPED = {"T": "stopped", "t": "traced"}
 FROZEN_IN = frozenset({"__refrigerator", "do_freezer_trap", "get_signal"})
 """Where the freezers keep a thread that they had to wake: version 1, version 2, and version 2 where the compiler has
 made one function of two (measured on 5.10, 6.1, 6.12 and 7.2)."""
 
 
 def suspended(thread: TrackedThread) -> str | None:
-    """'stopped', 'traced', 'frozen' or None.
+    """'stopped', 'traced by PID COMM', 'frozen' or None.
 
     Version 1 leaves a thread that sleeps in a freezable wait (epoll, futex, poll) where it is: in state D since Linux
     6.1, in state S before. So the cgroup of every sleeping thread is asked.
     """
-    if thread.line.state in STOPPED:
-        return STOPPED[thread.line.state]
+    if thread.line.state == "T":
+        return "stopped"
+    if thread.line.state == "t":
+        return f"traced by {_tracer(thread)}".removesuffix(" by ")
     if thread.line.state == "R":
         return None
     return "frozen" if thread.sleeps_in() in FROZEN_IN or _in_frozen_cgroup(thread) else None
+
+
+def _tracer(thread: TrackedThread) -> str:
+    """Empty where it cannot be read, or has let go meanwhile."""
+    try:
+        pid = tracer_of(thread.folder)
+        return f"{pid} {text_of(f'/proc/{pid}/comm').strip()}" if pid else ""
+    except OSError:
+        return ""
 
 
 def _in_frozen_cgroup(thread: TrackedThread) -> bool:

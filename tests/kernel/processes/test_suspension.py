@@ -74,7 +74,8 @@ def test_a_thread_that_a_debugger_has_stopped_is_traced() -> None:
     with sleeper(TRACED.format(seize=PTRACE_SEIZE, interrupt=PTRACE_INTERRUPT)) as program:
         (thread,) = program.threads.of(int(program.words[0]))
         thread.read()
-        assert suspended(thread) == "traced"
+        comm = Path(f"/proc/{program.pid}/comm").read_text().strip()
+        assert suspended(thread) == f"traced by {program.pid} {comm}"
         os.kill(thread.pid, signal.SIGKILL)
 
 
