@@ -22,8 +22,9 @@ from lab.evidence import (
     Wants,
 )
 from lab.spec import Pair
+from tests.proof.select_window import select_window
 
-MSS = 16
+MSS, CLAMP = 8, 1 << 30
 SECOND = 1_000_000_000
 START = 1_000 * SECOND
 
@@ -47,8 +48,7 @@ class End:
 
     @property
     def window(self) -> int:
-        free = self.rcvbuf - self.rqueue
-        return 0 if free < min(MSS, self.rcvbuf // 4) or 17 * free < self.rcvbuf else free
+        return select_window(self.rcvbuf - self.rqueue, self.rcvbuf, CLAMP, MSS)
 
     @property
     def fits(self) -> int:
@@ -291,7 +291,7 @@ def socket_sample(end: End) -> SocketSample:
         rcv_wnd=end.window, snd_mss=MSS, rcv_mss=MSS, snd_cwnd=10, reordering=3, rto_us=204_000, last_data_sent_ms=0,
         last_ack_recv_ms=0, rmem_alloc=end.rqueue, rcvbuf=end.rcvbuf, sndbuf=end.sndbuf, wmem_queued=end.queued,
         backlog=0, drops=0, send_timeout_ns=0, receive_timeout_ns=0, user_timeout_ms=0,
-        window_clamp=1 << 30, ulp="", error_queue="", sndbuf_locked=True,
+        window_clamp=CLAMP, ulp="", error_queue="", sndbuf_locked=True,
     )  # fmt: skip
     # Long ago it stood as now: its writer has gone to sleep for good.
     known = {field.name: getattr(sample, field.name) for field in fields(EarlierSample)}

@@ -26,6 +26,7 @@ from lab.evidence import (
 )
 from lab.proof.stack.traits import KernelTraits
 from lab.spec import Pair
+from tests.proof.select_window import select_window
 
 MS, SECOND = 1_000, 1_000_000
 START_NS = 1_000_000_000_000
@@ -112,17 +113,8 @@ class Stack:
         return max(0, self.edge - self.rnxt)
 
     def choose_window(self) -> int:
-        """__tcp_select_window()"""
         free, allowed = self.share(max(0, self.rcvbuf - self.rmem)), self.share(self.rcvbuf)
-        full = min(self.clamp, allowed)
-        mss = min(self.rcv_mss, full)
-        if mss <= 0:
-            return 0
-        if free < full // 2:
-            free = free >> self.set.wscale << self.set.wscale
-            if free < allowed >> 4 or free < mss:
-                return 0
-        return self.up_to_unit(min(free, self.clamp))
+        return self.up_to_unit(select_window(free, allowed, self.clamp, self.rcv_mss, self.set.wscale))
 
     def offer(self) -> int:
         """tcp_select_window()"""
