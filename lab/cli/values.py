@@ -6,13 +6,14 @@ The text of every value, `str(value)`, is one that the flag takes: so a run can 
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, Generic, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from lab.errors import SpecError
-from lab.spec import Role, Triple, Until, parse_duration, parse_size, refuse_impossible
+from lab.spec import Grade, Outcome, Role, Triple, Until, parse_duration, parse_size, refuse_impossible
 
 T = TypeVar("T")
 
@@ -60,6 +61,30 @@ class Setting:
         return f"{self.key}={self.value}"
 
 
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Which verdicts raise an alarm: an outcome, and of a deadlock which grades, as in `deadlock/proven*`."""
+
+    outcome: str
+    grade: str | None = None
+    """With `*` for any letters."""
+
+    def __str__(self) -> str:
+        return f"{self.outcome}/{self.grade}" if self.grade else self.outcome
+
+    def is_for(self, outcome: Outcome, grade: Grade | None) -> bool:
+        return outcome == self.outcome and (self.grade is None or fnmatchcase(grade or "", self.grade))
+
+
+def _alarm(text: str) -> Alarm:
+    outcome, slash, grade = text.strip().partition("/")
+    if outcome not in tuple(Outcome) or (slash and outcome != Outcome.DEADLOCK):
+        raise SpecError(f"'{text[:80]}': needs an outcome, for example one-sided-stall, or deadlock/proven*")
+    if slash and not any(fnmatchcase(each, grade) for each in Grade):
+        raise SpecError(f"'{text[:80]}': no grade is {grade[:40]}; there are {', '.join(Grade)}")
+    return Alarm(outcome, grade or None)
+
+
 def sided(name: str, parse: Callable[[str], T]) -> Parsed:
     def parse_sided(text: str) -> Sided[T]:
         role, equals, rest = text.partition("=")
@@ -103,6 +128,7 @@ def _until(text: str) -> Until | float:
 
 
 SIZE = Parsed("size", parse_size)
+ALARM = Parsed("alarm", _alarm)
 DURATION = Parsed("duration", parse_duration)
 UNTIL = Parsed("until", _until)
 HOST_SETTING = Parsed("setting", _host_setting)

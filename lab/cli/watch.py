@@ -1,16 +1,21 @@
 """`lab watch`: judges connections of any process or container while they run, and changes nothing on them."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from lab.cli import terminal
 from lab.cli.command import JUDGED, RESULT, WATCHED, Command, flag
 from lab.cli.options import format_flag
-from lab.cli.values import Repeated, RepeatedNumber
+from lab.cli.values import ALARM, Alarm, Repeated, RepeatedNumber
 from lab.errors import ExitCode
 from lab.spec import Outcome
+
+if TYPE_CHECKING:
+    from lab.verdict import Verdict
 
 HIDDEN_FROM_ROOT = 1
 """Processes whose namespace even root may not see: PID 1 of some machines."""
@@ -23,11 +28,12 @@ _watched = partial(flag, of="watch", group=WATCHED, multiple=True)
     "watch",
     cls=Command,
     short_help="Judge connections that already run.",
-    codes=JUDGED,
+    codes=JUDGED | {ExitCode.OTHERWISE: "a deadlock of any grade, or what --alarm says"},
     examples=[
         ("lab watch", "go on until Ctrl-C, and print what changes"),
         ("lab watch --once --port 5432", "judge once, and exit with the verdict's code"),
         ("sudo lab watch --once --container web --format json", "of a container, for a program"),
+        ("lab watch --once --alarm 'deadlock/proven*'", "exit 1 for a proof only"),
     ],
 )
 @_watched("--pid", "pids", type=RepeatedNumber(min=1), metavar="PID", help="connections of this process")
@@ -36,6 +42,16 @@ _watched = partial(flag, of="watch", group=WATCHED, multiple=True)
 @_watched("--netns", "namespaces", type=Repeated(), metavar="NAME|PATH", help="of this network namespace")
 @_watched("--port", "ports", type=RepeatedNumber(1, 65535), metavar="PORT", help="with this port at either end")
 @flag("--once", of="watch", group=RESULT, is_flag=True, help="judge once and exit with the verdict's code")
+@flag(
+    "--alarm",
+    "alarms",
+    of="watch",
+    group=RESULT,
+    type=ALARM,
+    multiple=True,
+    metavar="OUTCOME[/GRADE]",
+    help="exit 1 for this verdict (default: deadlock), for example deadlock/proven* or blackhole",
+)
 @format_flag
 def command(
     *,
@@ -45,6 +61,7 @@ def command(
     namespaces: tuple[str, ...],
     ports: tuple[int, ...],
     once: bool,
+    alarms: tuple[Alarm, ...],
     form: str,
 ) -> int:
     """Judge connections that already run (default: all of this host)."""
@@ -64,7 +81,7 @@ def command(
         if once:
             verdicts = watch.once()
             _print(form, verdicts, everything=True)
-            return _code([verdict.outcome for verdict in verdicts])
+            return _code(verdicts, alarms or (Alarm(Outcome.DEADLOCK),))
         for changed in watch.live():
             if changed:
                 _print(form, changed, everything=False)
@@ -82,7 +99,8 @@ def _print(form: str, verdicts, *, everything: bool) -> None:  # type: ignore[no
         watched.show(verdicts)
 
 
-def _code(outcomes: list[Outcome]) -> int:
-    if Outcome.DEADLOCK in outcomes:
+def _code(verdicts: Sequence["Verdict"], alarms: Sequence[Alarm]) -> int:
+    if any(alarm.is_for(each.outcome, each.grade) for each in verdicts for alarm in alarms):
         return ExitCode.OTHERWISE
-    return ExitCode.INCONCLUSIVE if Outcome.INCONCLUSIVE in outcomes else ExitCode.DONE
+    inconclusive = any(each.outcome is Outcome.INCONCLUSIVE for each in verdicts)
+    return ExitCode.INCONCLUSIVE if inconclusive else ExitCode.DONE

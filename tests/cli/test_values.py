@@ -4,8 +4,8 @@ import click
 import pytest
 
 from lab.cli import values
-from lab.cli.values import Parsed, Setting, Sided
-from lab.spec import Role, Triple, Until
+from lab.cli.values import Alarm, Parsed, Setting, Sided
+from lab.spec import Grade, Outcome, Role, Triple, Until
 
 
 def convert(kind: click.ParamType, text: str) -> object:  # type: ignore[type-arg]
@@ -17,6 +17,8 @@ def convert(kind: click.ParamType, text: str) -> object:  # type: ignore[type-ar
     [
         (values.SIZE, "64k", 65536),
         (values.DURATION, "3ms", 0.003),
+        (values.ALARM, "blackhole", Alarm("blackhole")),
+        (values.ALARM, "deadlock/proven*", Alarm("deadlock", "proven*")),
         (values.UNTIL, "proof", Until.PROOF),
         (values.UNTIL, "2s", 2.0),
         (values.SIDED_TRIPLE, "1 2 3", Sided(Triple(1, 2, 3))),
@@ -63,3 +65,18 @@ def test_a_value_is_for_one_side_or_for_both() -> None:
 def test_a_repeated_value_is_split_at_semicolons_in_a_variable() -> None:
     for kind in (values.Repeated(), values.RepeatedNumber(1, 9), values.SIDED_TRIPLE, values.HOST_SETTING):
         assert kind.split_envvar_value("1;2 3") == ["1", "2 3"]
+
+
+def test_an_alarm_is_for_an_outcome_and_for_the_grades_of_a_deadlock() -> None:
+    proofs = Alarm("deadlock", "proven*")
+    grades = [grade for grade in Grade if proofs.is_for(Outcome.DEADLOCK, grade)]
+    assert grades == [Grade.PROVEN, Grade.PROVEN_CLOSED_WORLD, Grade.PROVEN_UNTIL]
+    assert Alarm("deadlock").is_for(Outcome.DEADLOCK, Grade.CONSISTENT)
+    assert Alarm("blackhole").is_for(Outcome.BLACKHOLE, None)
+    assert not Alarm("blackhole").is_for(Outcome.IDLE, None)
+
+
+@pytest.mark.parametrize("text", ["frozen", "idle/proven", "deadlock/sure", "deadlock/"])
+def test_an_alarm_for_what_there_is_not_is_refused(text: str) -> None:
+    with pytest.raises(click.UsageError, match=r"needs an outcome|no grade is"):
+        convert(values.ALARM, text)

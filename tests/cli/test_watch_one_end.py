@@ -62,6 +62,8 @@ def until_it_says(folder: str, outcome: str) -> dict[str, Any]:
 def test_a_peer_that_does_not_read_is_a_one_sided_stall() -> None:
     with far_peer("stops") as (namespace, folder), connection(namespace):
         said = until_it_says(folder, "one-sided-stall")
+        assert watch("--netns", folder, "--alarm", "one-sided-stall")[0] == 1
+        assert watch("--netns", folder, "--alarm", "deadlock/proven*")[0] == 0
     assert said["diagnosis"]["summary"].startswith(f"the program at {FAR}:{PORT} does not read")
     assert f"lab watch --once --port {PORT}" in said["diagnosis"]["next"][0]
     assert said["account"]["client_send_queue"] > 0
