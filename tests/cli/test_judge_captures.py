@@ -18,6 +18,7 @@ BY_NAME = {recorded.name(path): path for path in recorded.ALL}
 VERDICT = {
     "path", "outcome", "grade", "client", "server", "roles", "seal_ns", "proved_ns", "holds_until_ns", "age_s",
     "witnesses", "cycle", "tail", "live", "qualifiers", "missing", "contradictions", "account", "wire", "forecast",
+    *("seen", "last_data", "peer_probes", "diagnosis"),
     "premises",
 }  # fmt: skip
 FURTHER = {"since_ns", "until_ns", "ended", "evidence", "marks", "chain"}

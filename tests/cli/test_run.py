@@ -20,7 +20,8 @@ from tests.waiting import LIMIT_S, until
 
 KEYS = [
     *("outcome", "grade", "client", "server", "roles", "seal_ns", "proved_ns", "holds_until_ns", "age_s", "witnesses"),
-    *("cycle", "tail", "live", "qualifiers", "missing", "contradictions", "account", "wire", "forecast", "premises"),
+    *("cycle", "tail", "live", "qualifiers", "missing", "contradictions", "account", "wire", "forecast"),
+    *("seen", "last_data", "peer_probes", "diagnosis", "premises"),
     *("scenario", "expected", "testbed", "run", "buffers"),
 ]
 
