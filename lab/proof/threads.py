@@ -138,7 +138,7 @@ def _never_still(wait: Wait, until_ns: int | None, now_ns: int) -> Reason | None
     if wait.unknown:
         return because(Why.WAIT_NOT_UNDERSTOOD, wait.unknown)
     if until_ns is not None:
-        left_ns = until_ns - now_ns
+        left_ns = max(0, until_ns - now_ns)
         return because(Why.ENDS_SOON, wait.call, left_ns / 1e9) if left_ns < NEAR_NS else None
     if wait.timed:
         return because(Why.LIMIT_NOT_DATED, wait.call)

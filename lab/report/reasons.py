@@ -21,6 +21,15 @@ ARGUMENTS = {
     Argument.NOTHING_QUEUED: "nothing is on its way",
 }
 
+OF_A_PROGRAM = frozenset(
+    {
+        Why.NO_TABLE, Why.HIDDEN, Why.ALARM_NOT_READ, Why.CATCHES_ALARM, Why.ALARMS_HIDDEN, Why.ENDED_BY_ALARM,
+        Why.TIMERS_NOT_READ, Why.POSIX_TIMERS,
+    }
+)  # fmt: skip
+"""What is said of a program: its name is the first fact."""
+MOST_NAMES = 3
+
 
 def words(reason: Reason | Qualifier) -> str:
     """The sentence."""
@@ -31,6 +40,25 @@ def words(reason: Reason | Qualifier) -> str:
 
 def all_words(reasons: Iterable[Reason | Qualifier]) -> tuple[str, ...]:
     return tuple(map(words, reasons))
+
+
+def folded(reasons: Iterable[Reason | Qualifier]) -> tuple[str, ...]:
+    """The sentences for a person: what is said of several programs alike is one sentence, with all their names."""
+    alike: dict[object, list[Reason]] = {}
+    for each in reasons:
+        reason = each.reason if isinstance(each, Qualifier) else each
+        of_a_program = reason.why in OF_A_PROGRAM
+        alike.setdefault((reason.why, reason.facts[1:]) if of_a_program else reason, []).append(reason)
+    return tuple(words(_together(found)) for found in alike.values())
+
+
+def _together(alike: list[Reason]) -> Reason:
+    first = alike[0]
+    if len(alike) == 1:
+        return first
+    names = dict.fromkeys(str(each.facts[0]) for each in alike)
+    more = [f"{len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
+    return Reason(first.why, (", ".join([*names][:MOST_NAMES] + more), *first.facts[1:]))
 
 
 def _fact(fact: Fact) -> str | int | float:

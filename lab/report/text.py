@@ -18,7 +18,7 @@ from lab.report import forecast, page
 from lab.report.conclusion import colour, conclusion, explanation
 from lab.report.escape import plain
 from lab.report.picture import Picture, answers
-from lab.report.reasons import all_words, words
+from lab.report.reasons import all_words, folded, words
 from lab.report.side import sides
 from lab.report.witnesses import witnesses
 from lab.spec import Grade, Outcome, Spec
@@ -117,7 +117,7 @@ def _warnings(verdict: Verdict, evidence: Evidence, expected: Sequence[Outcome])
     for heading, style, texts in (
         ("contradiction", "bold red", all_words(verdict.contradictions)),
         ("not observed", "yellow", all_words(verdict.missing)),
-        ("true but for", "yellow", all_words(verdict.qualifiers)),
+        ("true but for", "yellow", folded(verdict.qualifiers)),
         ("live thread", "yellow", tuple(f"{each.thread}, which waits in {words(each.waits_for)}" for each in live)),
     ):
         for text in texts:

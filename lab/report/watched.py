@@ -13,7 +13,7 @@ from lab.report import judged, page
 from lab.report.conclusion import colour
 from lab.report.escape import plain
 from lab.report.knots import together
-from lab.report.reasons import WANTS, all_words, words
+from lab.report.reasons import WANTS, all_words, folded, words
 from lab.report.text import what_ends
 from lab.spec import Grade, Outcome, Role
 from lab.verdict import Edge, Verdict
@@ -133,7 +133,7 @@ def _last_data(verdict: Verdict) -> Iterator[str]:
 def _limits(verdict: Verdict) -> Iterator[str]:
     if verdict.holds_until_ns is not None:
         yield f"holds       until {page.clock(verdict.holds_until_ns)}, when a time limit ends a wait that it rests on"
-    for each in all_words(verdict.qualifiers):
+    for each in folded(verdict.qualifiers):
         yield plain(f"but for     {each}")
     for each in all_words(verdict.missing):
         yield plain(f"not seen    {each}")

@@ -10,7 +10,7 @@ import pytest
 from lab.evidence import Wants
 from lab.proof.stack.ruling import Argument
 from lab.reason import Qualifier, Why, because, quoted
-from lab.report.reasons import ARGUMENTS, SENTENCES, WANTS, all_words, words
+from lab.report.reasons import ARGUMENTS, SENTENCES, WANTS, all_words, folded, words
 
 
 @pytest.mark.parametrize("why", Why)
@@ -70,3 +70,18 @@ def test_every_reason_is_given_somewhere() -> None:
     named = " ".join(path.read_text() for path in (Path(__file__).parents[2] / "lab").rglob("*.py"))
     assert [why.name for why in Why if f"Why.{why.name}," not in named and f"Why.{why.name})" not in named] == []
     assert len(GIVEN) > 100
+
+
+def test_what_is_said_of_several_programs_alike_is_one_sentence() -> None:
+    said = [because(Why.ENDED_BY_ALARM, name) for name in ("1 a", "2 b", "2 b")]
+    others = [
+        because(Why.POSIX_TIMERS, "1 a", 2),
+        because(Why.POSIX_TIMERS, "2 b", 3),
+        because(Why.UNREADABLE_TABLES, 1),
+    ]
+    assert folded([*said, *others]) == (
+        "1 a, 2 b would be ended by SIGALRM, and an alarm is pending on this machine (timer_list)",
+        *all_words(others),
+    )
+    many = [because(Why.ENDED_BY_ALARM, f"{number} x") for number in range(15)]
+    assert folded(many)[0].startswith("0 x, 1 x, 2 x, 12 more would be ended by SIGALRM")
