@@ -45,7 +45,7 @@ SHORT = ("runs:short",)
 
 def _everything(kernel: Kernel) -> tuple[str, ...]:
     corpus = ":".join(("corpus", *(case for case in CORPUS if case not in kernel.lacks)))
-    return "runs", "suspended", corpus, "commands"
+    return "runs", "suspended", "stalls", corpus, "commands"
 
 
 PLACES = (
