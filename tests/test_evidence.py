@@ -48,7 +48,8 @@ def test_the_samples_say_whose_they_are() -> None:
     assert shot.sockets.client.local == shot.sockets.server.remote
 
 
-CLOCKS = {"time_ns", "expires_ms", "probes", "last_data_sent_ms", "last_ack_recv_ms"}
+CLOCKS = {"time_ns", "expires_ms", "probes", "segs_in", "last_data_sent_ms", "last_data_recv_ms", "last_ack_recv_ms"}
+"""And what counts segments that change nothing."""
 WHOSE = {"role", "local", "remote"}
 NOT_OF_INET_DIAG = {
     "send_timeout_ns", "receive_timeout_ns", "user_timeout_ms", "sndbuf_locked", "rcvbuf_locked", "window_clamp",

@@ -83,7 +83,7 @@ class Analysis:
     _roots: Conditions
     """The same, without those of a thread that is live by itself."""
     _holdings: Holdings
-    _against: dict[frozenset[Thread], tuple[LiveThread, ...]] = field(default_factory=dict)
+    _against: dict[tuple[Thread, ...], tuple[LiveThread, ...]] = field(default_factory=dict)
     """What was worked out already: one process may hold a thousand connections."""
 
     def knot(self, one: int, other: int, kind: Kind = Kind.WRITE_WRITE) -> Knot | None:
@@ -93,12 +93,13 @@ class Analysis:
 
     def against(self, *inodes: int) -> tuple[LiveThread, ...]:
         """The live threads that keep the holders of these sockets from being stuck: the diagnosis without a proof."""
-        holders = frozenset(each for inode in inodes for each in self._holdings.holders(Resource.socket(inode)))
+        found = (each for inode in inodes for each in self._holdings.holders(Resource.socket(inode)))
+        holders = tuple(dict.fromkeys(found))
         if holders not in self._against:
             self._against[holders] = self._live_around(holders)
         return self._against[holders]
 
-    def _live_around(self, holders: frozenset[Thread]) -> tuple[LiveThread, ...]:
+    def _live_around(self, holders: tuple[Thread, ...]) -> tuple[LiveThread, ...]:
         concerned = reachable(self._roots, holders)
         unseen = tuple(
             LiveThread.of(thread, Reason(Why.WAITS_UNKNOWN), thread.live)

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from lab.kernel.place import sysctl
 from lab.kernel.snapshots import SnapshotTaker, Target
 from lab.kernel.sockets.send_room import max_tcp_header
 from lab.kernel.sockets.sock_diag import SocketDiag
+from lab.kernel.sockets.window_share import adv_win_scale_counts
 from lab.proof.deadlock import Analysis, analyse
 from lab.proof.stack.traits import GIVING_UP, KernelTraits, drops_beyond_window, gives_up, headers
 from lab.report.reasons import all_words, words
@@ -80,10 +82,19 @@ class Structure:
             Target(Role.SERVER, self._diags[home.server], server, client),
         )
 
-    def _stack(self) -> KernelTraits:
+    def _stack(self, pairs: Sequence[Pair[SocketSample | None]]) -> KernelTraits:
         """As the settings are now: a program of a case may have written them."""
-        settings = [sysctl.read(self._namespaces[role], ("tcp_wmem", *GIVING_UP)) for role in Role]
+        names = ("tcp_wmem", "tcp_adv_win_scale", *GIVING_UP)
+        settings = [sysctl.read(self._namespaces[role], names) for role in Role]
+        scales = dict(zip(Role, (int(each["tcp_adv_win_scale"]) for each in settings), strict=True))
+        unseen = [
+            (socket.inode, scales[connection.home[role]])
+            for connection, sockets in zip(self._connections, pairs, strict=True)
+            for role in Role
+            if (socket := sockets[role]) and socket.rcv_wnd is None
+        ]
         return KernelTraits(
+            adv_win_scale_of=dict(unseen) if unseen and adv_win_scale_counts() else {},
             wmem_max=max(int(each["tcp_wmem"].split()[2]) for each in settings),
             max_tcp_headers=headers(max_tcp_header()),
             drops_beyond_window=drops_beyond_window(platform.release()),
@@ -102,7 +113,7 @@ class Structure:
         sockets = [socket for each in further for socket in each.sockets if socket]
         snapshot = replace(first, others=(*first.others, *sockets))
         pairs = [each.sockets for each in (first, *further)]
-        analysis = analyse(snapshot, now_ns, self._stack())
+        analysis = analyse(snapshot, now_ns, self._stack(pairs))
         return tuple(_told(*each, analysis, now_ns) for each in zip(self._connections, pairs, strict=True))
 
 

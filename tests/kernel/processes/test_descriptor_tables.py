@@ -14,12 +14,13 @@ from lab.kernel.processes.descriptor_tables import Processes, network_namespaces
 from lab.kernel.processes.descriptors import Descriptors
 from lab.kernel.processes.socket_options import ProgramOptions, options_of
 from lab.kernel.processes.threads import Line, Threads
-from lab.kernel.procfs import children_of, descendants, shows_all_processes
+from lab.kernel.procfs import children_of, descendants, has_ended, shows_all_processes
 from lab.kernel.sockets.sock_diag import SocketDiag
 from lab.kernel.sockets.socket_index import SocketIndex
 from lab.spec import Pair
 from tests.kernel.nobody import as_nobody
 from tests.kernel.sleepers import ONE_BYTE, Sleeper, sleeper
+from tests.waiting import until
 
 
 def described(program: Sleeper) -> ProcessSample:
@@ -43,6 +44,7 @@ time.sleep(60)
 def test_a_process_holds_what_any_of_its_threads_has_whose_first_one_has_ended_or_closed_it(apart: bool) -> None:
     with sleeper(APART.format(apart=apart)) as program:
         program.asleep("clock_nanosleep", 1 if apart else 0)
+        until(lambda: apart or has_ended(program.pid))
         resource = Resource.socket(int(program.words[0]))
         tables = scan(program.descriptors)
         assert tables.holders([resource]) == {program.pid}
