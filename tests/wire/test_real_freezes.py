@@ -187,7 +187,7 @@ def by_side(rows: list[tuple[int, str]]) -> Pair[int]:
 
 @pytest.fixture(scope="module")
 def frozen(hosts: Pair[str]) -> Played:
-    """Until both sides have probed; some squeezed pairs come to a stall in which one side never does (ACK starvation)."""
+    """Until both sides have probed; in the stall that some pairs come to instead one never does (ACK starvation)."""
     for _ in range(TRIES):
         with suppress(TimeoutError):
             return play(hosts, upper, write_only, lambda facts: min(facts.probes_since_still) >= 2, quiet_s=QUIET_S)
