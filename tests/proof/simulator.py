@@ -1,8 +1,9 @@
 """A small world that knows whether anything can still move: programs with threads, TCP connections with four buffers,
 pipes, wake-ups, children, clocks. It shows itself in a Snapshot, as the kernel would, and can be played to its end.
 
-Scripts are finite, so every world comes to an end. Buffers hold payload only, and a receiver offers what is free unless
-that is silly; a writer wakes when a third is free, or by arriving data or its own clock as soon as a byte fits.
+Scripts are finite, so every world comes to an end. Buffers hold payload only. A receiver offers what the kernel would,
+whenever data or a probe arrives or its program reads, and takes nothing back; SO_RCVBUF tells nobody. A writer wakes
+when a third is free, or by arriving data or its own clock as soon as a byte fits.
 """
 
 from collections.abc import Iterator
@@ -40,7 +41,12 @@ class End:
     received: int = 0
     taken: int = 0
     acked: int = 0
+    edge: int = field(init=False)
+    """The right edge of the window that it has offered."""
     peer: "End" = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.edge = self.choice
 
     @property
     def rqueue(self) -> int:
@@ -48,7 +54,14 @@ class End:
 
     @property
     def window(self) -> int:
+        return self.edge - self.received
+
+    @property
+    def choice(self) -> int:
         return select_window(self.rcvbuf - self.rqueue, self.rcvbuf, CLAMP, MSS)
+
+    def offer(self) -> None:
+        self.edge = max(self.edge, self.received + self.choice)
 
     @property
     def fits(self) -> int:
@@ -68,7 +81,10 @@ class Pipe:
 
 @dataclass(frozen=True)
 class Op:
-    """One line of a script. `poll` reads and writes what it can as soon as it can do one of both, or `until` passes."""
+    """One line of a script. `poll` reads and writes what it can as soon as it can do one of both, or `until` passes.
+
+    `set` tells of an event, and sets SO_RCVBUF of an end.
+    """
 
     kind: str
     end: End | None = None
@@ -124,7 +140,7 @@ class World:
     def step(self) -> bool:
         """One thing that can happen now, chosen by lot: a thread's, or the stacks'. False: all is still."""
         ready = [thread for thread in self.threads() if self.may_run(thread)]
-        moving = [end for end in self.ends if end.queued and end.peer.window]
+        moving = [end for end in self.ends if end.queued and (end.peer.window or end.peer.choice)]
         if not ready and not moving:
             return False
         choices: list[Thread | End] = [*ready, *moving]
@@ -158,10 +174,14 @@ class World:
             self.now_ns = when_ns
 
     def transmit(self, sender: End) -> None:
+        """What fits, or a probe."""
         size = min(sender.queued, sender.peer.window)
         sender.queued -= size
         sender.acked += size
         sender.peer.received += size
+        sender.peer.offer()
+        if size == 0:
+            return
         for thread in self.threads():
             if thread.begun and thread.op.kind == "send" and thread.op.end is sender.peer:
                 thread.kicked = True
@@ -223,6 +243,8 @@ class World:
             thread.left -= size
             return thread.left == 0
         if op.kind == "set":
+            if op.end:
+                op.end.rcvbuf = op.size
             self.events.add(op.event)
             return True
         return op.kind == "wait" and op.event in self.events
@@ -231,6 +253,7 @@ class World:
         if end is None or not end.rqueue:
             return False
         end.taken += min(size, end.rqueue)
+        end.offer()
         return True
 
     # How it looks.

@@ -1,15 +1,17 @@
 """The proof against a world that knows the truth: a knot if and only if nothing in it can ever move again."""
 
 import os
+from collections.abc import Callable
 from random import Random
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from lab.evidence import Wants
+from lab.evidence import SocketSample, Wants
 from lab.proof.cycles import Kind
 from lab.proof.deadlock import Analysis, Knot, analyse
-from lab.proof.stack import could_write
+from lab.proof.stack import closed_window, could_write
 from lab.spec import Grade
 from tests.proof.simulator import SECOND, START, End, Op, Process, Thread, World, connect, draw
 
@@ -106,6 +108,51 @@ def test_the_simulator_and_the_rules_of_the_stack_are_of_one_mind() -> None:
         for end in world.ends:
             if end.queued and not end.has_room:
                 assert could_write(samples[end.inode], samples[end.peer.inode]).excluded
+
+
+def resized(lot: Random) -> World:
+    """A client writes to a server that sleeps, sets its receive buffer behind a closed window, and writes, too."""
+    rcvbuf, size = lot.choice((32, 64)), lot.choice((64, 96, 400))
+    near, far = connect(10, (64, 64, 64, rcvbuf))
+    client, server = Process(1, {near}), Process(2, {far})
+    client.threads = [Thread(1, client, [Op("send", near, size=5000)])]
+    script = [Op("sleep", limit_ns=SECOND), Op("set", far, size=size), Op("send", far, size=5000)]
+    server.threads = [Thread(2, server, script)]
+    world = World([client, server], [near, far], lot)
+    world.settle()
+    world.to_the_next_alarm()
+    for _ in range(lot.randint(0, 12)):
+        world.step()
+    return world
+
+
+def is_refuted(world: World) -> bool:
+    analysis = analyse(world.snapshot(), world.now_ns)
+    try:
+        check_that_knots_hold(world, analysis)
+    except AssertionError:
+        return True
+    return False
+
+
+def test_a_window_that_a_raised_buffer_opens_again_is_not_called_closed() -> None:
+    assert not any(is_refuted(resized(Random(seed))) for seed in range(300))
+
+
+def whatever_is_free(_: SocketSample) -> bool:
+    return True
+
+
+def below_eight_segments(receiver: SocketSample) -> bool:
+    return closed_window.free_of(receiver) < 8 * receiver.rcv_mss
+
+
+@pytest.mark.parametrize("rule", [whatever_is_free, below_eight_segments])
+def test_a_looser_rule_for_closed_windows_is_refuted(
+    rule: Callable[[SocketSample], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closed_window, "stays_closed", rule)
+    assert any(is_refuted(resized(Random(seed))) for seed in range(300))
 
 
 def chain(threads_of_the_proxy: int) -> World:

@@ -3,8 +3,8 @@
 The samples are kept as they are; what they show together, `lab.proof.stack.history` says. A socket is sampled up to a
 thousand times a second, so only these are kept: the first; the first with the smallest MSS; the first since the last
 byte that its program wrote, and one since then that saw the send buffer full; the last before the receive buffer
-changed and the first after; and around the closing of its window the two equal ones that saw it open and the first
-that saw it closed.
+changed and the first after; the last that saw it of another size; and around the closing of its window the two equal
+ones that saw it open and the first that saw it closed.
 """
 
 import time
@@ -34,6 +34,8 @@ class _Kept:
     """The last before `buffer`."""
     buffer: SocketSample
     """The first with the receive buffer as large and as full as now."""
+    resized: SocketSample | None = None
+    """The last with a receive buffer of another size: what was seen before it shows no closing."""
     opened: tuple[SocketSample, ...] = ()
     """Two in a row that are equal but for the time, with an open window and something unread."""
     closed: SocketSample | None = None
@@ -47,6 +49,7 @@ class _Kept:
             self.full,
             self.before,
             self.buffer,
+            self.resized,
             *self.opened,
             self.closed,
         )
@@ -92,7 +95,9 @@ def _update(kept: _Kept, sample: SocketSample) -> None:
         kept.full = sample
     if buffer_of(sample) != buffer_of(kept.buffer):
         kept.before, kept.buffer = kept.last, sample
-    if saw_open(kept.last, sample):
+    if sample.rcvbuf != kept.last.rcvbuf:
+        kept.resized, kept.opened, kept.closed = kept.last, (), None
+    elif saw_open(kept.last, sample):
         kept.opened, kept.closed = (kept.last, sample), None
     elif kept.closed is None and kept.opened and saw_close(kept.opened[-1], sample):
         kept.closed = sample

@@ -118,14 +118,16 @@ def _seen_to_close(samples: Samples) -> bool:
     """Whether its buffer holds now what it held when it was seen to close its window.
 
     An end that offered a window and then none has asked __tcp_select_window() with that content, for it takes nothing
-    in any more; the answer was none, and stays so while neither the buffer nor its content changes. The only other way
-    to none is a packet for which there was no memory (ICSK_ACK_NOMEM): it is dropped, which `drops` counts, or is
-    alone in the buffer.
+    in any more; the answer was none, and stays so while neither the buffer nor its content changes. A buffer that had
+    another size in between may have been asked while it was smaller. The only other way to none is a packet for which
+    there was no memory (ICSK_ACK_NOMEM): it is dropped, which `drops` counts, or is alone in the buffer.
     """
     opened: Sample | None = None
     closed: Sample | None = None
     for before, each in pairwise(samples):
-        if saw_open(before, each):
+        if each.rcvbuf != before.rcvbuf:
+            opened = None
+        elif saw_open(before, each):
             opened = each
         elif opened is not None and saw_close(opened, each):
             opened, closed = None, each

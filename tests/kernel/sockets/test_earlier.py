@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lab.evidence import EarlierSample, SocketSample
@@ -46,6 +46,13 @@ def seen(changes: list[dict[str, int]]) -> list[SocketSample]:
 one_change = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in FACTS.items()})
 
 
+OPEN, FILLED = {"rcv_wnd": 384, "rqueue": 384}, {"rcv_wnd": 0, "bytes_received": 9384, "rqueue": 768}
+LOWERED_AND_RAISED = [OPEN, OPEN, OPEN | {"rcvbuf": 9216}, OPEN | {"rcvbuf": 8192}, FILLED, FILLED, FILLED]
+LOWERED_AS_IT_CLOSES = [OPEN, OPEN, FILLED | {"rcvbuf": 9216}, FILLED | {"rcvbuf": 8192}, FILLED, FILLED]
+
+
+@example(LOWERED_AND_RAISED)
+@example(LOWERED_AS_IT_CLOSES)
 @given(st.lists(one_change, min_size=1, max_size=30))
 def test_what_is_kept_shows_no_more_than_all_samples_do(changes: list[dict[str, int]]) -> None:
     known, before = EarlierSamples(), list[EarlierSample]()

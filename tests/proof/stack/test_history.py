@@ -81,11 +81,13 @@ def test_a_window_that_closed_with_all_that_is_there_now_was_seen_to_close() -> 
         (OPEN, OPEN, replace(FILLED, rcv_wnd=None)),
         (OPEN, OPEN, UNACKNOWLEDGED, replace(FILLED, drops=1)),
         (OPEN, OPEN, FILLED, UNACKNOWLEDGED),
+        (OPEN, OPEN, replace(UNACKNOWLEDGED, rcvbuf=7000), FILLED),
+        (OPEN, OPEN, replace(FILLED, rcvbuf=7000), FILLED),
     ],
     ids=[
         "never seen open", "seen once, in the midst", "not closed", "read meanwhile", "refused for lack of memory",
         "resized meanwhile", "alone in the buffer", "resized", "less in it", "unknown", "refused while it was open",
-        "open again",
+        "open again", "lowered and raised while it was open", "lowered and raised while it closed",
     ],
 )  # fmt: skip
 def test_any_other_way_to_a_closed_window_shows_nothing(seen: tuple[SocketSample, ...]) -> None:
