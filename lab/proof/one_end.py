@@ -2,7 +2,8 @@
 
 The peer's program is unseen, its kernel is not: it acknowledges, advertises a window, and probes a closed window while
 it has data to send. A probe raises tcpi_segs_in and leaves tcpi_last_ack_recv as it is, for it lies below RCV.NXT and
-never reaches tcp_ack(); an answer to a probe of our own resets it (measured on Linux 6.18).
+never reaches tcp_ack(); an answer to a probe of our own resets it (measured on Linux 5.10, 6.1, 6.12, 6.18 and
+7.2).
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,8 @@ class OneEnd:
 
 def kind_of_one_end(end: SocketSample, probes: PeerProbes) -> OneEnd:
     """Of an end that stands still, by its last sample and by the `probes` of its peer."""
+    if is_silent(end) and end.rcv_wnd == 0:
+        return _undecided(Reason(Why.LOST_OR_DROPPED))
     if is_silent(end):
         summary, further = silence(end)
         return OneEnd(Outcome.BLACKHOLE, _there(end, summary, *further))
