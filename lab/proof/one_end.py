@@ -36,7 +36,7 @@ class OneEnd:
 
 def kind_of_one_end(end: SocketSample, probes: PeerProbes) -> OneEnd:
     """Of an end that stands still, by its last sample and by the `probes` of its peer."""
-    if is_silent(end) and end.rcv_wnd == 0:
+    if is_silent(end) and end.rcv_wnd == 0 and end.state != "SYN-SENT":
         return _undecided(Reason(Why.LOST_OR_DROPPED))
     if is_silent(end):
         summary, further = silence(end)

@@ -24,7 +24,7 @@ UNREAD = {"wqueue": 0, "notsent_bytes": 0, "wmem_queued": 0, "timer": "none"}
     [
         ({"state": "SYN-SENT", "timer": "on", "backoff": 2, "last_ack_recv_ms": 9000}, NONE_YET, "blackhole"),
         ({"state": "SYN-SENT", "timer": "on", "backoff": 1, "last_ack_recv_ms": 9000}, SOME, "inconclusive"),
-        ({"timer": "on", "backoff": 2, "last_ack_recv_ms": 9000, "snd_wnd": 4096}, NONE_YET, "blackhole"),
+        ({**HELD, "timer": "on", "backoff": 2, "last_ack_recv_ms": 9000, "snd_wnd": 4096}, NONE_YET, "blackhole"),
         ({**HELD, "probes": 2}, SOME, "blackhole"),
         ({"probes": 2}, SOME, "inconclusive"),
         ({**HELD}, NONE_YET, "one-sided-stall"),
