@@ -702,8 +702,9 @@ STACK = (
     Premise(
         id="seen-to-close",
         says=(
-            "An end that offered a window and then none, with all in its buffer that is there now, has asked "
-            "__tcp_select_window() with that content, unless a packet was dropped for want of memory."
+            "An end that offered a window and then none, with all in its buffer that is there now and no other size "
+            "of it seen in between, has asked __tcp_select_window() with that content, unless a packet was dropped for "
+            "want of memory."
         ),
         sources=(
             _kernel("net/ipv4/tcp_output.c", "tcp_select_window()"),
@@ -860,6 +861,8 @@ STACK = (
         tests=(
             "proof/stack/test_silly_window.py::test_one_small_segment_that_still_fits_makes_no_room",
             "proof/stack/test_silly_window.py::test_a_small_segment_is_motion_if_one_fact_is_otherwise",
+            "models/test_models.py::test_one_small_segment_moves_and_no_byte_after_it",
+            "models/test_models.py::test_more_than_one_small_segment_moves_without_one_of_the_conditions",
         ),
         cases=("echo-squeezed",),
         kernels=Kernels("6.2"),

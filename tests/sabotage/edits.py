@@ -481,6 +481,13 @@ EDITS = (
         "    return sample.rcv_wnd == 0 and unread\n",
     ),
     Edit(
+        "seen-to-close",
+        "a buffer that was lowered and raised meanwhile closes as one that was not",
+        _STACK + "history.py",
+        "        if each.rcvbuf != before.rcvbuf:\n",
+        "        if False:\n",
+    ),
+    Edit(
         "refused-flight",
         "what is in flight was refused",
         _STACK + "in_flight.py",
