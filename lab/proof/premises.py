@@ -904,7 +904,7 @@ STACK = (
         says=(
             "A receiver with unread data in its queue drops a segment that ends beyond its window of now, and the "
             "acknowledgment with it. A peer numbers its acknowledgments so while less than one unit of its window "
-            "scale lies beyond."
+            "scale lies beyond. What it sent before that is not under way any more once its timer has fired."
         ),
         sources=(
             _kernel("net/ipv4/tcp_input.c", "tcp_sequence()", "6.18"),
@@ -916,6 +916,8 @@ STACK = (
         tests=(
             "proof/stack/test_ack_starvation.py::test_a_sender_that_drops_every_acknowledgment_is_stuck_until_tcp_gives_up",
             "proof/stack/test_ack_starvation.py::test_starvation_needs_every_one_of_its_facts",
+            "models/test_models.py::test_no_acknowledgment_reaches_an_end_that_is_called_starved",
+            "models/test_models.py::test_an_end_hears_of_its_peer_where_one_condition_of_starvation_is_left_out",
         ),
         cases=("starved-48-byte-reads", "starved-96-byte-reads"),
         kernels=Kernels("6.17", "7.0"),

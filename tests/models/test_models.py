@@ -113,6 +113,22 @@ MORE_THAN_ONE_SMALL_SEGMENT = {
     "whatever is free then": ["NO_SHUT", "SIZES=1"],
 }
 
+TIMERS = ("PACKET=1", "BUFFER=1", "FIRST=2", "ANSWER=3", "NARROW", "PROMPT", "UNIT=4")
+
+STARVED = {
+    "both timers have fired": [*TIMERS],
+}
+
+HEARS = {
+    "an older acknowledgment may be under way": [*TIMERS, "NO_PEER_BACKOFF"],
+    "the window may be open": [*TIMERS, "NO_CLOSED"],
+    "nothing may be unread": [*TIMERS, "READS=1", "NO_UNREAD"],
+    "whatever is free": ["PROMPT", "NARROW", "READS=1", "NO_SHUT"],
+    "all may have arrived": [*TIMERS, "NO_BEYOND"],
+    "however far beyond the window": [*TIMERS[:-1], "UNIT=1", "NO_UNIT"],
+    "from Linux 7.0 on": [*TIMERS, "FROM_7_0"],
+}
+
 
 def holds(folder: Path, model: str, definitions: list[str]) -> None:
     failed, states = search(folder, model, *definitions, compiled="-O1")
@@ -159,3 +175,17 @@ def test_more_than_one_small_segment_moves_without_one_of_the_conditions(rule: s
 
 def test_a_window_for_one_small_segment_does_happen(tmp_path: Path) -> None:
     is_reached(tmp_path, "small_segment", ["REACHED=1"])
+
+
+@pytest.mark.parametrize("rule", STARVED)
+def test_no_acknowledgment_reaches_an_end_that_is_called_starved(rule: str, tmp_path: Path) -> None:
+    holds(tmp_path, "ack_starvation", STARVED[rule])
+
+
+@pytest.mark.parametrize("rule", HEARS)
+def test_an_end_hears_of_its_peer_where_one_condition_of_starvation_is_left_out(rule: str, tmp_path: Path) -> None:
+    is_refuted(tmp_path, "ack_starvation", HEARS[rule])
+
+
+def test_starvation_does_happen(tmp_path: Path) -> None:
+    is_reached(tmp_path, "ack_starvation", [*TIMERS, "REACHED=1"])

@@ -594,6 +594,13 @@ EDITS = (
     ),
     Edit(
         "ack-starvation",
+        "no older acknowledgment is under way, whatever the peer's timer",
+        _STACK + "ack_starvation.py",
+        " and sender.backoff > 0 and peer.backoff > 0\n",
+        " and sender.backoff > 0\n",
+    ),
+    Edit(
+        "ack-starvation",
         "however far beyond the window, an acknowledgment is dropped",
         _STACK + "ack_starvation.py",
         " and flight < 1 << peer.rcv_wscale\n",
