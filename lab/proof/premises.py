@@ -702,8 +702,9 @@ STACK = (
     Premise(
         id="seen-to-close",
         says=(
-            "An end that offered a window and then none, with all in its buffer that is there now, has asked "
-            "__tcp_select_window() with that content, unless a packet was dropped for want of memory."
+            "An end that offered a window and then none, with all in its buffer that is there now and no other size "
+            "of it seen in between, has asked __tcp_select_window() with that content, unless a packet was dropped for "
+            "want of memory."
         ),
         sources=(
             _kernel("net/ipv4/tcp_output.c", "tcp_select_window()"),
@@ -860,6 +861,8 @@ STACK = (
         tests=(
             "proof/stack/test_silly_window.py::test_one_small_segment_that_still_fits_makes_no_room",
             "proof/stack/test_silly_window.py::test_a_small_segment_is_motion_if_one_fact_is_otherwise",
+            "models/test_models.py::test_one_small_segment_moves_and_no_byte_after_it",
+            "models/test_models.py::test_more_than_one_small_segment_moves_without_one_of_the_conditions",
         ),
         cases=("echo-squeezed",),
         kernels=Kernels("6.2"),
@@ -901,7 +904,7 @@ STACK = (
         says=(
             "A receiver with unread data in its queue drops a segment that ends beyond its window of now, and the "
             "acknowledgment with it. A peer numbers its acknowledgments so while less than one unit of its window "
-            "scale lies beyond."
+            "scale lies beyond. What it sent before that is not under way any more once its timer has fired."
         ),
         sources=(
             _kernel("net/ipv4/tcp_input.c", "tcp_sequence()", "6.18"),
@@ -913,6 +916,8 @@ STACK = (
         tests=(
             "proof/stack/test_ack_starvation.py::test_a_sender_that_drops_every_acknowledgment_is_stuck_until_tcp_gives_up",
             "proof/stack/test_ack_starvation.py::test_starvation_needs_every_one_of_its_facts",
+            "models/test_models.py::test_no_acknowledgment_reaches_an_end_that_is_called_starved",
+            "models/test_models.py::test_an_end_hears_of_its_peer_where_one_condition_of_starvation_is_left_out",
         ),
         cases=("starved-48-byte-reads", "starved-96-byte-reads"),
         kernels=Kernels("6.17", "7.0"),

@@ -22,6 +22,9 @@
 #ifndef SIZES
 #define SIZES 1
 #endif
+#ifndef RAISE
+#define RAISE 1                        /* by how much P's program may raise its buffer at once */
+#endif
 #ifdef UNSEEN
 #define NEVER_RETREATS                 /* Linux below 6.2 */
 #define NO_RCV_WND
@@ -99,6 +102,15 @@ inline sample() {
   fi
 #else
   sampled = 1; was_rnxt = tcp[P].rnxt; was_copied = tcp[P].copied; was_rcvbuf = tcp[P].rcvbuf; was_rmem = tcp[P].rmem
+#endif
+}
+
+/* A sample sees every size of P's buffer: history._seen_to_close(). */
+inline resized() {
+#ifndef NO_RESET
+  opened_copied = 0; opened_rcvbuf = 0
+#else
+  skip
 #endif
 }
 
@@ -283,8 +295,8 @@ init {
   ANSWERS(P)
   :: atomic { MAY_ACT && reads > 0 && RQUEUE(P) > 0 -> reads--; read(P, 1, !shut) }
   :: atomic { MAY_ACT && reads > 0 && RQUEUE(P) > 1 -> reads--; read(P, RQUEUE(P), !shut) }
-  :: d_step { MAY_ACT && sizes > 0 -> sizes--; locked = 1; raised = 1; tcp[P].rcvbuf = tcp[P].rcvbuf + 1 }
-  :: d_step { MAY_ACT && sizes > 0 -> sizes--; locked = 1; tcp[P].rcvbuf = tcp[P].rcvbuf - 2 }
+  :: d_step { MAY_ACT && sizes > 0 -> sizes--; locked = 1; raised = 1; tcp[P].rcvbuf = tcp[P].rcvbuf + RAISE; resized() }
+  :: d_step { MAY_ACT && sizes > 0 && tcp[P].rcvbuf > 2 -> sizes--; locked = 1; tcp[P].rcvbuf = tcp[P].rcvbuf - 2; resized() }
 #ifdef CLAMP_LOWERED
   :: d_step { MAY_ACT && !tcp[P].capped -> tcp[P].capped = 1 }
 #endif

@@ -70,15 +70,29 @@ byte space;
 #ifndef JUDGED
 #define JUDGED(sender) 1             /* whether the verdict is about what it sends */
 #endif
+#ifndef MOST
+#define MOST(sender) 0               /* the last unit that may still move after it */
+#endif
 #ifdef MOVES_BEFORE
-#define MOVES(sender) assert(proven || !JUDGED(sender))   /* bytes do move before there is a verdict */
+#define MOVES(sender, upto) assert(proven || !JUDGED(sender))   /* bytes do move before there is a verdict */
 #else
-#define MOVES(sender) assert(!proven || !JUDGED(sender))
+#define MOVES(sender, upto) assert(!(proven) || !JUDGED(sender) || upto <= MOST(sender))
+#endif
+
+#ifndef ACKNOWLEDGES
+#define ACKNOWLEDGES(sender, upto) MOVES(sender, upto)
+#endif
+#ifndef BRINGS
+#define BRINGS(sender, upto) MOVES(sender, upto)
 #endif
 
 #define FORGET(s)  s.there = 0; s.seq = 0; s.size = 0; s.ack = 0; s.wnd = 0; s.fresh = 0; s.plain = 0
 #define COPY(to, s)  to.there = 1; to.seq = s.seq; to.size = s.size; to.ack = s.ack; to.wnd = s.wnd; to.fresh = s.fresh; \
   to.plain = s.plain
+
+#ifndef SHARE
+#define SHARE(space) space           /* tcp_win_from_space() */
+#endif
 
 /* __tcp_select_window(): silly windows are avoided below half of the clamp only. */
 inline select_window(me) {
@@ -86,7 +100,7 @@ inline select_window(me) {
   if
   :: tcp[me].capped -> space = MIN(space, 1)
   :: !tcp[me].capped && space < least -> space = 0
-  :: else
+  :: else -> space = SHARE(space)
   fi
 }
 
@@ -191,7 +205,7 @@ inline acknowledged(me) {
      fi;
      if
      :: got.ack > tcp[me].una ->
-        MOVES(me);
+        ACKNOWLEDGES(me, got.ack);
         tcp[me].una = got.ack;
         if :: tcp[me].backoff = 0 :: skip fi                               /* Karn: no sample, no reset */
      :: else
@@ -218,7 +232,7 @@ inline take(me) {
 #endif
      refused(me)
   :: else ->
-     MOVES(1 - me);
+     BRINGS(1 - me, got.seq + got.size);
      tcp[me].rmem = tcp[me].rmem + space; tcp[me].rnxt = got.seq + got.size;
      if
      :: tcp[me].edge < tcp[me].rnxt || tcp[me].rmem > tcp[me].rcvbuf -> tcp[me].edge = tcp[me].rnxt
@@ -251,10 +265,16 @@ inline read(me, units, telling) {
   space = 0
 }
 
-#define HEAD(me) MIN(MSS, tcp[me].wseq - tcp[me].nxt)
+#ifndef PACKET
+#define PACKET MSS           /* what the program writes at once */
+#endif
+#define HEAD(me) MIN(PACKET, tcp[me].wseq - tcp[me].nxt)
 #define FITS(me) (tcp[me].nxt + HEAD(me) <= tcp[me].una + tcp[me].wnd)
 
-#define CAN_SEND(me) (tcp[me].nxt < tcp[me].wseq && FLIGHT_OF(me) < FLIGHT && FITS(me))
+#ifndef CWND
+#define CWND(me) FLIGHT
+#endif
+#define CAN_SEND(me) (tcp[me].nxt < tcp[me].wseq && FLIGHT_OF(me) < CWND(me) && FITS(me))
 inline send_head(me) {
   first = tcp[me].nxt; tcp[me].nxt = tcp[me].nxt + count; tcp[me].waited = 0; tcp[me].answered = 0;
   sends_data(me);
@@ -271,7 +291,10 @@ inline probe(me) {
 }
 
 /* tcp_retransmit_timer(): the head, also into a closed window. */
-#define CAN_RETRANSMIT(me) (FLIGHT_OF(me) > 0)
+#ifndef EXPIRED
+#define EXPIRED(me) 1        /* whether the timer may fire */
+#endif
+#define CAN_RETRANSMIT(me) (FLIGHT_OF(me) > 0 && EXPIRED(me))
 inline retransmit(me) {
   first = tcp[me].una; count = MIN(MSS, FLIGHT_OF(me));
   tcp[me].backoff = 1; tcp[me].waited = 0; tcp[me].answered = 0;
@@ -297,8 +320,11 @@ inline retransmit(me) {
 #define ANSWERS(me) \
   :: atomic { tcp[me].owes -> first = ACK_SEQ(me); transmit(me) }
 
+#ifndef FIRST
+#define FIRST BUFFER  /* the first window of either end */
+#endif
 inline begin(me, bytes, buffer) {
   tcp[me].una = 1; tcp[me].nxt = 1; tcp[me].wseq = 1 + bytes; tcp[me].wl = 1;
-  tcp[me].rnxt = 1; tcp[me].copied = 1; tcp[me].wup = 1; tcp[me].rcvbuf = buffer; tcp[me].edge = 1 + buffer;
-  tcp[1 - me].wnd = buffer
+  tcp[me].rnxt = 1; tcp[me].copied = 1; tcp[me].wup = 1; tcp[me].rcvbuf = buffer;
+  tcp[me].edge = 1 + FIRST; tcp[1 - me].wnd = FIRST
 }

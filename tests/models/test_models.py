@@ -52,6 +52,7 @@ def play(folder: Path, *words: str) -> str:
 
 
 PEER_WRITES = ("UNSEEN", "ANSWERED_PROBE", "SIZES=0", "PEER_WRITES=1", "DATA=3", "BUFFER=2", "NARROW")
+SIZES = ("SEEN_TO_CLOSE", "SIZES=2", "RAISE=2", "READS=0", "BUFFER=5", "FIRST=3")
 
 SOUND = {
     "too little is free": [],
@@ -60,6 +61,7 @@ SOUND = {
     "a probe was answered, and the program reads": ["ANSWERED_PROBE", "SIZES=0"],
     "a probe was answered, and the program sets its buffer": ["ANSWERED_PROBE", "READS=0"],
     "the window was seen to close": ["SEEN_TO_CLOSE"],
+    "the window was seen to close, and the buffer in each size": [*SIZES],
     "too little is free, of a window that is not told": ["UNSEEN"],
     "the kernel's own choice, of a window that is not told": ["UNSEEN", "BY_SCALE"],
     "an answered probe, of a window that is not told": ["UNSEEN", "ANSWERED_PROBE"],
@@ -76,6 +78,7 @@ UNSOUND = {
     "two readings while the program may run": ["UNFROZEN"],
     "what has arrived of a flight is of no account": ["NO_RECEIVED"],
     "any little is too little": ["LOOSE"],
+    "the window was seen to close, whatever the buffer's size was meanwhile": [*SIZES, "NO_RESET"],
     "whatever the clamp": ["CLAMPED", "NO_CLAMP"],
     "no probe was answered": ["ANSWERED_PROBE", "NO_ANSWER"],
     "any acknowledgment answers a probe": ["ANSWERED_PROBE", "ANY_ANSWER=1"],
@@ -97,22 +100,92 @@ REACHED = {
 }
 
 
-@pytest.mark.parametrize("rule", SOUND)
-def test_no_byte_moves_after_a_rule_has_called_a_window_closed(rule: str, tmp_path: Path) -> None:
-    failed, states = search(tmp_path, "closed_window", *SOUND[rule], compiled="-O1")
-    assert failed is None, rule
+ONE_SMALL_SEGMENT = {
+    "it fits the buffer, and what is free then is too little": [],
+    "the same, of a buffer that may have been raised": ["SIZES=1"],
+}
+
+MORE_THAN_ONE_SMALL_SEGMENT = {
+    "the head of the queue may fit the window": ["NO_PERSIST"],
+    "something may be in flight": ["NO_FLIGHT"],
+    "two readings without the byte counts": ["NO_COUNTERS", "NO_RECEIVED"],
+    "the packet may take more than there is room for": ["NO_MEMORY"],
+    "whatever is free then": ["NO_SHUT", "SIZES=1"],
+}
+
+TIMERS = ("PACKET=1", "BUFFER=1", "FIRST=2", "ANSWER=3", "NARROW", "PROMPT", "UNIT=4")
+
+STARVED = {
+    "both timers have fired": [*TIMERS],
+}
+
+HEARS = {
+    "an older acknowledgment may be under way": [*TIMERS, "NO_PEER_BACKOFF"],
+    "the window may be open": [*TIMERS, "NO_CLOSED"],
+    "nothing may be unread": [*TIMERS, "READS=1", "NO_UNREAD"],
+    "whatever is free": ["PROMPT", "NARROW", "READS=1", "NO_SHUT"],
+    "all may have arrived": [*TIMERS, "NO_BEYOND"],
+    "however far beyond the window": [*TIMERS[:-1], "UNIT=1", "NO_UNIT"],
+    "from Linux 7.0 on": [*TIMERS, "FROM_7_0"],
+}
+
+
+def holds(folder: Path, model: str, definitions: list[str]) -> None:
+    failed, states = search(folder, model, *definitions, compiled="-O1")
+    assert failed is None
     assert states > 10_000
 
 
-@pytest.mark.parametrize("rule", UNSOUND)
-def test_a_rule_without_one_of_its_conditions_is_refuted(rule: str, tmp_path: Path) -> None:
-    failed, _ = search(tmp_path, "closed_window", *UNSOUND[rule])
+def is_refuted(folder: Path, model: str, definitions: list[str]) -> None:
+    failed, _ = search(folder, model, *definitions)
     assert failed is not None
     assert "!(proven)" in failed
 
 
-@pytest.mark.parametrize("what", REACHED)
-def test_what_the_models_are_about_does_happen_in_them(what: str, tmp_path: Path) -> None:
-    failed, _ = search(tmp_path, "closed_window", *REACHED[what])
+def is_reached(folder: Path, model: str, definitions: list[str]) -> None:
+    failed, _ = search(folder, model, *definitions)
     assert failed is not None
     assert "!(proven)" not in failed
+
+
+@pytest.mark.parametrize("rule", SOUND)
+def test_no_byte_moves_after_a_rule_has_called_a_window_closed(rule: str, tmp_path: Path) -> None:
+    holds(tmp_path, "closed_window", SOUND[rule])
+
+
+@pytest.mark.parametrize("rule", UNSOUND)
+def test_a_rule_without_one_of_its_conditions_is_refuted(rule: str, tmp_path: Path) -> None:
+    is_refuted(tmp_path, "closed_window", UNSOUND[rule])
+
+
+@pytest.mark.parametrize("what", REACHED)
+def test_what_the_models_are_about_does_happen_in_them(what: str, tmp_path: Path) -> None:
+    is_reached(tmp_path, "closed_window", REACHED[what])
+
+
+@pytest.mark.parametrize("rule", ONE_SMALL_SEGMENT)
+def test_one_small_segment_moves_and_no_byte_after_it(rule: str, tmp_path: Path) -> None:
+    holds(tmp_path, "small_segment", ONE_SMALL_SEGMENT[rule])
+
+
+@pytest.mark.parametrize("rule", MORE_THAN_ONE_SMALL_SEGMENT)
+def test_more_than_one_small_segment_moves_without_one_of_the_conditions(rule: str, tmp_path: Path) -> None:
+    is_refuted(tmp_path, "small_segment", MORE_THAN_ONE_SMALL_SEGMENT[rule])
+
+
+def test_a_window_for_one_small_segment_does_happen(tmp_path: Path) -> None:
+    is_reached(tmp_path, "small_segment", ["REACHED=1"])
+
+
+@pytest.mark.parametrize("rule", STARVED)
+def test_no_acknowledgment_reaches_an_end_that_is_called_starved(rule: str, tmp_path: Path) -> None:
+    holds(tmp_path, "ack_starvation", STARVED[rule])
+
+
+@pytest.mark.parametrize("rule", HEARS)
+def test_an_end_hears_of_its_peer_where_one_condition_of_starvation_is_left_out(rule: str, tmp_path: Path) -> None:
+    is_refuted(tmp_path, "ack_starvation", HEARS[rule])
+
+
+def test_starvation_does_happen(tmp_path: Path) -> None:
+    is_reached(tmp_path, "ack_starvation", [*TIMERS, "REACHED=1"])

@@ -481,6 +481,13 @@ EDITS = (
         "    return sample.rcv_wnd == 0 and unread\n",
     ),
     Edit(
+        "seen-to-close",
+        "a buffer that was lowered and raised meanwhile closes as one that was not",
+        _STACK + "history.py",
+        "        if each.rcvbuf != before.rcvbuf:\n",
+        "        if False:\n",
+    ),
+    Edit(
         "refused-flight",
         "what is in flight was refused",
         _STACK + "in_flight.py",
@@ -584,6 +591,13 @@ EDITS = (
         _STACK + "traits.py",
         "DROPS_BEYOND_WINDOW = ((6, 17), (7, 0))\n",
         "DROPS_BEYOND_WINDOW = ((6, 17), (9, 0))\n",
+    ),
+    Edit(
+        "ack-starvation",
+        "no older acknowledgment is under way, whatever the peer's timer",
+        _STACK + "ack_starvation.py",
+        " and sender.backoff > 0 and peer.backoff > 0\n",
+        " and sender.backoff > 0\n",
     ),
     Edit(
         "ack-starvation",

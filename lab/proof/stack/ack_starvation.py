@@ -1,7 +1,8 @@
 """ACK starvation: nothing that the peer sends can reach the sender, since all of it lies beyond its closed window.
 
 tcp_acceptable_seq() numbers the peer's pure acknowledgments with its snd_nxt, if that is less than one unit of its own
-window scale beyond the sender's window. tcp_sequence() drops them there, and the peer's data as well.
+window scale beyond the sender's window. tcp_sequence() drops them there, and the peer's data as well. An acknowledgment
+that the peer sent before that data is taken; none is under way once the peer's timer has sent the data again.
 """
 
 from lab.evidence import SocketSample
@@ -38,11 +39,16 @@ def starved_reader(receiver: SocketSample, peer: SocketSample, kernel: KernelTra
 def _is_starved(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> bool:
     if not kernel.drops_beyond_window or peer.rcv_wscale is None:
         return False
-    if sender.rcv_wnd != 0 or sender.rqueue == 0 or sender.backlog or peer.backlog or sender.backoff == 0:
+    if sender.rcv_wnd != 0 or sender.rqueue == 0 or not _timers_have_fired(sender, peer):
         return False
     flight = flight_of(peer)
     _, high = received_unacked(peer, sender)
     return stays_closed(sender) and flight - high >= 1 and flight < 1 << peer.rcv_wscale
+
+
+def _timers_have_fired(sender: SocketSample, peer: SocketSample) -> bool:
+    """Whether both have sent again, and nothing waits for a lock: what was sent before has arrived, or is lost."""
+    return not sender.backlog and not peer.backlog and sender.backoff > 0 and peer.backoff > 0
 
 
 def _only_repeats(sender: SocketSample, peer: SocketSample) -> bool:

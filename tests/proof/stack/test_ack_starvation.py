@@ -62,6 +62,7 @@ def test_a_starved_sender_with_nothing_in_flight_only_probes_a_closed_window() -
         ({"rqueue": 0}, {}),
         ({"backlog": 512}, {}),
         ({}, {"backlog": 512}),
+        ({}, {"backoff": 0}),
         ({"rmem_alloc": 4000}, {}),
         ({}, {"rcv_wscale": None}),
         ({}, {"rcv_wscale": 6}),
