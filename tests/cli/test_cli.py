@@ -255,9 +255,9 @@ def test_an_error_that_nobody_can_be_told_has_its_exit_code_all_the_same(words: 
         os.close(full)
 
 
-@pytest.mark.parametrize("limit", ["-n 8", "-n 12", "-n 20", "-v 50000", "-f 10"])
+@pytest.mark.parametrize("limit", ["-n 8", "-n 12", "-n 20", "-f 10"])
 def test_a_limit_of_the_caller_is_one_line_and_exit_4(limit: str, tmp_path: Path) -> None:
-    """Descriptors, memory, the size of a file: of setrlimit(2)."""
+    """Descriptors, the size of a file: of setrlimit(2)."""
     done = subprocess.run(
         ["bash", "-c", f'ulimit {limit} && exec "$@"', "bash", sys.executable, "-m", "lab", "run", "--until", "proof"],
         cwd=ROOT, env=environment(LAB_RUNS=str(tmp_path)), capture_output=True, text=True, timeout=LIMIT_S, check=False,

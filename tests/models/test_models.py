@@ -67,8 +67,6 @@ SOUND = {
     "an answered probe, of a window that is not told": ["UNSEEN", "ANSWERED_PROBE"],
     "the same, of a peer that sends data": [*PEER_WRITES],
     "an answered probe, of a peer that lowers its clamp": ["UNSEEN", "ANSWERED_PROBE", "CLAMP_LOWERED"],
-    "too little is free, of a peer that lowers its clamp": ["UNSEEN", "CLAMP_LOWERED"],
-    "the kernel's own choice, of a peer that lowers its clamp": ["UNSEEN", "BY_SCALE", "CLAMP_LOWERED"],
 }
 
 UNSOUND = {
