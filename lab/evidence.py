@@ -109,6 +109,10 @@ class SocketSample:
     """tcpi_segs_in: segments that have come, probes and pure acknowledgments as well."""
     last_data_recv_ms: int | None = None
     """tcpi_last_data_recv: how long ago the last data came."""
+    rtt_us: int | None = None
+    """tcpi_rtt, smoothed."""
+    rttvar_us: int | None = None
+    """tcpi_rttvar."""
     earlier: tuple[EarlierSample, ...] | None = None
     """Of the samples before this one those that can matter, oldest first. None: nobody has kept any."""
 
@@ -134,8 +138,8 @@ class SocketSample:
 _STATE: Callable[[SocketSample], tuple[object, ...]] = attrgetter(
     "state", "timer", "cookie", "inode", "rqueue", "wqueue", "backoff", "unacked", "notsent_bytes", "bytes_acked",
     "bytes_received", "snd_wnd", "rcv_wnd", "snd_mss", "rcv_mss", "advmss", "rcv_wscale", "snd_cwnd", "reordering",
-    "ca_state", "congestion", "pacing_rate", "rto_us", "rmem_alloc", "rcvbuf", "sndbuf", "wmem_queued",
-    "backlog", "drops",
+    "ca_state", "congestion", "pacing_rate", "rto_us", "rtt_us", "rttvar_us", "rmem_alloc", "rcvbuf", "sndbuf",
+    "wmem_queued", "backlog", "drops",
 )  # fmt: skip
 
 

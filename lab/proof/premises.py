@@ -902,22 +902,29 @@ STACK = (
     Premise(
         id="ack-starvation",
         says=(
-            "A receiver with unread data in its queue drops a segment that ends beyond its window of now, and the "
+            "A receiver with unread data drops a segment that ends beyond its window of now, and the "
             "acknowledgment with it. A peer numbers its acknowledgments so while less than one unit of its window "
-            "scale lies beyond. What it sent before that is not under way any more once its timer has fired."
+            "scale lies beyond. What it sent before that is not under way once its last data is older than its RTO."
         ),
         sources=(
             _kernel("net/ipv4/tcp_input.c", "tcp_sequence()", "6.18"),
             _kernel("net/ipv4/tcp_output.c", "tcp_acceptable_seq()"),
             _measured("0 of 105 refuted on 6.18.44, 7 of 11 on 7.2, where the largest edge ever offered counts"),
         ),
-        needs=("Evidence.release", "SocketSample.rcv_wscale", "SocketSample.rqueue", "SocketSample.backoff"),
+        needs=(
+            "Evidence.release",
+            "SocketSample.rcv_wscale",
+            "SocketSample.rqueue",
+            "SocketSample.backoff",
+            "SocketSample.rtt_us",
+            "SocketSample.last_data_sent_ms",
+        ),
         unseen=Unseen.NOT_PROVEN,
         tests=(
             "proof/stack/test_ack_starvation.py::test_a_sender_that_drops_every_acknowledgment_is_stuck_until_tcp_gives_up",
             "proof/stack/test_ack_starvation.py::test_starvation_needs_every_one_of_its_facts",
-            "models/test_models.py::test_no_acknowledgment_reaches_an_end_that_is_called_starved",
-            "models/test_models.py::test_an_end_hears_of_its_peer_where_one_condition_of_starvation_is_left_out",
+            "models/test_models.py::test_nothing_reaches_whoever_starvation_is_claimed_of",
+            "models/test_models.py::test_something_does_where_one_condition_of_starvation_is_left_out",
         ),
         cases=("starved-48-byte-reads", "starved-96-byte-reads"),
         kernels=Kernels("6.17", "7.0"),

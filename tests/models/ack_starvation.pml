@@ -33,6 +33,17 @@
 #ifdef PROMPT
 #define EXPIRED(me) (!link[1 - me].slot[0].there)  /* nothing is under way for as long as a time-out */
 #endif
+/* P's last data is older than its time-out, at both readings: neither it nor what was sent before is under way. */
+#ifdef NO_TIME_OUT
+#define TIME_OUT 0
+#else
+#define TIME_OUT 1
+#endif
+#define IS_OLDER(s) (s.there && !s.plain)
+#define IS_SILENT (!TIME_OUT || (!IS_OLDER(link[S].slot[0]) && !IS_OLDER(link[S].slot[1])))
+#define sends_data(me) \
+  link[1 - me].slot[0].plain = 0; link[1 - me].slot[1].plain = 0; \
+  if :: TIME_OUT && me == P && of_s && !of_p -> forget() :: else fi
 #define CWND(me) (tcp[me].backoff -> 1 : FLIGHT)   /* after a time-out: tcp_enter_loss() */
 #define JUDGED(sender) (sender == 0)
 #ifdef READER
@@ -40,9 +51,9 @@
 #else
 #define BRINGS(sender, upto) skip
 #endif
-#include "stack.pml"
 #define S 0
 #define P 1
+#include "stack.pml"
 
 bit frozen;                            /* both programs are blocked for good */
 unsigned reads : 2;                    /* how often it may still read */
@@ -75,11 +86,6 @@ unsigned p_rnxt : NUMBERS;
 #define STAYS_CLOSED 1
 #else
 #define STAYS_CLOSED (FREE(S) < 2 && (!tcp[S].capped || FREE(S) == 0))  /* closed_window.stays_closed() */
-#endif
-#ifdef NO_PEER_BACKOFF
-#define PEER_TIMED_OUT 1
-#else
-#define PEER_TIMED_OUT tcp[P].backoff
 #endif
 #define KNOWN(rnxt, una) (rnxt > una -> rnxt : una)
 #ifdef NO_BEYOND
@@ -132,10 +138,10 @@ init {
   :: atomic { !frozen && reads > 0 && RQUEUE(S) > 0 -> reads--; read(S, 1, 1) }
   :: atomic { !frozen && RQUEUE(P) > 0 -> read(P, RQUEUE(P), 1) }
   :: d_step { !frozen -> frozen = 1; reads = 0 }
-  :: atomic { frozen && !proven && !of_s && TIMED_OUT && CLOSED && UNREAD && STAYS_CLOSED ->
+  :: atomic { frozen && !proven && !of_s && TIMED_OUT && IS_SILENT && CLOSED && UNREAD && STAYS_CLOSED ->
               of_s = 1; s_una = tcp[S].una; s_nxt = tcp[S].nxt; s_rnxt = tcp[S].rnxt;
               s_probes = FLIGHT_OF(S) == 0 && tcp[S].wnd == 0; judge() }
-  :: atomic { frozen && !proven && !of_p && PEER_TIMED_OUT ->
+  :: atomic { frozen && !proven && !of_p && IS_SILENT ->
               of_p = 1; p_una = tcp[P].una; p_nxt = tcp[P].nxt; p_rnxt = tcp[P].rnxt; judge() }
   od;
 undecided:

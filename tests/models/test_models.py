@@ -113,12 +113,18 @@ MORE_THAN_ONE_SMALL_SEGMENT = {
 
 TIMERS = ("PACKET=1", "BUFFER=1", "FIRST=2", "ANSWER=3", "NARROW", "PROMPT", "UNIT=4")
 
+READER = [*TIMERS, "READER"]
+
 STARVED = {
-    "both timers have fired": [*TIMERS],
+    "no acknowledgment reaches the writer": [*TIMERS],
+    "nothing new reaches its peer": [*READER],
 }
 
 HEARS = {
-    "an older acknowledgment may be under way": [*TIMERS, "NO_PEER_BACKOFF"],
+    "an older acknowledgment may be under way": [*TIMERS, "NO_TIME_OUT"],
+    "an older acknowledgment may be under way to whoever has something new": [*READER, "NO_TIME_OUT"],
+    "something new may be under way": [*READER, "NO_BACKOFF"],
+    "something new may be sent again": [*READER, "NO_REPEATS"],
     "the window may be open": [*TIMERS, "NO_CLOSED"],
     "nothing may be unread": [*TIMERS, "READS=1", "NO_UNREAD"],
     "whatever is free": ["PROMPT", "NARROW", "READS=1", "NO_SHUT"],
@@ -176,12 +182,12 @@ def test_a_window_for_one_small_segment_does_happen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", STARVED)
-def test_no_acknowledgment_reaches_an_end_that_is_called_starved(rule: str, tmp_path: Path) -> None:
+def test_nothing_reaches_whoever_starvation_is_claimed_of(rule: str, tmp_path: Path) -> None:
     holds(tmp_path, "ack_starvation", STARVED[rule])
 
 
 @pytest.mark.parametrize("rule", HEARS)
-def test_an_end_hears_of_its_peer_where_one_condition_of_starvation_is_left_out(rule: str, tmp_path: Path) -> None:
+def test_something_does_where_one_condition_of_starvation_is_left_out(rule: str, tmp_path: Path) -> None:
     is_refuted(tmp_path, "ack_starvation", HEARS[rule])
 
 

@@ -70,8 +70,9 @@ def end(role: Role, **facts: Any) -> SocketSample:  # noqa: ANN401 - whatever th
         local=client if here else server, remote=server if here else client, state="ESTABLISHED",
         timer="persist", expires_ms=200, rqueue=3000, wqueue=7360, backoff=0, probes=0, unacked=0, notsent_bytes=7360,
         bytes_acked=9001 if here else 9000, bytes_received=9000, snd_wnd=0, rcv_wnd=0, snd_mss=1448, rcv_mss=1448,
-        snd_cwnd=10, reordering=3, rto_us=204_000, last_data_sent_ms=60, last_ack_recv_ms=60, rmem_alloc=8000,
-        rcvbuf=8192, sndbuf=8192, wmem_queued=8192, backlog=0, drops=0, send_timeout_ns=0, receive_timeout_ns=0,
+        snd_cwnd=10, reordering=3, rto_us=204_000, rtt_us=4_000, rttvar_us=2_000, last_data_sent_ms=60,
+        last_ack_recv_ms=60, rmem_alloc=8000, rcvbuf=8192, sndbuf=8192, wmem_queued=8192, backlog=0, drops=0,
+        send_timeout_ns=0, receive_timeout_ns=0,
         user_timeout_ms=0, rcv_wscale=7, congestion="cubic", pacing_rate=1 << 30, sndbuf_locked=True,
         rcvbuf_locked=False, window_clamp=5184, ulp="", error_queue="",
     )  # fmt: skip

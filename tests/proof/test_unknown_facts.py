@@ -171,7 +171,7 @@ STARVED = pair(
     client(timer="on", backoff=1, snd_wnd=3840, notsent_bytes=6264, unacked=2, bytes_acked=8001),
     server(
         rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096, timer="on", backoff=2, unacked=1,
-        notsent_bytes=7264,
+        notsent_bytes=7264, last_data_sent_ms=300,
     ),
     release="6.18.44",
 )  # fmt: skip
@@ -447,6 +447,8 @@ FACTS: dict[str, tuple[Fact, ...]] = {
         Fact("SocketSample.rcv_wscale", STARVED, far(rcv_wscale=None), "offers a window"),
         Fact("SocketSample.rqueue", STARVED, near(rqueue=0), "offers a window"),
         Fact("SocketSample.backoff", STARVED, near(backoff=0), "offers a window"),
+        Fact("SocketSample.rtt_us", STARVED, far(rtt_us=None), "offers a window"),
+        Fact("SocketSample.last_data_sent_ms", STARVED, far(last_data_sent_ms=60), "offers a window"),
     ),
     "plain-tcp": (
         Fact("SocketSample.ulp", FROZEN, far(ulp="tls"), "what tls above"),

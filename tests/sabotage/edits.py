@@ -594,10 +594,10 @@ EDITS = (
     ),
     Edit(
         "ack-starvation",
-        "no older acknowledgment is under way, whatever the peer's timer",
+        "no older acknowledgment is under way, however young the peer's last data",
         _STACK + "ack_starvation.py",
-        " and sender.backoff > 0 and peer.backoff > 0\n",
-        " and sender.backoff > 0\n",
+        "return peer.last_data_sent_ms - JIFFIES_MS > timeout_ms + apart_ms\n",
+        "return True\n",
     ),
     Edit(
         "ack-starvation",

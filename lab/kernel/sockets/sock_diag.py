@@ -349,7 +349,7 @@ def _parse(reply: bytes, role: Role | None, now_ns: int) -> SocketSample | None:
     (
         _, ca_state, _, probes, backoff, _, scales, _,
         rto, _, snd_mss, rcv_mss, unacked, _, _, _, _, last_data_sent, _, last_data_recv, last_ack_recv,
-        _, _, _, _, _, snd_cwnd, advmss, reordering, _, _, _,
+        _, _, rtt, rttvar, _, snd_cwnd, advmss, reordering, _, _, _,
         pacing_rate, _, bytes_acked, bytes_received, _, segs_in, notsent_bytes, _, _, _,
         _, _, _, _, _, _, _, _, _, _, _, snd_wnd, rcv_wnd, _,
     ) = _TCP_INFO.unpack_from(raw.ljust(_TCP_INFO.size, b"\0"))  # fmt: skip
@@ -383,6 +383,8 @@ def _parse(reply: bytes, role: Role | None, now_ns: int) -> SocketSample | None:
         snd_cwnd=snd_cwnd,
         reordering=reordering,
         rto_us=rto,
+        rtt_us=rtt,
+        rttvar_us=rttvar,
         last_data_sent_ms=last_data_sent,
         last_ack_recv_ms=last_ack_recv,
         rmem_alloc=rmem_alloc,

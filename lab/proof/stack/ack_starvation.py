@@ -2,7 +2,8 @@
 
 tcp_acceptable_seq() numbers the peer's pure acknowledgments with its snd_nxt, if that is less than one unit of its own
 window scale beyond the sender's window. tcp_sequence() drops them there, and the peer's data as well. An acknowledgment
-that the peer sent before that data is taken; none is under way once the peer's timer has sent the data again.
+that the peer sent before that data is taken; none is under way once the data is older than the peer's time-out. That
+the peer has backed off does not show it: until a round trip is measured the backoff of older data stays (RFC 6298, 5).
 """
 
 from lab.evidence import SocketSample
@@ -10,7 +11,7 @@ from lab.proof.stack.closed_window import stays_closed
 from lab.proof.stack.in_flight import flight_of, received_unacked
 from lab.proof.stack.ruling import Argument, Ends, Possible, Ruling, end_of
 from lab.proof.stack.send_buffer import least_queued
-from lab.proof.stack.traits import KernelTraits
+from lab.proof.stack.traits import JIFFIES_MS, RTO_MIN_MS, KernelTraits
 from lab.reason import Reason, Why
 
 PREMISES = ("ack-starvation", "window-selection", "window-clamp")
@@ -39,16 +40,23 @@ def starved_reader(receiver: SocketSample, peer: SocketSample, kernel: KernelTra
 def _is_starved(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> bool:
     if not kernel.drops_beyond_window or peer.rcv_wscale is None:
         return False
-    if sender.rcv_wnd != 0 or sender.rqueue == 0 or not _timers_have_fired(sender, peer):
+    if sender.rcv_wnd != 0 or sender.rqueue == 0 or sender.backoff == 0 or not _all_has_arrived(sender, peer):
         return False
     flight = flight_of(peer)
     _, high = received_unacked(peer, sender)
     return stays_closed(sender) and flight - high >= 1 and flight < 1 << peer.rcv_wscale
 
 
-def _timers_have_fired(sender: SocketSample, peer: SocketSample) -> bool:
-    """Whether both have sent again, and nothing waits for a lock: what was sent before has arrived, or is lost."""
-    return not sender.backlog and not peer.backlog and sender.backoff > 0 and peer.backoff > 0
+def _all_has_arrived(sender: SocketSample, peer: SocketSample) -> bool:
+    """Whether the peer's last data, and so all before it, has arrived or is lost since before either sample.
+
+    The time-out is that of RFC 6298, 2, without backoff: the peer doubles it with each segment that it sends again.
+    """
+    if sender.backlog or peer.backlog or peer.rtt_us is None or peer.rttvar_us is None:
+        return False
+    timeout_ms = peer.rtt_us / 1000 + max(RTO_MIN_MS, 4 * peer.rttvar_us / 1000)
+    apart_ms = max(0, peer.time_ns - sender.time_ns) / 1_000_000
+    return peer.last_data_sent_ms - JIFFIES_MS > timeout_ms + apart_ms
 
 
 def _only_repeats(sender: SocketSample, peer: SocketSample) -> bool:

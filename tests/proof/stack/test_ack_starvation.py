@@ -9,7 +9,7 @@ from lab.evidence import SocketSample
 from lab.proof.stack import could_read, could_write
 from lab.proof.stack.ruling import Argument, Ends, Possible
 from lab.proof.stack.traits import KernelTraits
-from tests.proof.frozen_pair import client, server
+from tests.proof.frozen_pair import MS, NOW, client, server
 
 KERNEL = KernelTraits(wmem_max=8192, drops_beyond_window=True)
 
@@ -18,7 +18,15 @@ def starved() -> tuple[SocketSample, SocketSample]:
     """The server has read all that the client sent, and its 96 bytes lie beyond the client's closed window."""
     lost = client(timer="on", backoff=1, snd_wnd=3840, wqueue=7360, notsent_bytes=6264, unacked=2, bytes_acked=8001)
     away = server(
-        rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096, timer="on", backoff=2, unacked=1, notsent_bytes=7264
+        rcv_wnd=3840,
+        rqueue=0,
+        rmem_alloc=0,
+        bytes_received=9096,
+        timer="on",
+        backoff=2,
+        unacked=1,
+        notsent_bytes=7264,
+        last_data_sent_ms=300,
     )
     return lost, away
 
@@ -62,7 +70,13 @@ def test_a_starved_sender_with_nothing_in_flight_only_probes_a_closed_window() -
         ({"rqueue": 0}, {}),
         ({"backlog": 512}, {}),
         ({}, {"backlog": 512}),
-        ({}, {"backoff": 0}),
+        ({}, {"last_data_sent_ms": 60}),
+        ({}, {"last_data_sent_ms": 214}),
+        ({}, {"rtt_us": 90_000}),
+        ({}, {"rtt_us": None}),
+        ({}, {"rttvar_us": 75_000}),
+        ({}, {"rttvar_us": None}),
+        ({"time_ns": NOW - 90 * MS}, {}),
         ({"rmem_alloc": 4000}, {}),
         ({}, {"rcv_wscale": None}),
         ({}, {"rcv_wscale": 6}),
