@@ -702,15 +702,15 @@ STACK = (
     Premise(
         id="seen-to-close",
         says=(
-            "An end that offered a window and then none, with all in its buffer that is there now and no other size "
-            "of it seen in between, has asked __tcp_select_window() with that content, unless a packet was dropped for "
+            "An end that offered a window and then none, with all in its buffer that is there now and of one "
+            "size in between, has asked __tcp_select_window() with that content, unless a packet was dropped for "
             "want of memory."
         ),
         sources=(
             _kernel("net/ipv4/tcp_output.c", "tcp_select_window()"),
             _measured("129 windows called closed by it in 1.1 million samples: none opened"),
         ),
-        needs=("SocketSample.earlier", "SocketSample.drops"),
+        needs=("SocketSample.earlier", "SocketSample.drops", "SocketSample.rcvbuf_locked"),
         unseen=Unseen.NOT_PROVEN,
         tests=(
             "proof/stack/test_closed_window.py::test_a_window_that_was_seen_to_close_needs_no_answered_probe",

@@ -111,6 +111,7 @@ A_SEGMENT_SHORT = pair(client(), server(rmem_alloc=7192))
 WIDE = pair(client(), server(rcvbuf=1 << 20, rmem_alloc=(1 << 20) - 60_000, window_clamp=700_000))
 PROBED: Facts = {"backoff": 1, "last_data_sent_ms": 300, "last_ack_recv_ms": 60}
 ANSWERED = pair(client(**PROBED), server(rmem_alloc=8192 - 2032))
+ANSWERED_STRANGER = replace(ANSWERED, spec=None)
 NEAR_THE_CLAMP = pair(client(**PROBED), server(rmem_alloc=8192 - 2424, window_clamp=4608))
 UNSEEN = pair(client(rcv_wnd=None), server(rcv_wnd=None))
 HALF = replace(
@@ -124,7 +125,8 @@ BY_SCALE = replace(HALF, settings=settings(tcp_adv_win_scale="1"))
 BY_SCALE_OF_EACH = replace(HALF, settings_of=dict.fromkeys((11, 22), settings(tcp_adv_win_scale="1").client))
 SEEN_TO_CLOSE = server(rmem_alloc=8192 - 2032, rcvbuf_locked=True)
 CLOSED = pair(client(), replace(SEEN_TO_CLOSE, earlier=closing(drops=0)))
-SET_BEFORE = pair(client(**PROBED), replace(SEEN_TO_CLOSE, earlier=earlier(SEEN_TO_CLOSE, unchanged_ms=400)))
+SET_BEFORE = pair(client(**PROBED), replace(SEEN_TO_CLOSE, earlier=earlier(SEEN_TO_CLOSE, unchanged_ms=400)), spec=None)
+CLOSED_STRANGER = pair(client(), replace(SEEN_TO_CLOSE, rcvbuf_locked=False, earlier=closing(drops=0)), spec=None)
 TWO_THIRDS = pair(client(wmem_queued=5568), server())
 SOME_SENT: Facts = {"unacked": 2, "backoff": 1, "timer": "on"}
 MUCH_UNSENT = pair(client(sndbuf=65_536, notsent_lowat=7360), server())
@@ -390,12 +392,14 @@ FACTS: dict[str, tuple[Fact, ...]] = {
         Fact("SocketSample.rto_us", ANSWERED, near(rto_us=900_000), "may open its window"),
         Fact("SocketSample.backoff", ANSWERED, near(backoff=0), "may open its window"),
         Fact("SocketSample.rcvbuf_locked", ANSWERED, far(rcvbuf_locked=None), "may open its window"),
-        Fact("SocketSample.rcvbuf_locked", ANSWERED, far(rcvbuf_locked=True), "may have raised it"),
+        Fact("SocketSample.rcvbuf_locked", ANSWERED_STRANGER, far(rcvbuf_locked=True), "may have raised it"),
         Fact("SocketSample.earlier", SET_BEFORE, far(earlier=None), "may have raised it"),
     ),
     "seen-to-close": (
         Fact("SocketSample.earlier", CLOSED, far(earlier=None), "may open its window"),
         Fact("SocketSample.drops", CLOSED, far(earlier=closing(drops=1), drops=1), "may open its window"),
+        Fact("SocketSample.rcvbuf_locked", CLOSED_STRANGER, far(rcvbuf_locked=True), "may have raised it"),
+        Fact("SocketSample.rcvbuf_locked", CLOSED_STRANGER, far(rcvbuf_locked=None), "may have raised it"),
     ),
     "refused-flight": (
         Fact("SocketSample.backoff", REFUSED, near(backoff=0), "not yet refused"),

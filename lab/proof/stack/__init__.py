@@ -59,7 +59,7 @@ class Direction:
     def qualifiers(self) -> tuple[Qualifier, ...]:
         if self.peer.rcv_wnd is None:
             return unseen_window.unless_lowered(self.sender, self.peer, self.kernel)
-        return closed_window.unless_raised(self.sender, self.peer)
+        return closed_window.unless_raised(self.sender, self.peer, self.kernel)
 
     @cached_property
     def arrival(self) -> Ruling:

@@ -10,7 +10,7 @@ from lab.evidence import SocketSample
 from lab.proof.stack.history import history_of
 from lab.proof.stack.in_flight import flight_of, in_motion
 from lab.proof.stack.ruling import Ruling, end_of, yes
-from lab.proof.stack.traits import JIFFIES_MS, RTO_MIN_MS
+from lab.proof.stack.traits import JIFFIES_MS, RTO_MIN_MS, KernelTraits
 from lab.reason import Qualifier, Reason, Why
 
 MAX_WSCALE = 14
@@ -54,11 +54,16 @@ def _reopening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
     return yes(Why.MAY_REOPEN, end_of(peer), free_of(peer))
 
 
-def unless_raised(sender: SocketSample, peer: SocketSample) -> tuple[Qualifier, ...]:
-    """A size that a program has set before it connected leaves the same traces as one that it has set since."""
-    if stays_closed(peer) or is_as_it_was(sender, peer) or _was_seen_to_close(peer) or peer.rcvbuf_locked is False:
+def unless_raised(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) -> tuple[Qualifier, ...]:
+    """A size that a program has set before it connected leaves the same traces as one that it has set since.
+
+    Between two samples it may have been lowered while the window closed, and raised again.
+    """
+    settled = peer.rcvbuf_locked is False or peer.inode in kernel.rcvbuf_settled
+    if settled or stays_closed(peer) or is_as_it_was(sender, peer):
         return ()
-    return (Qualifier(Reason(Why.RCVBUF_MAY_BE_RAISED, (end_of(peer),)), "answered-probe"),)
+    shown = "seen-to-close" if _was_seen_to_close(peer) else "answered-probe"
+    return (Qualifier(Reason(Why.RCVBUF_MAY_BE_RAISED, (end_of(peer),)), shown),)
 
 
 def was_answered(sender: SocketSample) -> bool:

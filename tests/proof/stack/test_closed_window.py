@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from lab.proof.stack import could_write
 from lab.proof.stack.ruling import Argument, Ends, Possible
+from lab.proof.stack.traits import KernelTraits
 from lab.report.reasons import words
 from tests.proof.frozen_pair import client, earlier, server
 
@@ -70,7 +71,12 @@ def test_a_window_that_was_seen_to_close_needs_no_answered_probe() -> None:
     assert could_write(client(), roomy).possible is Possible.YES
     found = could_write(client(), replace(roomy, earlier=earlier(roomy, closed=True)))
     assert found.possible is Possible.NO
-    assert found.qualifiers == (), "whenever SO_RCVBUF was set"
+    assert ["SO_RCVBUF" in words(each) for each in found.qualifiers] == [True], "lowered, and raised again unseen"
+    before_it_connected = KernelTraits(rcvbuf_settled=frozenset({roomy.inode}))
+    for peer, kernel in ((roomy, before_it_connected), (replace(roomy, rcvbuf_locked=False), KernelTraits())):
+        assert could_write(client(), replace(peer, earlier=earlier(peer, closed=True)), kernel).qualifiers == ()
+    since = replace(roomy, earlier=earlier(roomy, closed=True, unchanged_ms=264))
+    assert could_write(client(), since).qualifiers == (), "it is as it was before it was heard of"
 
 
 def test_a_window_taken_back_for_want_of_memory_opens_again() -> None:
