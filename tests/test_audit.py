@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent
+METRICS = "lab/watching/requirements-metrics.txt"
 Answer = Callable[[list[dict[str, Any]]], object]
 
 
@@ -102,7 +103,7 @@ def test_where_nothing_is_known_it_is_clean(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_is_not_locked_fails_without_a_network(tmp_path: Path) -> None:
-    extras = ("lab/sweep/requirements-sweep.txt", "lab/sweep/requirements-cluster.txt")
+    extras = ("lab/sweep/requirements-sweep.txt", "lab/sweep/requirements-cluster.txt", METRICS)
     for name in ("pyproject.toml", "requirements.txt", "tests/requirements.txt", "scripts/dev/audit", *extras):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)

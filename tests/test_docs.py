@@ -39,6 +39,7 @@ NOT_RUN = {
     "scripts/setup --venv cluster": "it installs packages from an index",
     ".venv/bin/dask scheduler": "it goes on until Ctrl-C: tests/sweep/test_cluster.py",
     "sudo .venv/bin/dask worker": "it goes on until Ctrl-C: tests/sweep/test_cluster.py",
+    "scripts/lab watch --log": "it goes on until Ctrl-C: tests/cli/test_watch.py",
     "docker run --rm --read-only": "tests/cli/test_watch_image.py",
     "docker compose -f compose.cluster.yaml": "four workers for many runs: tests/sweep/test_cluster_compose.py",
 }

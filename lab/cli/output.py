@@ -1,5 +1,6 @@
 """The JSON contract: one document on standard output; every key is present, and unknown is null."""
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,12 @@ def connections_json(
         "errors": _errors(errors),
     }
     return escaped_json(msgspec.json.encode(value).decode()) if lines else document(value)
+
+
+def log_line(verdicts: Sequence[Verdict]) -> str:
+    """The document of a live watch, with the time of writing."""
+    line = connections_json([(None, verdict) for verdict in verdicts], [], lines=True)
+    return f'{{"time_ns":{time.time_ns()},{line[1:]}'
 
 
 def _path(path: str | None) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ The text of every value, `str(value)`, is one that the flag takes: so a run can 
 """
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -127,9 +128,28 @@ def _until(text: str) -> Until | float:
         raise SpecError(f"'{text[:80]}': needs proof, probes, or seconds, for example 5") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.strip().rpartition(":")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535 or (":" in host and not host.startswith("[")):
+        raise SpecError(f"'{text[:80]}': needs [HOST:]PORT, for example 9750, 0.0.0.0:9750 or [::1]:9750")
+    return Address(host.strip("[]") or "127.0.0.1", int(port))
+
+
 SIZE = Parsed("size", parse_size)
 ALARM = Parsed("alarm", _alarm)
 DURATION = Parsed("duration", parse_duration)
+ADDRESS = Parsed("address", _address)
 UNTIL = Parsed("until", _until)
 HOST_SETTING = Parsed("setting", _host_setting)
 SIDED_TRIPLE = sided("triple", Triple.parse)

@@ -152,8 +152,8 @@ MODEL = (
         id="no-outside-hand",
         says=(
             "Nobody outside intervenes: no signal by hand, no debugger, no SOCK_DESTROY, no socket option or sysctl "
-            "changed from elsewhere, no descriptor taken by pidfd_getfd(), no shortage of memory (tcp_mem), no BPF "
-            "program that moves a socket's data (sockmap)."
+            "changed from elsewhere, no descriptor taken by pidfd_getfd(), no shortage of memory (tcp_mem, a memory "
+            "cgroup), no BPF program that moves a socket's data (sockmap)."
         ),
         sources=(),
         needs=(),
@@ -702,12 +702,14 @@ STACK = (
     Premise(
         id="seen-to-close",
         says=(
-            "An end that offered a window and then none, with all in its buffer that is there now and of one "
-            "size in between, has asked __tcp_select_window() with that content, unless a packet was dropped for "
-            "want of memory."
+            "An end whose program sleeps, and that offered a window and then none with its present content already "
+            "in a buffer of one size, has asked __tcp_select_window() with that content, unless a packet was "
+            "dropped for want of memory."
         ),
         sources=(
             _kernel("net/ipv4/tcp_output.c", "tcp_select_window()"),
+            _kernel("net/core/sock.c", "__release_sock(): the backlog counts until all of it is worked off"),
+            _kernel("include/net/tcp.h", "tcp_space()"),
             _measured("129 windows called closed by it in 1.1 million samples: none opened"),
         ),
         needs=("SocketSample.earlier", "SocketSample.drops", "SocketSample.rcvbuf_locked"),
@@ -716,6 +718,7 @@ STACK = (
             "proof/stack/test_closed_window.py::test_a_window_that_was_seen_to_close_needs_no_answered_probe",
             "proof/stack/test_history.py::test_a_window_that_closed_with_all_that_is_there_now_was_seen_to_close",
             "proof/stack/test_history.py::test_any_other_way_to_a_closed_window_shows_nothing",
+            "proof/stack/test_history.py::test_a_window_that_closes_while_the_writer_may_be_at_work_may_have_closed_for_a_backlog",
             "models/test_models.py::test_no_byte_moves_after_a_rule_has_called_a_window_closed",
             "models/test_models.py::test_a_rule_without_one_of_its_conditions_is_refuted",
         ),

@@ -7,6 +7,7 @@
 * `connections`: which connections there are, which end is the client's, which fit the targets, which came or went.
 * `evidence`: two samples of every socket, a consistent snapshot of those that stand, settings and kernel facts.
 * `lone_ends`: of a peer on another host, what its kernel sends unasked.
+* `metrics`: the verdicts of now, for Prometheus.
 * `loop`: `Watch` judges all, once or again whenever something has changed.
 """
 

@@ -112,6 +112,8 @@ class Watch:
             self._gatherer = EvidenceGatherer(self._namespaces, container_names)
             self._namespaces.find()
             self._stack = stack.pop_all()
+        self.verdicts: list[Verdict] = []
+        """Of all connections, as they were judged last."""
 
     def close(self) -> None:
         self._stack.close()
@@ -125,28 +127,36 @@ class Watch:
         """Those that fit the targets, as they are now."""
         return self._finder.find()
 
-    def once(self) -> list[Verdict]:
-        """Every connection, judged. A probe of a peer elsewhere is waited for where it would decide."""
-        return [each.verdict for each in self._judge(PATIENCE_S) if each.verdict]
+    def once(self, patience_s: float = PATIENCE_S) -> list[Verdict]:
+        """Every connection, judged. A probe of a peer elsewhere is waited for so long, only where it would decide."""
+        self._judge(patience_s)
+        return self.verdicts
 
-    def live(self) -> Iterator[list[Verdict]]:
+    def live(self, for_s: float = float("inf")) -> Iterator[list[Verdict]]:
         """After each round the verdicts that are news, or [] if there are none: then all were judged again in vain.
 
-        A verdict is news if it has changed, or if it is a proof that held until an instant, once that has passed.
+        A verdict is news if it has changed, or if it is a proof that held until an instant, once that has passed. After
+        `for_s` all are judged once more, and it ends.
         """
-        reports, changed = Reports(), True
+        reports, changed, end = Reports(), True, time.monotonic() + for_s
         while True:
+            last = time.monotonic() >= end
             judged = self._judge()
             yield reports.news(judged)
-            changed = self._changes_within(reports.next_wait_s(judged, changed=changed), judged)
+            if last:
+                return
+            wait_s = min(reports.next_wait_s(judged, changed=changed), max(0.0, end - time.monotonic()))
+            changed = self._changes_within(wait_s, judged)
 
     def _judge(self, patience_s: float = 0.0) -> list[JudgedConnection]:
         gathered = self._gatherer.gather(self._finder.find(), self._finder.homes, patience_s)
         verdicts = iter(judge_all(each.evidence for each in gathered if each.evidence))
-        return [
+        judged = [
             JudgedConnection(each.connection, each.sockets, next(verdicts) if each.evidence else None)
             for each in gathered
         ]
+        self.verdicts = [each.verdict for each in judged if each.verdict]
+        return judged
 
     def _changes_within(self, limit_s: float, judged: Sequence[JudgedConnection]) -> bool:
         """Wait until a connection comes, goes or moves, then True; or for about so long."""

@@ -4,7 +4,7 @@ import click
 import pytest
 
 from lab.cli import values
-from lab.cli.values import Alarm, Parsed, Setting, Sided
+from lab.cli.values import Address, Alarm, Parsed, Setting, Sided
 from lab.spec import Grade, Outcome, Role, Triple, Until
 
 
@@ -18,6 +18,9 @@ def convert(kind: click.ParamType, text: str) -> object:  # type: ignore[type-ar
         (values.SIZE, "64k", 65536),
         (values.DURATION, "3ms", 0.003),
         (values.ALARM, "blackhole", Alarm("blackhole")),
+        (values.ADDRESS, "9750", Address("127.0.0.1", 9750)),
+        (values.ADDRESS, "0.0.0.0:0", Address("0.0.0.0", 0)),
+        (values.ADDRESS, "[::1]:9750", Address("::1", 9750)),
         (values.ALARM, "deadlock/proven*", Alarm("deadlock", "proven*")),
         (values.UNTIL, "proof", Until.PROOF),
         (values.UNTIL, "2s", 2.0),

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,10 +113,65 @@ def test_live_it_says_one_document_a_line_and_ends_with_ctrl_c() -> None:
     assert process.returncode == 130
 
 
+def test_it_serves_metrics_and_logs_what_is_news(tmp_path: Path) -> None:
+    log = tmp_path / "stalls.jsonl"
+    keeps = ("--log", str(log), "--metrics", "0")
+    with crowd(2, frozen=True) as (folder, *_), live("--netns", folder, *keeps, stdout=subprocess.DEVNULL) as watching:
+        assert watching.stderr is not None
+        where = re.fullmatch(r"lab: metrics at (http://127\.0\.0\.1:\d+/metrics)\n", watching.stderr.readline())
+        assert where is not None
+        until(lambda: deadlocks_at(where[1]) == 1)
+        until(lambda: '"deadlock"' in log.read_text())
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(LIMIT_S) == 130
+        code, said = watch("--netns", folder, "--log", str(log))
+    assert code == 1
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [each["time_ns"] for each in lines] == sorted(each["time_ns"] for each in lines)
+    assert said == {key: value for key, value in lines[-1].items() if key != "time_ns"}, "--once logs all"
+
+
+def test_for_a_while_it_goes_on_and_ends_as_once_does() -> None:
+    with crowd(1, frozen=True) as (folder, *_), live("--netns", folder, "--for", "1ms") as watching:
+        said, _ = watching.communicate(timeout=LIMIT_S)
+        assert watching.returncode == 1
+        assert "deadlock" in outcomes(json.loads(said.splitlines()[0]))
+        with live("--netns", folder, "--for", "1ms", "--alarm", "blackhole") as unalarmed:
+            unalarmed.communicate(timeout=LIMIT_S)
+        assert unalarmed.returncode == 0
+
+
+def text_at(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
+        return str(answer.read().decode())
+
+
+def deadlocks_at(url: str) -> float:
+    line = r'^lab_watch_connections\{.*outcome="deadlock"\} (.+)$'
+    return sum(map(float, re.findall(line, text_at(url), re.MULTILINE)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (("--once", "--metrics", "9750"), 2, "--metrics needs a watch that goes on"),
+        (("--metrics", "203.0.113.1:9750"), 4, "--metrics 203.0.113.1:9750: Cannot assign requested address"),
+        (("--once", "--log", "/dev/full"), 4, "--log /dev/full: No space left on device"),
+        (("--log", "/proc/1/none/log"), 4, "--log /proc/1/none/log: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_kept_or_served_is_one_line(arguments: tuple[str, ...], code: int, says: str) -> None:
+    with live(*arguments) as watching:
+        _, errors = watching.communicate(timeout=LIMIT_S)
+    assert watching.returncode == code
+    assert errors.startswith(f"lab: {says}")
+    assert errors.count("\n") == 1
+
+
 @contextmanager
-def live(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def live(*arguments: str, stdout: int = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "lab", "watch", "--format", "json", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=stdout, stderr=subprocess.PIPE, text=True)
     try:
         yield process
     finally:

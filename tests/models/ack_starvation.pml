@@ -45,6 +45,7 @@
   link[1 - me].slot[0].plain = 0; link[1 - me].slot[1].plain = 0; \
   if :: TIME_OUT && me == P && of_s && !of_p -> forget() :: else fi
 #define CWND(me) (tcp[me].backoff -> 1 : FLIGHT)   /* after a time-out: tcp_enter_loss() */
+#define MAY_STAY(me) (me == 1)
 #define JUDGED(sender) (sender == 0)
 #ifdef READER
 #define ACKNOWLEDGES(sender, upto) skip
@@ -91,7 +92,12 @@ unsigned p_rnxt : NUMBERS;
 #ifdef NO_BEYOND
 #define BEYOND_IT 1
 #else
-#define BEYOND_IT (p_nxt > KNOWN(s_rnxt, p_una))          /* flight - high >= 1 */
+#ifdef NO_HEAD
+#define HEAD_BEYOND 1
+#else
+#define HEAD_BEYOND (s_rnxt <= p_una || p_nxt - p_una <= PACKET)  /* high == 0 or unacked == 1 */
+#endif
+#define BEYOND_IT (p_nxt > KNOWN(s_rnxt, p_una) && HEAD_BEYOND)  /* flight - high >= 1 */
 #endif
 #ifdef NO_UNIT
 #define WITHIN_A_UNIT 1

@@ -15,6 +15,9 @@
 #ifndef MSS
 #define MSS 2
 #endif
+#ifndef PACKET
+#define PACKET MSS   /* what the program writes at once */
+#endif
 #ifndef NUMBERS
 #define NUMBERS 3    /* bits of a number */
 #endif
@@ -265,9 +268,6 @@ inline read(me, units, telling) {
   space = 0
 }
 
-#ifndef PACKET
-#define PACKET MSS           /* what the program writes at once */
-#endif
 #define HEAD(me) MIN(PACKET, tcp[me].wseq - tcp[me].nxt)
 #define FITS(me) (tcp[me].nxt + HEAD(me) <= tcp[me].una + tcp[me].wnd)
 
@@ -294,9 +294,16 @@ inline probe(me) {
 #ifndef EXPIRED
 #define EXPIRED(me) 1        /* whether the timer may fire */
 #endif
+#ifndef MAY_STAY
+#define MAY_STAY(me) 0       /* whether small packets may stay as they are, and tcp_retrans_try_collapse() does nothing */
+#endif
 #define CAN_RETRANSMIT(me) (FLIGHT_OF(me) > 0 && EXPIRED(me))
 inline retransmit(me) {
-  first = tcp[me].una; count = MIN(MSS, FLIGHT_OF(me));
+  first = tcp[me].una;
+  if
+  :: count = MIN(MSS, FLIGHT_OF(me))
+  :: MAY_STAY(me) && FLIGHT_OF(me) > PACKET -> count = PACKET
+  fi;
   tcp[me].backoff = 1; tcp[me].waited = 0; tcp[me].answered = 0;
   sends_data(me);
   transmit(me)

@@ -111,7 +111,7 @@ MORE_THAN_ONE_SMALL_SEGMENT = {
     "whatever is free then": ["NO_SHUT", "SIZES=1"],
 }
 
-TIMERS = ("PACKET=1", "BUFFER=1", "FIRST=2", "ANSWER=3", "NARROW", "PROMPT", "UNIT=4")
+TIMERS = ("PACKET=1", "BUFFER=1", "FIRST=2", "ANSWER=2", "NARROW", "PROMPT", "UNIT=4")
 
 READER = [*TIMERS, "READER"]
 
@@ -129,6 +129,8 @@ HEARS = {
     "nothing may be unread": [*TIMERS, "READS=1", "NO_UNREAD"],
     "whatever is free": ["PROMPT", "NARROW", "READS=1", "NO_SHUT"],
     "all may have arrived": [*TIMERS, "NO_BEYOND"],
+    "the first of its packets may have arrived, and is sent again": [*TIMERS, "NO_HEAD"],
+    "the same, to whoever has something new": [*READER, "NO_HEAD"],
     "however far beyond the window": [*TIMERS[:-1], "UNIT=1", "NO_UNIT"],
     "from Linux 7.0 on": [*TIMERS, "FROM_7_0"],
 }

@@ -52,8 +52,8 @@ def earlier(
     found = [as_earlier(sample, 9000, bytes_acked=begun, wqueue=0, snd_wnd=window, snd_mss=mss, **other)]
     if closed:
         opened = {"rcv_wnd": 384, "bytes_received": sample.bytes_received - 384, "rqueue": sample.rqueue - 384}
-        found += [as_earlier(sample, ago_ms, **opened, bytes_acked=begun, wqueue=0) for ago_ms in (8000, 7000)]
-        found.append(as_earlier(sample, 6000, bytes_acked=begun, wqueue=0))
+        found += [as_earlier(sample, ago_ms, **opened) for ago_ms in (8000, 7000)]
+        found.append(as_earlier(sample, 6000))
     if not may_retry:
         found.append(as_earlier(sample, 5000, **other))
     if unchanged_ms:

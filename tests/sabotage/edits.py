@@ -477,8 +477,8 @@ EDITS = (
         "seen-to-close",
         "a packet for which there was no memory closes no window",
         _STACK + "history.py",
-        "    return sample.rcv_wnd == 0 and unread and opened.drops == sample.drops\n",
-        "    return sample.rcv_wnd == 0 and unread\n",
+        "    return sample.rcv_wnd == 0 and idle and opened.drops == sample.drops\n",
+        "    return sample.rcv_wnd == 0 and idle\n",
     ),
     Edit(
         "seen-to-close",
@@ -486,6 +486,13 @@ EDITS = (
         _STACK + "history.py",
         "        if each.rcvbuf != before.rcvbuf:\n",
         "        if False:\n",
+    ),
+    Edit(
+        "seen-to-close",
+        "a window closes for want of room, whatever a program does meanwhile",
+        _STACK + "history.py",
+        "opened = None if _may_retry(samples[:nth]) else each\n",
+        "opened = each\n",
     ),
     Edit(
         "refused-flight",
@@ -598,6 +605,13 @@ EDITS = (
         _STACK + "ack_starvation.py",
         "return peer.last_data_sent_ms - JIFFIES_MS > timeout_ms + apart_ms\n",
         "return True\n",
+    ),
+    Edit(
+        "ack-starvation",
+        "what is sent again is beyond the window, whatever of it has arrived",
+        _STACK + "ack_starvation.py",
+        "high == 0 or peer.unacked == 1",
+        "high < flight",
     ),
     Edit(
         "ack-starvation",

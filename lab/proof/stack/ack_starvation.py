@@ -44,7 +44,9 @@ def _is_starved(sender: SocketSample, peer: SocketSample, kernel: KernelTraits) 
         return False
     flight = flight_of(peer)
     _, high = received_unacked(peer, sender)
-    return stays_closed(sender) and flight - high >= 1 and flight < 1 << peer.rcv_wscale
+    # A first packet that has arrived is taken each time that it is sent again, and its acknowledgment with it.
+    beyond = flight - high >= 1 and (high == 0 or peer.unacked == 1)
+    return stays_closed(sender) and beyond and flight < 1 << peer.rcv_wscale
 
 
 def _all_has_arrived(sender: SocketSample, peer: SocketSample) -> bool:

@@ -87,9 +87,10 @@ def saw_open(before: Sample, sample: Sample) -> bool:
 
 
 def saw_close(opened: Sample, sample: Sample) -> bool:
-    """Whether the window has closed since it was seen open, with nothing read, resized or dropped in between."""
+    """Whether the window has closed since it was seen open, with nothing read, written, resized or dropped."""
     unread = received_and_read(opened)[1:] == received_and_read(sample)[1:]
-    return sample.rcv_wnd == 0 and unread and opened.drops == sample.drops
+    idle = unread and written_by(opened) == written_by(sample)
+    return sample.rcv_wnd == 0 and idle and opened.drops == sample.drops
 
 
 def _may_retry(samples: Samples) -> bool:
@@ -119,19 +120,21 @@ def _seen_to_close(samples: Samples) -> bool:
 
     An end that offered a window and then none has asked __tcp_select_window() with that content, for it takes nothing
     in any more; the answer was none, and stays so while neither the buffer nor its content changes. A buffer that had
-    another size in between may have been asked while it was smaller. The only other way to none is a packet for which
-    there was no memory (ICSK_ACK_NOMEM): it is dropped, which `drops` counts, or is alone in the buffer.
+    another size in between may have been asked while it was smaller. There are two other ways to none. A packet for
+    which there was no memory (ICSK_ACK_NOMEM): it is dropped, which `drops` counts, or is alone in the buffer. And a
+    backlog: while __release_sock() works it off, tcp_space() counts each packet of it twice. A socket has one only
+    while a program is at work on it, so its writer must have been asleep since before the window closed.
     """
     opened: Sample | None = None
     closed: Sample | None = None
-    for before, each in pairwise(samples):
+    for nth, (before, each) in enumerate(pairwise(samples), start=2):
         if each.rcvbuf != before.rcvbuf:
             opened = None
         elif saw_open(before, each):
-            opened = each
+            opened = None if _may_retry(samples[:nth]) else each
         elif opened is not None and saw_close(opened, each):
             opened, closed = None, each
     now = samples[-1]
     if closed is None or now.rcv_wnd != 0:
         return False
-    return buffer_of(closed) == buffer_of(now)
+    return buffer_of(closed) == buffer_of(now) and written_by(closed) == written_by(now)

@@ -80,6 +80,7 @@ def test_a_starved_sender_with_nothing_in_flight_only_probes_a_closed_window() -
         ({"rmem_alloc": 4000}, {}),
         ({}, {"rcv_wscale": None}),
         ({}, {"rcv_wscale": 6}),
+        ({"bytes_received": 9048}, {"unacked": 2}),
         ({}, {"notsent_bytes": 4096, "unacked": 0}),
         ({}, {"notsent_bytes": 7360 - 128}),
         ({}, {"notsent_bytes": 7360, "unacked": 0}),

@@ -66,10 +66,21 @@ def test_a_window_that_closed_with_all_that_is_there_now_was_seen_to_close() -> 
     assert closes(OPEN, OPEN, UNACKNOWLEDGED, UNACKNOWLEDGED, FILLED, replace(FILLED, drops=1))
 
 
+def test_a_window_that_closes_while_the_writer_may_be_at_work_may_have_closed_for_a_backlog() -> None:
+    opened, filled = replace(OPEN, wmem_queued=7872), replace(FILLED, wmem_queued=7872)
+    seen = (as_earlier(opened, 1), as_earlier(opened, 0))
+    assert not after(filled, *seen).seen_to_close
+    assert after(filled, as_earlier(opened, RETRY_MS), *seen).seen_to_close, "nothing was written for so long"
+    assert after(filled, as_earlier(OPEN, 2), *seen).seen_to_close, "it was full, and so the writer went to sleep"
+    assert not after(filled, as_earlier(OPEN, 2, wqueue=OPEN.wqueue - 1), *seen).seen_to_close, "before the last byte"
+
+
 @pytest.mark.parametrize(
     "seen",
     [
         (FILLED, FILLED),
+        (OPEN, OPEN, replace(FILLED, wqueue=FILLED.wqueue + 1)),
+        (OPEN, OPEN, FILLED, replace(FILLED, wqueue=FILLED.wqueue + 1)),
         (replace(OPEN, rqueue=847), OPEN, FILLED),
         (OPEN, OPEN, UNACKNOWLEDGED),
         (OPEN, OPEN, replace(FILLED, rqueue=1231)),
@@ -85,7 +96,8 @@ def test_a_window_that_closed_with_all_that_is_there_now_was_seen_to_close() -> 
         (OPEN, OPEN, replace(FILLED, rcvbuf=7000), FILLED),
     ],
     ids=[
-        "never seen open", "seen once, in the midst", "not closed", "read meanwhile", "refused for lack of memory",
+        "never seen open", "written meanwhile", "written since", "seen once, in the midst", "not closed",
+        "read meanwhile", "refused for lack of memory",
         "resized meanwhile", "alone in the buffer", "resized", "less in it", "unknown", "refused while it was open",
         "open again", "lowered and raised while it was open", "lowered and raised while it closed",
     ],
