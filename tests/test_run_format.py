@@ -29,7 +29,7 @@ def read(record: dict[str, Any]) -> SocketSample:
 @pytest.mark.parametrize("closed", [False, True])
 def test_what_format_1_had_concluded_is_shown_by_samples_now(may_retry: bool, unchanged_ms: int, closed: bool) -> None:
     record = upgraded(of_format_1(may_retry=may_retry, unchanged_ms=unchanged_ms, closed=closed), 1)
-    assert history_of(read(record)) == History(may_retry, 13_000, 4096, 1200, 0, closed)
+    assert history_of(read(record)) == History(may_retry, 13_000, 4096, 1200, 0, seen_to_close=False)
 
 
 def test_a_socket_that_format_1_knew_nothing_of_has_no_earlier_samples() -> None:
