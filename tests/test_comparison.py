@@ -1,5 +1,6 @@
 """Every remedy is worth what it says: each is played, on both scenarios, and its class follows from its runs."""
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -8,8 +9,9 @@ from lab import comparison, remedy
 from lab.cli.options import RunOptions, specify
 from lab.comparison import Plain
 from lab.errors import SpecError
+from lab.proof.stack.traits import drops_beyond_window
 from lab.remedy import Effect
-from lab.remedy.trial import RemedyResult
+from lab.remedy.trial import RemedyResult, Trial
 from lab.spec import Buffers, Outcome, Pair, SocketOptions, Triple
 
 PAYLOAD = 2 << 20
@@ -36,7 +38,20 @@ def plains() -> dict[str, Plain]:
 @pytest.mark.parametrize("name", remedy.catalogue())
 def test_a_remedy_is_worth_what_it_says(plains: dict[str, Plain], scenario: str, name: str) -> None:
     (tried,) = comparison.compared(plains[scenario], [name])
+    for _ in range(2):
+        if is_starved(tried.last):
+            (tried,) = comparison.compared(plains[scenario], [name])
     check(tried)
+
+
+def is_starved(trial: Trial) -> bool:
+    """Whether the client keeps bytes that the server has processed: Linux 6.17 to 6.19 drops their acknowledgments
+    (premise ack-starvation), whatever the programs do. Measured: 2 of 332 plays of server-spools under load.
+    """
+    if trial.outcome is not Outcome.DEADLOCK or not drops_beyond_window(os.uname().release):
+        return False
+    held = trial.fullest
+    return (held.server_processed or 0) + (held.client_send_queue or 0) > (held.client_accepted or 0)
 
 
 def check(tried: RemedyResult) -> None:
