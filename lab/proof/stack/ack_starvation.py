@@ -2,8 +2,8 @@
 
 tcp_acceptable_seq() numbers the peer's pure acknowledgments with its snd_nxt, if that is less than one unit of its own
 window scale beyond the sender's window. tcp_sequence() drops them there, and the peer's data as well. An acknowledgment
-that the peer sent before that data is taken; none is under way once the data is older than the peer's time-out. That
-the peer has backed off does not show it: until a round trip is measured the backoff of older data stays (RFC 6298, 5).
+that the peer sent before that data is taken; none is under way once the data is older than the peer's time-out. A
+backoff of the peer is no evidence of that: it stays from older data until a round trip is measured (RFC 6298, 5).
 """
 
 from lab.evidence import SocketSample

@@ -43,8 +43,8 @@ def _reopening(sender: SocketSample, peer: SocketSample) -> Ruling | None:
     """Why the peer's next acknowledgment might offer a window although nobody read. None: it cannot.
 
     What has been shown holds no longer once the program has raised its receive buffer (SO_RCVBUF, SO_RCVLOWAT), or has
-    read on after shutdown(SHUT_RD), which tells nobody (tcp_cleanup_rbuf()). Then more is free than explains it, as
-    long as it is known which share of the buffer makes a window.
+    read on after shutdown(SHUT_RD), which tells nobody (tcp_cleanup_rbuf()). If the share of the buffer that makes a
+    window is known, it shows: more is free than a window of 0 allows.
     """
     if stays_closed(peer):
         return None
@@ -101,7 +101,7 @@ def _has_a_ratio(receiver: SocketSample) -> bool:
 
 
 def stays_closed(receiver: SocketSample) -> bool:
-    """The two tests of __tcp_select_window(), strict enough to hold whatever scaling_ratio is.
+    """The two tests of __tcp_select_window() against silly windows, strict enough to hold whatever scaling_ratio is.
 
     The kernel multiplies both sides by the same ratio (scaling_ratio) and rounds; hence 17 for its 16. Its mss is at
     most the full window, which window_clamp keeps above a third of the buffer; hence the quarter.
