@@ -37,9 +37,8 @@ def _samples(record: dict[str, Any], looks: dict[str, Any]) -> list[dict[str, An
     begun = record["bytes_acked"] + record["wqueue"] - looks["written"]
     other = {"rmem_alloc": record["rmem_alloc"] + 1}
     first = {"bytes_acked": begun, "wqueue": 0, "snd_wnd": looks["window"], "snd_mss": looks["mss"]}
-    found = [_ago(record, LONG_MS, first | other)]
-    found.append(_ago(record, LONG_MS - 1, first | other if looks["may_retry"] else other))
-    return sorted(found, key=lambda each: int(each["time_ns"]))
+    last = first | other if looks["may_retry"] else other
+    return [_ago(record, LONG_MS, first | other), _ago(record, LONG_MS - 1, last)]
 
 
 def _ago(record: dict[str, Any], ms: int, facts: dict[str, Any]) -> dict[str, Any]:

@@ -101,6 +101,18 @@ class Outcome(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
+STALLS = (
+    Outcome.DEADLOCK,
+    Outcome.READ_READ,
+    Outcome.LIVELOCK,
+    Outcome.ONE_SIDED_STALL,
+    Outcome.BLACKHOLE,
+    Outcome.SUSPENDED,
+    Outcome.INCONCLUSIVE,
+)
+"""Of connections that stand still, or may; the most urgent first."""
+
+
 class Grade(StrEnum):
     """How far a `deadlock` is proven. All but CONSISTENT are proofs, each within what it names."""
 

@@ -27,6 +27,10 @@ def document(value: object) -> str:
     return escaped_json(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
+def _line(value: object) -> str:
+    return escaped_json(msgspec.json.encode(value).decode())
+
+
 def run_json(verdict: Verdict, evidence: Evidence, run: Path, expected: tuple[Outcome, ...]) -> str:
     """The verdict with what a run adds to it."""
     assert evidence.spec is not None, "a run has a spec"
@@ -53,8 +57,18 @@ def connections_json(
     verdicts: list[tuple[str | None, Verdict]], errors: list[tuple[str, str]], *, lines: bool = False
 ) -> str:
     """The contract of `watch`. With `lines` the document is one line, as a live watch prints it."""
+    value = _connections(verdicts, errors)
+    return _line(value) if lines else document(value)
+
+
+def log_line(verdicts: Sequence[Verdict]) -> str:
+    """The document of a live watch, with the time of writing."""
+    return _line({"time_ns": time.time_ns()} | _connections([(None, verdict) for verdict in verdicts], []))
+
+
+def _connections(verdicts: list[tuple[str | None, Verdict]], errors: list[tuple[str, str]]) -> dict[str, Any]:
     ids, knots = numbered([verdict for _, verdict in verdicts])
-    value = {
+    return {
         "connections": [
             _path(path) | as_contract(verdict) | {"knot": knot}
             for (path, verdict), knot in zip(verdicts, ids, strict=True)
@@ -62,13 +76,6 @@ def connections_json(
         "knots": knots,
         "errors": _errors(errors),
     }
-    return escaped_json(msgspec.json.encode(value).decode()) if lines else document(value)
-
-
-def log_line(verdicts: Sequence[Verdict]) -> str:
-    """The document of a live watch, with the time of writing."""
-    line = connections_json([(None, verdict) for verdict in verdicts], [], lines=True)
-    return f'{{"time_ns":{time.time_ns()},{line[1:]}'
 
 
 def _path(path: str | None) -> dict[str, str | None]:

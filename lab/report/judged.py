@@ -12,23 +12,14 @@ from lab.report import page
 from lab.report.conclusion import colour
 from lab.report.escape import plain
 from lab.report.reasons import all_words
-from lab.spec import Grade, Outcome, Pair
+from lab.spec import STALLS, Grade, Outcome, Pair
 from lab.verdict import Verdict
 from lab.wire.judge import PacketJudgement
 
 FoundVerdict = tuple[str | None, Verdict]
 """The file or run in which a connection was found (None: alive on this machine), and its verdict."""
 
-URGENCY = (
-    Outcome.DEADLOCK,
-    Outcome.READ_READ,
-    Outcome.LIVELOCK,
-    Outcome.ONE_SIDED_STALL,
-    Outcome.BLACKHOLE,
-    Outcome.SUSPENDED,
-    Outcome.INCONCLUSIVE,
-    Outcome.ABORTED,
-)
+URGENCY = (*STALLS, Outcome.ABORTED)
 """What a reader looks for first; all other outcomes follow in the order of their connections."""
 
 MAX_STALLED, MAX_HEALTHY, MAX_DETAILED = 100, 20, 10

@@ -16,18 +16,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from lab.errors import EnvironmentLacksError
-from lab.spec import Grade, Outcome
+from lab.spec import STALLS, Grade, Outcome
 from lab.verdict import Verdict
-
-STALLS = (
-    Outcome.DEADLOCK,
-    Outcome.READ_READ,
-    Outcome.LIVELOCK,
-    Outcome.ONE_SIDED_STALL,
-    Outcome.BLACKHOLE,
-    Outcome.SUSPENDED,
-    Outcome.INCONCLUSIVE,
-)
 
 
 class Metrics(Collector):

@@ -72,9 +72,8 @@ def end(role: Role, **facts: Any) -> SocketSample:  # noqa: ANN401 - whatever th
         bytes_acked=9001 if here else 9000, bytes_received=9000, snd_wnd=0, rcv_wnd=0, snd_mss=1448, rcv_mss=1448,
         snd_cwnd=10, reordering=3, rto_us=204_000, rtt_us=4_000, rttvar_us=2_000, last_data_sent_ms=60,
         last_ack_recv_ms=60, rmem_alloc=8000, rcvbuf=8192, sndbuf=8192, wmem_queued=8192, backlog=0, drops=0,
-        send_timeout_ns=0, receive_timeout_ns=0,
-        user_timeout_ms=0, rcv_wscale=7, congestion="cubic", pacing_rate=1 << 30, sndbuf_locked=True,
-        rcvbuf_locked=False, window_clamp=5184, ulp="", error_queue="",
+        send_timeout_ns=0, receive_timeout_ns=0, user_timeout_ms=0, rcv_wscale=7, congestion="cubic",
+        pacing_rate=1 << 30, sndbuf_locked=True, rcvbuf_locked=False, window_clamp=5184, ulp="", error_queue="",
     )  # fmt: skip
     sample = replace(sample, **facts)
     return sample if "earlier" in facts else replace(sample, earlier=earlier(sample))
@@ -86,6 +85,20 @@ def client(**facts: Any) -> SocketSample:  # noqa: ANN401
 
 def server(**facts: Any) -> SocketSample:  # noqa: ANN401
     return end(Role.SERVER, **facts)
+
+
+def starved(sender: Role = Role.CLIENT) -> tuple[SocketSample, SocketSample]:
+    """Its peer has read all that the sender sent, and the peer's 96 bytes lie beyond the sender's closed window.
+
+    The sender, and its peer.
+    """
+    acked = end(sender).bytes_acked - 1000
+    lost = end(sender, timer="on", backoff=1, snd_wnd=3840, notsent_bytes=6264, unacked=2, bytes_acked=acked)
+    away = end(
+        sender.peer, rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096, timer="on", backoff=2, unacked=1,
+        notsent_bytes=7264, last_data_sent_ms=300,
+    )  # fmt: skip
+    return lost, away
 
 
 def sends(inode: int) -> Wait:

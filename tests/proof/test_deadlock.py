@@ -27,6 +27,7 @@ from tests.proof.frozen_pair import (
     reads,
     server,
     snapshot,
+    starved,
     thread,
     wakes,
 )
@@ -139,18 +140,7 @@ def test_a_poll_with_a_time_limit_is_proven_until_then() -> None:
 
 
 def test_a_starved_sender_and_the_reader_of_what_it_cannot_deliver_are_a_circle_and_tcp_ends_it() -> None:
-    here = client(
-        timer="on",
-        backoff=2,
-        unacked=1,
-        notsent_bytes=7264,
-        rcv_wnd=3840,
-        rqueue=0,
-        rmem_alloc=0,
-        bytes_received=9096,
-        last_data_sent_ms=300,
-    )
-    there = server(timer="on", backoff=1, snd_wnd=3840, unacked=2, notsent_bytes=6264, bytes_acked=8000)
+    there, here = starved(Role.SERVER)
     shot = snapshot([thread(1, reads(11)), SERVER], sockets=Pair(here, there))
     assert knot(shot) is None, "not of every kernel"
     found = knot(shot, drops_beyond_window=True)

@@ -32,6 +32,7 @@ from tests.proof.frozen_pair import (
     server,
     settings,
     snapshot,
+    starved,
     thread,
     wakes,
 )
@@ -169,14 +170,7 @@ BOUNDED = pair(
            sndbuf_locked=False),
     server(**UNREAD), settings=settings(tcp_wmem="4096 16384 69120"),
 )  # fmt: skip
-STARVED = pair(
-    client(timer="on", backoff=1, snd_wnd=3840, notsent_bytes=6264, unacked=2, bytes_acked=8001),
-    server(
-        rcv_wnd=3840, rqueue=0, rmem_alloc=0, bytes_received=9096, timer="on", backoff=2, unacked=1,
-        notsent_bytes=7264, last_data_sent_ms=300,
-    ),
-    release="6.18.44",
-)  # fmt: skip
+STARVED = pair(*starved(), release="6.18.44")
 
 
 # What is done to a fact.

@@ -420,9 +420,9 @@ EDITS = (
     Edit(
         "unseen-window",
         "no program lowers SO_RCVBUF",
-        _STACK + "unseen_window.py",
-        "    settled = peer.rcvbuf_locked is False or",
-        "    settled = peer.rcvbuf_locked is not None or",
+        _STACK + "closed_window.py",
+        "return receiver.rcvbuf_locked is False or",
+        "return receiver.rcvbuf_locked is not None or",
     ),
     Edit(
         "window-selection-by-scale",

@@ -9,8 +9,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab.errors import EnvironmentLacksError
-from lab.spec import Grade, Outcome
-from lab.watching.metrics import STALLS, Metrics
+from lab.spec import STALLS, Grade, Outcome
+from lab.watching.metrics import Metrics
 from tests.report.report_samples import verdict
 from tests.waiting import LIMIT_S
 

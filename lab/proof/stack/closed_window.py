@@ -59,11 +59,15 @@ def unless_raised(sender: SocketSample, peer: SocketSample, kernel: KernelTraits
 
     Between two samples it may have been lowered while the window closed, and raised again.
     """
-    settled = peer.rcvbuf_locked is False or peer.inode in kernel.rcvbuf_settled
-    if settled or stays_closed(peer) or is_as_it_was(sender, peer):
+    if is_settled(peer, kernel) or stays_closed(peer) or is_as_it_was(sender, peer):
         return ()
     shown = "seen-to-close" if _was_seen_to_close(peer) else "answered-probe"
     return (Qualifier(Reason(Why.RCVBUF_MAY_BE_RAISED, (end_of(peer),)), shown),)
+
+
+def is_settled(receiver: SocketSample, kernel: KernelTraits) -> bool:
+    """Whether SO_RCVBUF was never set, or by a program that does it before it connects."""
+    return receiver.rcvbuf_locked is False or receiver.inode in kernel.rcvbuf_settled
 
 
 def was_answered(sender: SocketSample) -> bool:

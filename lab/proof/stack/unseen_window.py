@@ -9,7 +9,14 @@ __tcp_select_window() gives 0 with what is free now, it gave 0 for every acknowl
 from collections.abc import Iterator
 
 from lab.evidence import SocketSample
-from lab.proof.stack.closed_window import is_as_it_was, is_below_the_clamp, stays_closed, was_answered, way_ms
+from lab.proof.stack.closed_window import (
+    is_as_it_was,
+    is_below_the_clamp,
+    is_settled,
+    stays_closed,
+    was_answered,
+    way_ms,
+)
 from lab.proof.stack.in_flight import flight_of, received_unacked
 from lab.proof.stack.ruling import Ruling, end_of, unknown, yes
 from lab.proof.stack.traits import KernelTraits
@@ -50,8 +57,7 @@ def unless_lowered(sender: SocketSample, peer: SocketSample, kernel: KernelTrait
     show the buffer unchanged since before the last acknowledgment was sent; or where the largest window is what the
     kernel makes of the buffer.
     """
-    settled = peer.rcvbuf_locked is False or peer.inode in kernel.rcvbuf_settled
-    if settled or is_as_it_was(sender, peer) or _fits_the_clamp(peer, kernel):
+    if is_settled(peer, kernel) or is_as_it_was(sender, peer) or _fits_the_clamp(peer, kernel):
         return ()
     return (Qualifier(Reason(Why.RCVBUF_MAY_BE_LOWERED, (end_of(peer),)), "unseen-window"),)
 

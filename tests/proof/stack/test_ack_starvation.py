@@ -5,30 +5,12 @@ from typing import Any
 
 import pytest
 
-from lab.evidence import SocketSample
 from lab.proof.stack import could_read, could_write
 from lab.proof.stack.ruling import Argument, Ends, Possible
 from lab.proof.stack.traits import KernelTraits
-from tests.proof.frozen_pair import MS, NOW, client, server
+from tests.proof.frozen_pair import MS, NOW, starved
 
 KERNEL = KernelTraits(wmem_max=8192, drops_beyond_window=True)
-
-
-def starved() -> tuple[SocketSample, SocketSample]:
-    """The server has read all that the client sent, and its 96 bytes lie beyond the client's closed window."""
-    lost = client(timer="on", backoff=1, snd_wnd=3840, wqueue=7360, notsent_bytes=6264, unacked=2, bytes_acked=8001)
-    away = server(
-        rcv_wnd=3840,
-        rqueue=0,
-        rmem_alloc=0,
-        bytes_received=9096,
-        timer="on",
-        backoff=2,
-        unacked=1,
-        notsent_bytes=7264,
-        last_data_sent_ms=300,
-    )
-    return lost, away
 
 
 def test_a_sender_that_drops_every_acknowledgment_is_stuck_until_tcp_gives_up() -> None:
